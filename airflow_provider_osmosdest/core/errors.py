@@ -1,0 +1,126 @@
+"""
+Every error this package raises, in one tree; each class says what to do about it.
+
+::
+
+    OsmosError
+    ├── ConfigurationError        stop: a person must change a setting; trying again cannot help
+    │   ├── SchemaError           the schema document is wrong (names the field)
+    │   ├── OptionsError          a write option, or a combination of them, is wrong
+    │   ├── ConnectorError        a field of the Airflow Connection is wrong
+    │   └── MissingExtraError     an optional package is not installed (names the extra)
+    ├── SourceError               the records cannot be read any further (names file and place)
+    ├── StorageError              the delivery's folder cannot be read or written; try again
+    ├── DeliveryError             a delivery ended without delivering everything
+    │   ├── MisconfiguredError    the API says no to all of it: stopped at once, mend the connector
+    │   ├── SystemicError         every record fails alike: stopped, mend schema, mapping or endpoint
+    │   ├── GivenUpError          the API stayed unreachable or overloaded: try the task again later
+    │   └── TooManyFailuresError  it ran to the end, with more failures than ``max_failures`` allows
+    └── TransportError            one exchange brought no answer (never leaves the delivery engine)
+        ├── NotSentError          nothing of the request can have been processed: safe to send again
+        ├── AmbiguousError        the request went out, no answer came back: it may have been processed
+        └── TlsError              the peer's identity cannot be verified: stop
+
+Code branches on these types and never on a message. A message names the thing, what was found,
+what was expected and what to do next, and never holds a secret.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AmbiguousError",
+    "ConfigurationError",
+    "ConnectorError",
+    "DeliveryError",
+    "GivenUpError",
+    "MisconfiguredError",
+    "MissingExtraError",
+    "NotSentError",
+    "OptionsError",
+    "OsmosError",
+    "SchemaError",
+    "SourceError",
+    "StorageError",
+    "SystemicError",
+    "TlsError",
+    "TooManyFailuresError",
+    "TransportError",
+]
+
+
+class OsmosError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class ConfigurationError(OsmosError):
+    """Stop: a setting is wrong and trying again cannot help."""
+
+
+class SchemaError(ConfigurationError):
+    """The schema document cannot be used; the message names the field."""
+
+
+class OptionsError(ConfigurationError):
+    """A write option, or a combination of them, cannot be used; the message names it."""
+
+
+class ConnectorError(ConfigurationError):
+    """A field of the Airflow Connection cannot be used; the message names connection and field."""
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional package is needed; the message names the extra to install."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs a package that is not installed. "
+            f"Install it with: pip install 'airflow-provider-osmosdest[{extra}]'"
+        )
+
+
+class SourceError(OsmosError):
+    """
+    The records cannot be read any further; the message names the file and the line or byte.
+
+    Records read before it stay good: a reader yields them first, and raises this after.
+    """
+
+
+class StorageError(OsmosError):
+    """The delivery's folder cannot be read or written; a retry may find it well again."""
+
+
+class DeliveryError(OsmosError):
+    """A delivery ended without delivering everything; its report says what became of each record."""
+
+
+class MisconfiguredError(DeliveryError):
+    """The API refuses all of it (wrong token, URL, method, certificate): mend the connector."""
+
+
+class SystemicError(DeliveryError):
+    """Every record fails alike and none was accepted: mend schema, mapping, envelope or endpoint."""
+
+
+class GivenUpError(DeliveryError):
+    """The API stayed unreachable or overloaded until the retries were spent: try again later."""
+
+
+class TooManyFailuresError(DeliveryError):
+    """The delivery ran to its end, and more records failed than ``max_failures`` allows."""
+
+
+class TransportError(OsmosError):
+    """One exchange brought no whole answer."""
+
+
+class NotSentError(TransportError):
+    """The request cannot have been processed (no connection, or it broke before the body was out)."""
+
+
+class AmbiguousError(TransportError):
+    """The request went out and no whole answer came back: it may have been processed."""
+
+
+class TlsError(TransportError):
+    """The peer's identity or the TLS parameters cannot be agreed: a setting is wrong, not the moment."""
