@@ -1,0 +1,199 @@
+"""
+Write options: how a delivery cuts, sends, retries and gives up. One frozen value, checked once.
+
+The defaults here are the design's. A connection's write options stand above them, and what a task
+says stands above both: see :meth:`DeliveryOptions.layered`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_osmosdest.core.delivery.envelope import Envelope
+from airflow_provider_osmosdest.core.errors import OptionsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["MAX_BATCH_SIZE", "DeliveryOptions"]
+
+MAX_BATCH_SIZE = 250_000
+"""The largest ``batch_size``, in records."""
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "write_mode": ("batch", "record"),
+    "batch_format": ("json", "ndjson"),
+    "on_batch_failure": ("split", "fail"),
+    "compression": ("none", "gzip", "zstd"),
+}
+
+# Lower and upper bounds, both included; None is no bound.
+_WHOLE: dict[str, tuple[int, int | None]] = {
+    "batch_size": (1, MAX_BATCH_SIZE),
+    "max_batch_bytes": (2, None),
+    "concurrency": (1, 1024),
+    "max_retries": (0, 100),
+    "systemic_after": (1, None),
+    "max_split_requests": (1, None),
+}
+_SECONDS = ("timeout", "backoff", "max_backoff")
+_OPTIONAL = ("max_batch_bytes", "envelope", "item_errors", "success_when")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryOptions:
+    """
+    How to deliver.
+
+    :param write_mode: ``batch`` (many records a request) or ``record`` (one record a request)
+    :param batch_size: records a batch covers at most, 1 to 250,000
+    :param max_batch_bytes: bytes of a request's body at most, before compression; ``None`` is no bound.
+        A single record that is larger is sent all the same: the API decides
+    :param batch_format: ``json`` (one array) or ``ndjson`` (one record a line)
+    :param envelope: wraps the records: a name (``data`` makes ``{"data": [...]}``) or a JSON object one of
+        whose values is ``"$records"``
+    :param on_batch_failure: ``split`` a refused batch until each part succeeds or is one record, or ``fail``:
+        all its records are ``rejected``
+    :param compression: of request bodies: ``none``, ``gzip`` or ``zstd``
+    :param item_errors: JMESPath over an answer's JSON that lists the items it refused: positions in the
+        sent array, or objects with ``index`` and optionally ``error``
+    :param success_when: JMESPath over a 2xx answer's JSON that must be true for it to be a success
+    :param concurrency: requests in flight in ``record`` mode
+    :param max_failures: how many records may fail before the delivery counts as failed: a count, or a share
+        of all records read as a float below 1 or as ``"2%"``
+    :param timeout: seconds to wait for an answer once the body is sent, and for a connection
+    :param max_retries: how often one chunk is sent again after a transient failure
+    :param backoff: seconds of the first wait at most; it doubles with each retry, with full jitter
+    :param max_backoff: seconds of any wait at most, a server's ``Retry-After`` included
+    :param systemic_after: stop when so many single records were refused with one status and nothing at all
+        was accepted
+    :param max_split_requests: stop when splitting one batch has taken so many requests
+    :raises OptionsError: naming the option, what was found and what was expected
+    """
+
+    write_mode: Literal["batch", "record"] = "batch"
+    batch_size: int = MAX_BATCH_SIZE
+    max_batch_bytes: int | None = None
+    batch_format: Literal["json", "ndjson"] = "json"
+    envelope: str | Mapping[str, Any] | None = None
+    on_batch_failure: Literal["split", "fail"] = "split"
+    compression: Literal["none", "gzip", "zstd"] = "none"
+    item_errors: str | None = None
+    success_when: str | None = None
+    concurrency: int = 16
+    max_failures: int | float | str = 0
+    timeout: float = 60.0
+    max_retries: int = 8
+    backoff: float = 0.5
+    max_backoff: float = 60.0
+    systemic_after: int = 100
+    max_split_requests: int = 25_000
+
+    def __post_init__(self) -> None:
+        """Check every option, and the combinations that cannot be."""
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                msg = f"{name}: found {value!r}, expected one of {', '.join(choices)}"
+                raise OptionsError(msg)
+        for name, (low, high) in _WHOLE.items():
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                _check_whole(name, value, low, high)
+        for name in _SECONDS:
+            _check_seconds(name, getattr(self, name))
+        for name in ("item_errors", "success_when"):
+            _check_expression(name, getattr(self, name))
+        _ = self.failures_allowed(0)
+        Envelope.of(self.envelope)
+        if self.batch_format == "ndjson" and self.envelope is not None and self.write_mode == "batch":
+            msg = "envelope: NDJSON has no place for one; use batch_format 'json', or leave the envelope out"
+            raise OptionsError(msg)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of all write options."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def layered(cls, layers: Iterable[Mapping[str, Any]]) -> DeliveryOptions:
+        """
+        Make options of several layers, of which the first that says something wins.
+
+        A value of ``None`` or an empty string says nothing.
+
+        :param layers: mappings of option name to value, the strongest first
+        :raises OptionsError: for a name that is no option, or a value that cannot be
+        """
+        chosen: dict[str, Any] = {}
+        for layer in layers:
+            for name, value in layer.items():
+                if name not in cls.names():
+                    msg = f"{name}: there is no such write option; there are {', '.join(cls.names())}"
+                    raise OptionsError(msg)
+                if value is not None and value != "":
+                    chosen.setdefault(name, value)
+        return cls(**{name: _converted(name, value) for name, value in chosen.items()})
+
+    def failures_allowed(self, read: int) -> int:
+        """Return how many of ``read`` records may fail, from ``max_failures``."""
+        value: Any = self.max_failures
+        try:
+            if isinstance(value, str):
+                text = value.strip()
+                value = float(text[:-1]) / 100 if text.endswith("%") else int(text)
+                share = text.endswith("%")
+            else:
+                share = isinstance(value, float) and not isinstance(value, bool)
+            limit = 1 if share else float("inf")
+            if isinstance(value, bool) or not 0 <= value <= limit:
+                raise ValueError  # noqa: TRY301 - one message for all that is wrong with it
+        except (TypeError, ValueError):
+            msg = (
+                f"max_failures: found {self.max_failures!r}, expected a count (0 or more), "
+                'a share below 1 (0.02), or per cent ("2%")'
+            )
+            raise OptionsError(msg) from None
+        return int(value * read) if share else int(value)
+
+
+def _converted(name: str, value: Any) -> Any:
+    """Turn the text of a form field or a template into the number it stands for; the check comes after."""
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            if name in _WHOLE:
+                return int(text.replace("_", ""))
+            if name in _SECONDS:
+                return float(text)
+        except ValueError:
+            return value
+        return text
+    return value
+
+
+def _check_whole(name: str, value: Any, low: int, high: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        bounds = f"from {low:,} to {high:,}" if high is not None else f"of at least {low:,}"
+        msg = f"{name}: found {value!r}, expected a whole number {bounds}"
+        raise OptionsError(msg)
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        msg = f"{name}: found {value!r}, expected a number of seconds above 0"
+        raise OptionsError(msg)
+
+
+def _check_expression(name: str, value: Any) -> None:
+    if value is None:
+        return
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        jmespath.compile(value)
+    except (JMESPathError, TypeError) as error:
+        msg = f"{name}: {value!r} is not a JMESPath expression: {error}"
+        raise OptionsError(msg) from error

@@ -1,0 +1,69 @@
+"""
+What a response means: the one table that decides it (DESIGN section 5).
+
+Sources: RFC 9110 section 15 for the status codes; 425 is RFC 8470, 429 is RFC 6585.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
+
+__all__ = ["Verdict", "judge"]
+
+
+class Verdict(Enum):
+    """What an exchange tells about the chunk that was sent."""
+
+    ACCEPTED = "accepted"
+    TOO_LARGE = "too large"
+    REFUSED = "refused"
+    TRANSIENT = "transient"
+    UNREACHABLE = "unreachable"
+    AMBIGUOUS = "ambiguous"
+    MISCONFIGURED = "misconfigured"
+
+
+_TOO_LARGE = frozenset({413})
+_TRANSIENT = frozenset({408, 425, 429})
+_MISCONFIGURED = frozenset({401, 403, 404, 405, 407, 410, 501, 505})
+# Where each record has a URL of its own, "not found" and "gone" speak of that record.
+_ABOUT_THE_URL = frozenset({404, 410})
+
+
+def judge(status: int | None, error: TransportError | None, *, url_of_record: bool = False) -> Verdict:
+    """
+    Decide what came back.
+
+    :param status: the status code of the whole answer, ``None`` where there was none
+    :param error: why there was none
+    :param url_of_record: the URL was made from the record, so 404 and 410 are about the data
+    """
+    if status is None:
+        return _judge_error(error)
+    if 200 <= status < 300:  # noqa: PLR2004 - the class of success, RFC 9110 section 15.3
+        return Verdict.ACCEPTED
+    if status in _TOO_LARGE:
+        return Verdict.TOO_LARGE
+    if status in _MISCONFIGURED:
+        return Verdict.REFUSED if url_of_record and status in _ABOUT_THE_URL else Verdict.MISCONFIGURED
+    if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - server errors, RFC 9110 section 15.6
+        return Verdict.TRANSIENT
+    if status >= 400:  # noqa: PLR2004 - client errors, RFC 9110 section 15.5
+        return Verdict.REFUSED
+    # A redirect is not followed with records in hand: the base URL is out of date.
+    return Verdict.MISCONFIGURED
+
+
+def _judge_error(error: TransportError | None) -> Verdict:
+    match error:
+        case TlsError():
+            return Verdict.MISCONFIGURED
+        case NotSentError():
+            return Verdict.UNREACHABLE
+        case AmbiguousError():
+            return Verdict.AMBIGUOUS
+        case _:
+            msg = f"an exchange ended with neither a status nor a known error: {error!r}"
+            raise TypeError(msg)
