@@ -1,14 +1,265 @@
-"""What Airflow's provider manager reads: a literal, so that listing providers imports nothing of this package."""
+"""
+What Airflow's provider manager reads: one literal, so that listing providers imports nothing of this package.
+
+Airflow calls the function in every process that looks at providers, the API server's connection form among
+them. The shapes are those of ``airflow/provider_info.schema.json`` and, for connection types,
+``airflow/provider.yaml.schema.json``; ``tests/unit/test_provider_info.py`` validates against both.
+
+The form saves ``conn-fields`` into the Connection's extra under their own names: numbers as numbers, ``object``
+fields as objects, and every field that was left empty as ``null``. ``default`` only fills the form in; a
+Connection made in another way lacks the key.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = ["get_provider_info"]
 
 
-def get_provider_info() -> dict[str, object]:
-    """Return what this package adds to Airflow, in the form of Airflow's ``provider_info.schema.json``."""
+def get_provider_info() -> dict[str, Any]:
+    """Return what this package adds to Airflow."""
     return {
         "package-name": "airflow-provider-osmosdest",
         "name": "Osmos",
-        "description": "Delivers records from a pipeline to anybody's HTTP API, validated and with nothing lost.",
+        "description": "Delivers records from an Airflow pipeline to anybody's HTTP API, validated, nothing lost.",
+        "integrations": [
+            {
+                "integration-name": "Osmos",
+                "external-doc-url": "https://pypi.org/project/airflow-provider-osmosdest/",
+                "tags": ["protocol"],
+            },
+        ],
+        "hooks": [
+            {
+                "integration-name": "Osmos",
+                "python-modules": ["airflow_provider_osmosdest.hooks.http_destination"],
+            },
+        ],
+        "operators": [
+            {
+                "integration-name": "Osmos",
+                "python-modules": ["airflow_provider_osmosdest.operators.http_destination"],
+            },
+        ],
+        "task-decorators": [
+            {
+                "name": "http_destination",
+                "class-name": "airflow_provider_osmosdest.decorators.http_destination.http_destination_task",
+            },
+        ],
+        "cli": ["airflow_provider_osmosdest.cli.definition.get_cli_commands"],
+        "config": {
+            "osmosdest": {
+                "description": "Where deliveries keep their reports, failures files and ledgers.",
+                "options": {
+                    "storage_path": {
+                        "description": (
+                            "Folder that holds a folder per delivery: a local path or any URL that Airflow's object\n"
+                            "storage understands. Workers that may retry each other's tasks must share it. Empty\n"
+                            "means the folder osmosdest in AIRFLOW_HOME.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://my-bucket/osmosdest",
+                        "default": "",
+                    },
+                    "storage_conn_id": {
+                        "description": (
+                            "Id of the Airflow Connection that opens storage_path. Empty means none is needed: the\n"
+                            "path is local, or the machine's own credentials open it.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "aws_default",
+                        "default": "",
+                    },
+                },
+            },
+        },
+        "connection-types": [
+            {
+                "connection-type": "osmos_http",
+                "hook-class-name": "airflow_provider_osmosdest.hooks.http_destination.HttpDestinationHook",
+                "hook-name": "Osmos HTTP API",
+                "ui-field-behaviour": {
+                    # The base URL says scheme and port itself.
+                    "hidden-fields": ["schema", "port"],
+                    "relabeling": {"host": "Base URL", "password": "Password or token"},
+                    "placeholders": {
+                        "host": "https://api.example.com/v1",
+                        "login": "only for basic authentication",
+                        "password": "its password, or the bearer token",
+                    },
+                },
+                "conn-fields": {
+                    "method": {
+                        "label": "Method",
+                        "description": "HTTP method of each request. Most APIs that take new records want POST.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["POST", "PUT", "PATCH"],
+                            "default": "POST",
+                        },
+                    },
+                    "headers": {
+                        "label": "Headers",
+                        "description": (
+                            'Headers of each request, as a JSON object: {"X-Api-Key": "..."}. Only these become '
+                            "headers, never other keys of the extra. Content-Type is set for you. The form hides values whose "
+                            "header name says it is a secret (authorization, token, secret, api-key); no value is "
+                            "ever logged."
+                        ),
+                        "schema": {"type": ["object", "null"]},
+                    },
+                    "destination_schema": {
+                        "label": "Destination schema",
+                        "description": (
+                            "What a record must look like, as JSON: an ordered list of fields with name, type and "
+                            'nullable, such as {"fields": [{"name": "id", "type": "integer", "nullable": false}]}. '
+                            "Records that fail it are never sent. Make one from a sample file with: airflow osmosdest "
+                            "schema infer FILE"
+                        ),
+                        "schema": {"type": ["object", "null"]},
+                    },
+                    "write_mode": {
+                        "label": "Write mode",
+                        "description": (
+                            "Whether the API takes many records in one request or one record per request. A task may "
+                            "say otherwise, as with every field below."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["batch", "record"],
+                            "values_display": {
+                                "batch": "batch: many records in one request",
+                                "record": "record: one record per request",
+                            },
+                            "default": "batch",
+                        },
+                    },
+                    "batch_size": {
+                        "label": "Batch size",
+                        "description": "Batch mode: records in one request at most, 1 to 250,000.",
+                        "schema": {
+                            "type": ["integer", "null"],
+                            "minimum": 1,
+                            "maximum": 250_000,
+                            "default": 250_000,
+                        },
+                    },
+                    "max_batch_bytes": {
+                        "label": "Max batch bytes",
+                        "description": (
+                            "Batch mode: bytes of one request's body at most, before compression. Set it when the API "
+                            "documents a size limit; empty means no limit."
+                        ),
+                        "schema": {"type": ["integer", "null"], "minimum": 2},
+                    },
+                    "batch_format": {
+                        "label": "Batch format",
+                        "description": "Batch mode: how the records of one request are written.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["json", "ndjson"],
+                            "values_display": {
+                                "json": "json: one JSON array",
+                                "ndjson": "ndjson: one JSON object per line",
+                            },
+                            "default": "json",
+                        },
+                    },
+                    "envelope": {
+                        "label": "Envelope",
+                        "description": (
+                            'What the API wants around the records: a name (data sends {"data": [...]}), or a JSON '
+                            'object one of whose values is "$records". Empty sends them bare.'
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "examples": ["data", "records", '{"source": "airflow", "items": "$records"}'],
+                        },
+                    },
+                    "on_batch_failure": {
+                        "label": "On batch failure",
+                        "description": "Batch mode: what to do when the API refuses a batch because of its data.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["split", "fail"],
+                            "values_display": {
+                                "split": "split: send parts of it until only the bad records are left",
+                                "fail": "fail: count all its records as rejected",
+                            },
+                            "default": "split",
+                        },
+                    },
+                    "concurrency": {
+                        "label": "Concurrency",
+                        "description": "Record mode: requests in flight at the same time.",
+                        "schema": {
+                            "type": ["integer", "null"],
+                            "minimum": 1,
+                            "maximum": 512,
+                            "default": 16,
+                        },
+                    },
+                    "compression": {
+                        "label": "Compression",
+                        "description": (
+                            "Compress request bodies, and say so in Content-Encoding. Only if the API documents it."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["none", "gzip", "zstd"],
+                            "default": "none",
+                        },
+                    },
+                    "item_errors": {
+                        "label": "Item errors",
+                        "description": (
+                            "For an API that answers success and lists the records it refused: the JMESPath of that "
+                            "list in its JSON answer. Its entries are positions in the request, or objects with index "
+                            "and error."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "examples": ["errors", "errors[].{index: position, error: message}"],
+                        },
+                    },
+                    "success_when": {
+                        "label": "Success when",
+                        "description": (
+                            "For an API that answers 200 even when it refuses: a JMESPath over its JSON answer that is "
+                            "true only for a real success."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "examples": ["ok", "status == 'accepted'"],
+                        },
+                    },
+                    "timeout": {
+                        "label": "Timeout",
+                        "description": "Seconds to wait for a connection, and for an answer once the request is sent.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.1, "default": 60},
+                    },
+                    "auth": {
+                        "label": "Authentication",
+                        "description": (
+                            "How requests show who sends them. Empty means basic if a login is given, else none. An "
+                            "API key goes into Headers. Extra also takes verify, cert and proxies, as Airflow's HTTP "
+                            "connection does."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["none", "basic", "bearer"],
+                            "values_display": {
+                                "none": "none: send no credentials",
+                                "basic": "basic: the login and password above",
+                                "bearer": "bearer: the password above is the token",
+                            },
+                        },
+                    },
+                },
+            },
+        ],
     }
