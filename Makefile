@@ -1,0 +1,82 @@
+# Needs only make and Python 3.11 or newer; everything else goes into .venv, from the package index pip is set up with.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+# Which Python makes the environments; without it, the first of these that is new enough.
+PYTHON ?=
+CANDIDATES := python3.13 python3.12 python3.11 python3 python
+
+READY := $(VENV)/.ready
+BENCH_READY := $(BENCH_VENV)/.ready
+
+# $(call make_venv,folder,extras): an environment with the checkout and these extras, at the pinned versions.
+# A half-made one (interrupted, or of a Python that has gone) is made anew.
+define make_venv
+	@python=""; too_old=""; \
+	for candidate in $(or $(PYTHON),$(CANDIDATES)); do \
+	  command -v "$$candidate" >/dev/null 2>&1 || continue; \
+	  "$$candidate" -c 'pass' >/dev/null 2>&1 || continue; \
+	  version=$$("$$candidate" -c 'import platform; print(platform.python_version())'); \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then python="$$candidate"; break; fi; \
+	  too_old="$$too_old $$candidate is $$version;"; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "error: this needs Python 3.11 or newer, and found none:$${too_old:- no $(or $(PYTHON),$(CANDIDATES)) on the PATH}" >&2; \
+	  echo "       Install one, or name it: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11" >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import venv, ensurepip' >/dev/null 2>&1; then \
+	  echo "error: $$python ($$version) has no venv module. On Debian and Ubuntu: sudo apt-get install $$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; exit 1; \
+	fi; \
+	if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then \
+	  echo "==> creating $(1) with Python $$version (once)"; \
+	  rm -rf $(1); "$$python" -m venv $(1); \
+	fi
+	@echo "==> installing Airflow and the provider into $(1) (a minute or two; only when pyproject.toml or constraints.txt changed)"
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(1)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$(2)]' >"$$log" 2>&1 \
+	  || { cat "$$log" >&2; echo "error: pip could not install the packages; its words are above" >&2; exit 1; }
+	@touch $(1)/.ready
+endef
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	$(call make_venv,$(VENV),dev$(comma)demo)
+
+$(BENCH_READY): pyproject.toml constraints.txt
+	$(call make_venv,$(BENCH_VENV),bench)
+
+comma := ,
+
+.PHONY: demo
+demo: $(READY) ## Deliver 336,776 flights to a receiver on this machine, through Airflow
+	@$(VENV)/bin/python example_dags/run_demo.py
+
+.PHONY: test
+test: $(READY) ## Run the unit, integration and system tests
+	@echo "==> running the tests"
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(READY) ## Check style and types, change nothing
+	@echo "==> ruff check" && $(VENV)/bin/ruff check .
+	@echo "==> ruff format" && $(VENV)/bin/ruff format --check .
+	@echo "==> mypy" && $(VENV)/bin/mypy
+
+.PHONY: bench
+bench: $(BENCH_READY) ## Measure against HttpOperator, HttpHook, dlt and drt
+	@$(BENCH_VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
+
+.PHONY: clean
+clean: ## Remove the environments and everything a run leaves behind
+	rm -rf $(VENV) $(BENCH_VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -not -path './.git/*' -exec rm -rf {} +
