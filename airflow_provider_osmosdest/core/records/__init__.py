@@ -1,0 +1,11 @@
+"""Records: one small reader for each format, and the registry that picks one."""
+
+from __future__ import annotations
+
+from airflow_provider_osmosdest.core.records.formats import FORMATS, Format, Formats
+from airflow_provider_osmosdest.core.records.input import Input
+from airflow_provider_osmosdest.core.records.ragged import RaggedRow
+from airflow_provider_osmosdest.core.records.sampling import sample_rows
+from airflow_provider_osmosdest.core.records.source import Source, open_source
+
+__all__ = ["FORMATS", "Format", "Formats", "Input", "RaggedRow", "Source", "open_source", "sample_rows"]

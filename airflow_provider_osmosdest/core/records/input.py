@@ -1,0 +1,125 @@
+"""One file, opened for a reader."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_provider_osmosdest.core.errors import SourceError
+from airflow_provider_osmosdest.core.records.looks import GZIP_MAGIC, binary_kind, markup_kind
+from airflow_provider_osmosdest.core.records.naming import display
+from airflow_provider_osmosdest.core.records.streams import CHUNK_BYTES, gathered, gunzip, utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+__all__ = ["Input", "reason"]
+
+_HEAD_BYTES = 512
+"""How much of a file is looked at to tell what it is, in bytes."""
+
+
+class Input:
+    """
+    One file as its reader sees it: a name for messages, its bytes, and how much of it has been read.
+
+    :param path: the file: anything with ``open("rb")``, such as ``pathlib.Path`` or ``ObjectStoragePath``
+    :param size: its size as stored, in bytes; ``None`` if the store does not tell
+    """
+
+    def __init__(self, path: Any, size: int | None) -> None:
+        self.path = path
+        self.size = size
+        self.name = display(path)
+        self.share: float | None = None if size is None else 0.0
+        """The part of the file read so far, 0 to 1; a reader that does not read from front to end sets it itself."""
+
+    def text(self) -> Iterator[bytes]:
+        """
+        Yield the file's text, unpacked, as UTF-8 without byte order mark, in chunks of about 256 KB.
+
+        That the bytes are valid UTF-8 is for the reader to check.
+
+        :raises SourceError: the file cannot be read, or looks like something that is no text
+        """
+        head, chunks = self._headed(utf8(self._unpacked(), self.name))
+        kind = binary_kind(head) or markup_kind(head)
+        if kind is not None:
+            raise SourceError(f"{self.name}: is not the text it should be, it looks like {kind}.")
+        yield from chunks
+
+    @contextmanager
+    def seekable(self, magic: bytes, what: str) -> Iterator[BinaryIO]:
+        """
+        Open the file for a format that is not read from front to end; gzip is first unpacked to a temporary file.
+
+        :param magic: what a file of this format begins with
+        :param what: the format's name, for messages
+        :raises SourceError: the file cannot be read, or begins with something else
+        """
+        file = self._open()
+        with closing(file):
+            head = self._read(file, _HEAD_BYTES)
+            if head.startswith(GZIP_MAGIC):
+                with tempfile.TemporaryFile() as spool:
+                    head, chunks = self._headed(self._unpacked())
+                    self._check_magic(head, magic, what)
+                    for chunk in chunks:
+                        spool.write(chunk)
+                    spool.seek(0)
+                    yield cast("BinaryIO", spool)
+            else:
+                self._check_magic(head, magic, what)
+                file.seek(0)
+                yield file
+
+    def _check_magic(self, head: bytes, magic: bytes, what: str) -> None:
+        if not head:
+            raise SourceError(f"{self.name}: has no bytes, which no {what} file has. Was it written to its end?")
+        if not head.startswith(magic):
+            kind = binary_kind(head) or markup_kind(head) or "something else"
+            raise SourceError(f"{self.name}: is not {what}, it looks like {kind}.")
+
+    def _headed(self, chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+        ahead = gathered(chunks, _HEAD_BYTES)
+        head = next(ahead, b"")
+        return head[:_HEAD_BYTES], _prepended(head, ahead)
+
+    def _unpacked(self) -> Iterator[bytes]:
+        head, chunks = self._headed(self._stored())
+        return gathered(gunzip(chunks, self.name) if head.startswith(GZIP_MAGIC) else chunks, _HEAD_BYTES)
+
+    def _stored(self) -> Iterator[bytes]:
+        done = 0
+        with closing(self._open()) as file:
+            while chunk := self._read(file, CHUNK_BYTES, done):
+                done += len(chunk)
+                if self.size:
+                    self.share = min(1.0, done / self.size)
+                yield chunk
+
+    def _open(self) -> Any:
+        try:
+            return self.path.open("rb")
+        except Exception as e:  # what a store's library raises is not ours to know
+            raise SourceError(f"{self.name}: cannot be opened: {reason(e)}") from e
+
+    def _read(self, file: Any, size: int, done: int = 0) -> bytes:
+        try:
+            return cast("bytes", file.read(size))
+        except Exception as e:  # as above
+            raise SourceError(f"{self.name}: cannot be read after byte {done:,}: {reason(e)}") from e
+
+
+def _prepended(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from chunks
+
+
+def reason(error: Exception) -> str:
+    """Say in a few words, and without secrets, what a storage library's error says."""
+    text = (isinstance(error, OSError) and error.strerror) or display(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

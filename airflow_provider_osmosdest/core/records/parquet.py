@@ -1,0 +1,75 @@
+"""Parquet: typed columns, in row groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.errors import MissingExtraError, SourceError
+from airflow_provider_osmosdest.core.records.header import check_header
+from airflow_provider_osmosdest.core.records.input import reason
+from airflow_provider_osmosdest.core.records.looks import PARQUET_MAGIC
+from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_osmosdest.core.records.input import Input
+
+__all__ = ["read_parquet"]
+
+_BUFFER_BYTES = 1024 * 1024
+
+
+def read_parquet(source: Input) -> Iterator[Rows]:
+    """
+    Yield the rows of a Parquet file in blocks, as Python values (decimals, dates, lists, objects ...).
+
+    Times are brought from nanoseconds to microseconds, the finest that Python has, by cutting the digits off.
+
+    :raises MissingExtraError: pyarrow is not installed
+    :raises SourceError: the file is not Parquet, or damaged, or two of its columns have one name
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet as pq
+    except ImportError as e:
+        raise MissingExtraError(f"Reading Parquet ({source.name})", "parquet") from e
+
+    done = 0
+    with source.seekable(PARQUET_MAGIC, "Parquet") as file:
+        try:
+            table = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+            schema = table.schema_arrow
+            check_header(schema.names, source.name)
+            target = pa.schema([field.with_type(_microseconds(field.type)) for field in schema])
+            for batch in table.iter_batches(batch_size=BLOCK_ROWS, use_threads=False):
+                rows = batch.cast(target, safe=False).to_pylist(maps_as_pydicts="strict")
+                yield Rows(rows)
+                done += len(rows)
+                source.share = done / table.metadata.num_rows
+        except SourceError:
+            raise
+        except Exception as e:  # pyarrow passes on what the store's library raises
+            raise SourceError(
+                f"{source.name}: cannot be read as Parquet after row {done:,}: {reason(e)}. "
+                "Fetch or write the file again."
+            ) from e
+
+
+def _microseconds(kind: Any) -> Any:
+    """Return an Arrow type with every nanosecond in it made a microsecond."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_microseconds(field.type)) for field in kind])
+    if types.is_list(kind) or types.is_large_list(kind):
+        make = pa.list_ if types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_microseconds(kind.value_type)))
+    if types.is_map(kind):
+        return pa.map_(kind.key_field, kind.item_field.with_type(_microseconds(kind.item_type)))
+    if getattr(kind, "unit", None) != "ns":
+        return kind
+    if types.is_timestamp(kind):
+        return pa.timestamp("us", tz=kind.tz)
+    return pa.time64("us") if types.is_time64(kind) else pa.duration("us")

@@ -1,0 +1,63 @@
+"""The first records of a source, for inferring a schema from them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_provider_osmosdest.core.errors import SourceError
+from airflow_provider_osmosdest.core.records.formats import FORMATS
+from airflow_provider_osmosdest.core.records.source import open_source
+from airflow_provider_osmosdest.core.schema.blocks import JsonElements, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from airflow_provider_osmosdest.core.records.formats import Formats
+    from airflow_provider_osmosdest.core.schema.blocks import Block
+
+__all__ = ["sample_rows"]
+
+
+def sample_rows(
+    records: Any, *, records_format: str | None = None, limit: int = 1000, formats: Formats = FORMATS
+) -> tuple[list[dict[str, Any]], bool]:
+    """
+    Read the first records of a source.
+
+    :param records: as for :func:`open_source`
+    :param records_format: as for :func:`open_source`
+    :param limit: how many records to return at most
+    :param formats: as for :func:`open_source`
+    :return: the records, and whether their values come from a format without types
+    :raises ConfigurationError: as for :func:`open_source`
+    :raises SourceError: the source cannot be read that far, or one of the records is no JSON object
+    """
+    source = open_source(records, records_format=records_format, formats=formats)
+    rows: list[dict[str, Any]] = []
+    textual = False
+    with closing(cast("Generator[Block]", source.blocks())) as blocks:
+        for block in blocks:
+            textual = isinstance(block, Rows) and block.textual
+            for row in _rows(block, source.description, len(rows)):
+                if len(rows) == limit:
+                    return rows, textual
+                if not isinstance(row, dict):
+                    raise SourceError(
+                        f"{source.description}: record {len(rows):,} (counted from 0) is a {type(row).__name__}, "
+                        "expected an object."
+                    )
+                rows.append(row)
+    return rows, textual
+
+
+def _rows(block: Block, name: str, before: int) -> list[Any]:
+    if isinstance(block, Rows):
+        return list(block.rows)
+    try:
+        if isinstance(block, JsonElements):
+            return list(json.loads(b"[" + block.data + b"]"))
+        return [json.loads(line) for line in block.data.split(b"\n") if line.strip()]
+    except ValueError as e:
+        raise SourceError(f"{name}: record {before:,} (counted from 0) or one after it is not JSON: {e}") from e

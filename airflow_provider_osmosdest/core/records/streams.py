@@ -1,0 +1,148 @@
+"""Bytes on their way from a file to a reader: gathered, unpacked and brought to UTF-8, chunk by chunk."""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CHUNK_BYTES", "MAX_RECORD_BYTES", "gathered", "gunzip", "utf8", "whole_lines"]
+
+CHUNK_BYTES = 256 * 1024
+"""How much is asked of a file at once, in bytes: a call on an object store's file is slow, whatever its size."""
+
+MAX_RECORD_BYTES = 64 * 1024 * 1024
+"""The longest single record a reader waits for, in bytes: what keeps a file without line ends from filling memory."""
+
+_GZIP_WBITS = 31
+
+
+def gathered(chunks: Iterator[bytes], head_bytes: int) -> Iterator[bytes]:
+    """
+    Pass ``chunks`` on, the first of them holding at least ``head_bytes`` bytes if there are as many.
+
+    :raises SourceError: whatever ``chunks`` raises, after what came before it was passed on
+    """
+    head = b""
+    try:
+        for chunk in chunks:
+            head += chunk
+            if len(head) >= head_bytes:
+                break
+    except SourceError:
+        if head:
+            yield head
+        raise
+    if head:
+        yield head
+    yield from chunks
+
+
+def gunzip(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """
+    Unpack gzip data of any number of members (RFC 1952, section 2.2); zero padding at the end is no data.
+
+    :param name: the file, for messages
+    :raises SourceError: the data is damaged or breaks off, after all that could be unpacked
+    """
+    unpacker = zlib.decompressobj(_GZIP_WBITS)
+    unpacked = 0
+    inside = True
+    for chunk in chunks:
+        data = chunk
+        while data:
+            if not inside:
+                data = data.lstrip(b"\0")
+                if not data:
+                    break
+                unpacker, inside = zlib.decompressobj(_GZIP_WBITS), True
+            try:
+                piece = unpacker.decompress(data, CHUNK_BYTES)
+            except zlib.error as e:
+                raise SourceError(
+                    f"{name}: the gzip data is damaged after {unpacked:,} unpacked bytes ({e}). Fetch the file again."
+                ) from e
+            unpacked += len(piece)
+            if piece:
+                yield piece
+            inside = not unpacker.eof
+            data = unpacker.unconsumed_tail if inside else unpacker.unused_data
+    if inside:
+        raise SourceError(
+            f"{name}: the gzip data breaks off after {unpacked:,} unpacked bytes. Fetch or write the file again."
+        )
+
+
+def utf8(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """
+    Drop a byte order mark, and bring text whose mark says UTF-16 to UTF-8; nothing else is checked or changed.
+
+    :param chunks: the text; the first chunk holds at least 4 bytes if there are as many
+    :param name: the file, for messages
+    :raises SourceError: text marked as UTF-16 is not UTF-16, or it is UTF-32
+    """
+    head = next(chunks, b"")
+    if head.startswith(codecs.BOM_UTF32_LE):
+        raise SourceError(f"{name}: is UTF-32 text. Save it as UTF-8.")
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        yield from _utf16_to_utf8(head, chunks, name)
+        return
+    head = head.removeprefix(codecs.BOM_UTF8)
+    if head:
+        yield head
+    yield from chunks
+
+
+def _utf16_to_utf8(head: bytes, chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-16")()
+    done = 0
+    data = head
+    try:
+        while data:
+            text = decoder.decode(data)
+            done += len(data)
+            if text:
+                yield text.encode()
+            data = next(chunks, b"")
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as e:
+        raise SourceError(
+            f"{name}: its UTF-16 text is damaged after byte {done:,} ({e.reason}). Save it as UTF-8."
+        ) from e
+
+
+def whole_lines(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    r"""
+    Cut a text into runs of whole lines, each ending in ``\n`` but for a last line that has no line end.
+
+    :param name: the file, for messages
+    :raises SourceError: a line is longer than :data:`MAX_RECORD_BYTES`; or whatever ``chunks`` raises, the
+        line it happened in being lost
+    """
+    lines = 0
+    pending: list[bytes] = []
+    pending_bytes = 0
+    for chunk in chunks:
+        cut = chunk.rfind(b"\n") + 1
+        if not cut:
+            pending.append(chunk)
+            pending_bytes += len(chunk)
+            if pending_bytes > MAX_RECORD_BYTES:
+                raise SourceError(
+                    f"{name}: line {lines + 1:,} is longer than {MAX_RECORD_BYTES // 1024 // 1024} MiB, "
+                    "the most a line may have. Is this a file of lines at all?"
+                )
+            continue
+        run = b"".join([*pending, chunk[:cut]])
+        lines += run.count(b"\n")
+        yield run
+        pending = [chunk[cut:]]
+        pending_bytes = len(chunk) - cut
+    last = b"".join(pending)
+    if last:
+        yield last
