@@ -32,7 +32,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _WHOLE: dict[str, tuple[int, int | None]] = {
     "batch_size": (1, MAX_BATCH_SIZE),
     "max_batch_bytes": (2, None),
-    "concurrency": (1, 1024),
+    "concurrency": (1, 512),
     "max_retries": (0, 100),
     "systemic_after": (1, None),
     "max_split_requests": (1, None),

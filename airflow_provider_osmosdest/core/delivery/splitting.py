@@ -83,32 +83,38 @@ class Splitter:
     def accepted(self) -> None:
         """Say that the range named last was accepted."""
         # Where the whole was known to be bad, the poison must now be in the rest: its mark stays on.
-        self._sent()
-        self._push(self._rest)
+        _, rest = self._sent()
+        self._push(rest)
 
     def refused(self) -> None:
         """Say that the range named last was refused."""
-        current = self._sent()
+        current, rest = self._sent()
         bad = _Part(current.start, current.stop, bad=True)
         alone = current.stop - current.start == 1
         if alone:
             self._found.append(current.start)
-        if self._rest is None:
+        if rest is None:
             self._segments_bad += 1
             if not alone:
                 self._parts.appendleft(bad)
             return
         # One poison record is found in the front, so nothing is known of the rest any more.
-        self._push(_Part(self._rest.start, self._rest.stop, bad=False))
+        self._push(_Part(rest.start, rest.stop, bad=False))
         if not alone:
             self._parts.append(bad)
 
-    def _sent(self) -> _Part:
+    def unsettled(self) -> list[tuple[int, int]]:
+        """Return the ranges that nothing was said of yet, the one named last included, in order."""
+        parts = [*self._segments, *self._parts, *(part for part in (self._current, self._rest) if part)]
+        return sorted((part.start, part.stop) for part in parts if part.start < part.stop)
+
+    def _sent(self) -> tuple[_Part, _Part | None]:
         if self._current is None:
             msg = "no range is under way: call next_range() first"
             raise RuntimeError(msg)
-        current, self._current = self._current, None
-        return current
+        sent = self._current, self._rest
+        self._current = self._rest = None
+        return sent
 
     def _push(self, part: _Part | None) -> None:
         if part is None or part.start == part.stop:

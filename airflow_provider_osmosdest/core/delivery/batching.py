@@ -1,0 +1,235 @@
+"""
+Cut validated records into batches, and batches into chunks, without joining or copying what is in them.
+
+Batch borders depend on record indexes alone (and on sizes, where ``max_batch_bytes`` is set), so a retried task
+cuts the same batches.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.transport import Body
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.envelope import Envelope
+
+__all__ = ["Batch", "BatchCutter", "Run"]
+
+_NEWLINE = b"\n"
+_LINE = re.compile(_NEWLINE)
+
+
+@dataclass(slots=True)
+class Run:
+    r"""
+    Valid records that stand together, as they go into a body.
+
+    :param lines: the records as compact JSON, each followed by the separator
+    :param indexes: the index of each record in the source, ascending
+    :param separator: ``,\n`` in a JSON array, ``\n`` in NDJSON; the newline is what runs are cut at, as
+        compact JSON holds none
+    """
+
+    lines: bytes
+    indexes: Sequence[int]
+    separator: bytes = b"\n"
+    _ends: array[int] | None = field(default=None, repr=False)
+
+    @property
+    def ends(self) -> array[int]:
+        """Where each record ends, in bytes from the start and with its separator; found when first needed."""
+        if self._ends is None:
+            self._ends = array("Q", [match.end() for match in _LINE.finditer(self.lines)])
+        return self._ends
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the bytes the records ``start`` to ``stop`` take, with the last separator."""
+        if start == 0 and stop == len(self.indexes):
+            return 0, len(self.lines)
+        return self.ends[start - 1] if start else 0, self.ends[stop - 1]
+
+    def cut(self, start: int, stop: int) -> Run:
+        """Return the records ``start`` to ``stop`` as a run of their own."""
+        if start == 0 and stop == len(self.indexes):
+            return self
+        first, last = self.span(start, stop)
+        return Run(self.lines[first:last], self.indexes[start:stop], self.separator)
+
+
+class Batch:
+    """
+    Records that are sent together; parts of it can be sent again without being serialised again.
+
+    Within a batch a record goes by its ordinal, from 0; :meth:`index` gives its index in the source.
+
+    :param runs: the records, in order; none empty
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+        self._starts: list[int] = []
+        total = 0
+        for run in runs:
+            self._starts.append(total)
+            total += len(run.indexes)
+        self.size = total
+
+    def index(self, ordinal: int) -> int:
+        """Return the index in the source of a record of this batch."""
+        number, within = self._find(ordinal)
+        return self._runs[number].indexes[within]
+
+    def record(self, ordinal: int) -> bytes:
+        """Return the JSON of one record."""
+        number, within = self._find(ordinal)
+        run = self._runs[number]
+        first, last = run.span(within, within + 1)
+        return run.lines[first : last - len(run.separator)]
+
+    def items(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yield index and JSON of the records from ordinal ``start`` to ``stop``."""
+        for run, first, last in self._overlaps(start, stop):
+            begin, end = run.span(first, last)
+            lines = run.lines[begin : end - len(run.separator)].split(run.separator)
+            yield from zip(run.indexes[first:last], lines, strict=True)
+
+    def body(self, start: int, stop: int, envelope: Envelope) -> Body:
+        """
+        Return the request body of the records from ordinal ``start`` to ``stop``, as views of their runs.
+
+        :param envelope: what goes around the records, the brackets of an array included
+        """
+        pieces: list[bytes | memoryview] = [envelope.prefix]
+        separator = b""
+        for run, first, last in self._overlaps(start, stop):
+            begin, end = run.span(first, last)
+            pieces.append(memoryview(run.lines)[begin:end])
+            separator = run.separator
+        if separator != _NEWLINE:
+            # Behind the last element of an array no comma may stand; behind the last line a newline must.
+            pieces[-1] = pieces[-1][: -len(separator)]
+        pieces.append(envelope.suffix)
+        return Body(pieces, sum(map(len, pieces)))
+
+    def runs(self, start: int, stop: int) -> list[Run]:
+        """Return the records from ordinal ``start`` to ``stop`` as runs."""
+        return [run.cut(first, last) for run, first, last in self._overlaps(start, stop)]
+
+    def without(self, ordinals: Collection[int]) -> Batch | None:
+        """Return the batch without some of its records, ``None`` when none are left."""
+        borders = sorted(set(ordinals))
+        runs: list[Run] = []
+        start = 0
+        for stop in [*borders, self.size]:
+            runs += self.runs(start, stop)
+            start = stop + 1
+        return Batch(runs) if runs else None
+
+    def bytes_between(self, start: int, stop: int) -> int:
+        """Return the bytes the records from ordinal ``start`` to ``stop`` take, separators included."""
+        spans = (run.span(first, last) for run, first, last in self._overlaps(start, stop))
+        return sum(end - begin for begin, end in spans)
+
+    def fitting(self, start: int, stop: int, limit: int) -> int:
+        """Return the last ordinal up to which the records from ``start`` take ``limit`` bytes, at least one record."""
+        end = start
+        for run, first, last in self._overlaps(start, stop):
+            begin, after = run.span(first, last)
+            if after - begin > limit:
+                end += bisect_right(run.ends, begin + limit, first, last) - first
+                break
+            limit -= after - begin
+            end += last - first
+        return max(end, start + 1)
+
+    def _find(self, ordinal: int) -> tuple[int, int]:
+        number = bisect_right(self._starts, ordinal) - 1
+        return number, ordinal - self._starts[number]
+
+    def _overlaps(self, start: int, stop: int) -> Iterator[tuple[Run, int, int]]:
+        if start >= stop:
+            return
+        number, within = self._find(start)
+        left = stop - start
+        while left:
+            run = self._runs[number]
+            taken = min(left, len(run.indexes) - within)
+            yield run, within, within + taken
+            left -= taken
+            number, within = number + 1, 0
+
+
+class BatchCutter:
+    """
+    Collect runs and hand out batches.
+
+    A batch covers the indexes ``k * batch_size`` to ``(k + 1) * batch_size``; invalid records among them are left
+    out, so it may hold fewer. Where ``max_batch_bytes`` is set it may end sooner.
+
+    :param batch_size: records
+    :param max_bytes: bytes of a body at most, ``None`` for no bound; one record that is larger goes alone
+    :param overhead: bytes of a body that are not records and their separators
+    """
+
+    def __init__(self, batch_size: int, max_bytes: int | None = None, overhead: int = 0) -> None:
+        self._batch_size = batch_size
+        self._room = None if max_bytes is None else max_bytes - overhead
+        self._runs: list[Run] = []
+        self._bytes = 0
+        self._number = 0
+
+    def add(self, run: Run) -> Iterator[Batch]:
+        """Add a run; yield the batches that are full by it."""
+        start, size = 0, len(run.indexes)
+        while start < size:
+            number = run.indexes[start] // self._batch_size
+            if number != self._number:
+                yield from self.flush()
+                self._number = number
+            stop = _first_at(run.indexes, (number + 1) * self._batch_size, start)
+            if self._room is not None:
+                stop = self._fitting(run, start, stop)
+                if stop == start:
+                    yield from self.flush()
+                    continue
+            part = run.cut(start, stop)
+            self._runs.append(part)
+            self._bytes += len(part.lines)
+            start = stop
+
+    def flush(self) -> Iterator[Batch]:
+        """Yield what is collected, if anything."""
+        if self._runs:
+            yield Batch(self._runs)
+            self._runs = []
+            self._bytes = 0
+
+    def _fitting(self, run: Run, start: int, stop: int) -> int:
+        """Return how far a run fits into the batch begun; at least one record into an empty one."""
+        assert self._room is not None  # noqa: S101 - asked only where there is a bound
+        before = run.ends[start - 1] if start else 0
+        fits = bisect_right(run.ends, self._room - self._bytes + before, start, stop)
+        return start + 1 if fits == start and not self._runs else fits
+
+
+def _first_at(indexes: Sequence[int], border: int, start: int) -> int:
+    """Return the first position from ``start`` whose index is at or behind ``border``."""
+    if indexes[-1] < border:
+        return len(indexes)
+    if isinstance(indexes, range):
+        return start + border - indexes[start]
+    low, high = start, len(indexes)
+    while low < high:
+        middle = (low + high) // 2
+        if indexes[middle] < border:
+            low = middle + 1
+        else:
+            high = middle
+    return low

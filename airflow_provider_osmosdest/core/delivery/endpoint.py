@@ -1,0 +1,84 @@
+"""Endpoint templates: ``/customers/{customer_id}``, filled from each record, never leaving the host."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EndpointTemplate"]
+
+_PLACE = re.compile(r"\{([^{}]*)\}")
+
+
+class EndpointTemplate:
+    """
+    A URL with places for fields of a record, in its path or query.
+
+    :param url: the URL; ``{name}`` stands for the field ``name``
+    :raises ConnectorError: when a place stands in the scheme or the host, which records must not choose
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.fields = tuple(dict.fromkeys(_PLACE.findall(url)))
+        scheme_and_host = url[: _authority_end(url)]
+        if _PLACE.search(scheme_and_host):
+            msg = "endpoint: a record cannot choose the host; {field} may stand in the path or query only"
+            raise ConnectorError(msg)
+        self._parts = _PLACE.split(url)
+
+    def __bool__(self) -> bool:
+        """Whether there is a place to fill."""
+        return bool(self.fields)
+
+    def check(self, known: tuple[str, ...]) -> None:
+        """
+        Check that the schema has every field the URL names.
+
+        :param known: names of the schema's fields; empty for a schema that takes any object
+        :raises OptionsError: naming the field
+        """
+        missing = [name for name in self.fields if known and name not in known]
+        if missing:
+            msg = f"endpoint: the schema has no field {', '.join(missing)}; it has {', '.join(known)}"
+            raise OptionsError(msg)
+
+    def fill(self, record: Mapping[str, Any]) -> str:
+        """
+        Return the URL of one record, its values percent-encoded (RFC 3986 section 2.1).
+
+        :raises ValueError: when a value is null, empty, not a scalar, or ``.`` or ``..``, which would name another path
+        """
+        parts = list(self._parts)
+        for place in range(1, len(parts), 2):
+            parts[place] = _encoded(parts[place], record.get(parts[place]))
+        return "".join(parts)
+
+
+def _encoded(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if value is None or value == "":
+        msg = f"endpoint: {name} is needed in the URL and is empty"
+        raise ValueError(msg)
+    if isinstance(value, (dict, list)):
+        msg = f"endpoint: {name} is needed in the URL and is not a single value"
+        raise ValueError(msg)
+    text = str(value)
+    if text in (".", ".."):
+        msg = f"endpoint: {name} is {text!r}, which a server would take for another path"
+        raise ValueError(msg)
+    return quote(text, safe="")
+
+
+def _authority_end(url: str) -> int:
+    """Return where the scheme and host of a URL end."""
+    start = url.find("://") + 3
+    ends = [end for mark in "/?#" if (end := url.find(mark, start)) >= 0]
+    return min(ends, default=len(url))

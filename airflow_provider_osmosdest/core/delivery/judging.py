@@ -1,0 +1,180 @@
+"""Read an answer: the verdict table, and what ``success_when`` and ``item_errors`` find in its body."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.delivery.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_osmosdest.core.delivery.transport import Answer
+
+__all__ = ["READ_BYTES", "Judge", "Judgement"]
+
+READ_BYTES = 16 * 1024 * 1024
+"""How much of an answer is kept where an expression is to be read from it, in bytes."""
+
+_EXCERPT = 300
+"""How much of an answer stands in an error, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """
+    What an answer means for the chunk it answers.
+
+    :param verdict: from the table
+    :param status: the status code, ``None`` where there was no answer
+    :param error: what the API said, or what happened, on one line and without secrets
+    :param items: what the answer says of single records: position in the chunk to error
+    :param retry_after: seconds the server asked to wait
+    """
+
+    verdict: Verdict
+    status: int | None = None
+    error: str = ""
+    items: Mapping[int, str] = field(default_factory=dict)
+    retry_after: float | None = None
+
+
+_PLAIN_SUCCESS = Judgement(Verdict.ACCEPTED)
+
+
+class Judge:
+    """
+    Judge the answers of one delivery.
+
+    :param success_when: JMESPath that must be true for a 2xx answer to be a success
+    :param item_errors: JMESPath that lists the refused items of an answer
+    :param url_of_record: request URLs are made from records
+    :param redact: takes secrets out of what a server says
+    """
+
+    def __init__(
+        self,
+        *,
+        success_when: str | None = None,
+        item_errors: str | None = None,
+        url_of_record: bool = False,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self._success = _compiled(success_when)
+        self._items = _compiled(item_errors)
+        self._success_text = success_when
+        self._items_text = item_errors
+        self._url_of_record = url_of_record
+        self._redact = redact
+        self._reads = success_when is not None or item_errors is not None
+
+    @property
+    def reads_bodies(self) -> bool:
+        """Whether the whole body of an answer is needed."""
+        return self._reads
+
+    def __call__(self, answer: Answer, size: int) -> Judgement:
+        """
+        Judge an answer to a chunk of ``size`` records.
+
+        An answer that an expression cannot be read from is judged by what it fails to say: without the success
+        it had to show, it is refused; with positions outside the chunk, the API and ``item_errors`` do not fit
+        and the delivery must stop.
+        """
+        verdict = judge(answer.status, answer.error, url_of_record=self._url_of_record)
+        if verdict is Verdict.ACCEPTED and not self._reads:
+            return _PLAIN_SUCCESS
+        if not self._reads or answer.status is None or verdict not in (Verdict.ACCEPTED, Verdict.REFUSED):
+            return self._judgement(verdict, answer)
+        try:
+            document = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            if verdict is Verdict.ACCEPTED:
+                return self._judgement(Verdict.REFUSED, answer, "the answer is not JSON")
+            return self._judgement(verdict, answer)
+        if verdict is Verdict.ACCEPTED and self._success is not None and not _search(self._success, document):
+            verdict = Verdict.REFUSED
+            prefix = f"success_when ({self._success_text}) is not true"
+        else:
+            prefix = ""
+        items: dict[int, str] = {}
+        if self._items is not None:
+            try:
+                items = _listed(_search(self._items, document), size)
+            except ValueError as error:
+                what = f"item_errors ({self._items_text}) does not fit the answer: {error}"
+                return self._judgement(Verdict.MISCONFIGURED, answer, what)
+        return self._judgement(verdict, answer, prefix, {at: self._redact(text) for at, text in items.items()})
+
+    def _judgement(
+        self, verdict: Verdict, answer: Answer, prefix: str = "", items: Mapping[int, str] | None = None
+    ) -> Judgement:
+        if answer.status is None:
+            text = str(answer.error)
+        else:
+            text = _described(answer)
+        text = f"{prefix}: {text}" if prefix else text
+        return Judgement(verdict, answer.status, self._redact(text), items or {}, answer.retry_after)
+
+
+def _compiled(expression: str | None) -> Any:
+    if expression is None:
+        return None
+    import jmespath
+
+    return jmespath.compile(expression)
+
+
+def _search(expression: Any, document: Any) -> Any:
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return expression.search(document)
+    except JMESPathError:
+        # A function that gets a value of another type: the answer does not say what was asked for.
+        return None
+
+
+def _described(answer: Answer) -> str:
+    """Describe an answer in one line: status, reason, and the start of what it says."""
+    status = answer.status
+    try:
+        reason = f"{status} {HTTPStatus(status or 0).phrase}"
+    except ValueError:
+        reason = str(status)
+    if answer.location:
+        return f"{reason} (to {answer.location.split('?')[0]})"
+    excerpt = " ".join(answer.body[: _EXCERPT * 4].decode("utf-8", errors="replace").split())
+    if len(excerpt) > _EXCERPT:
+        excerpt = excerpt[:_EXCERPT] + "…"
+    return f"{reason}: {excerpt}" if excerpt else reason
+
+
+def _listed(found: Any, size: int) -> dict[int, str]:
+    """
+    Read what ``item_errors`` found: positions, or objects with ``index`` and perhaps ``error``.
+
+    :raises ValueError: when it is something else, or a position lies outside the chunk
+    """
+    if found is None:
+        return {}
+    if not isinstance(found, list):
+        msg = f"found {str(found)[:100]!r}, expected a list"
+        raise ValueError(msg)  # noqa: TRY004 - the value is at fault, not the caller
+    items: dict[int, str] = {}
+    for entry in found:
+        position, text = (entry.get("index"), entry.get("error")) if isinstance(entry, dict) else (entry, None)
+        if isinstance(position, str) and position.isdigit():
+            position = int(position)
+        if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position < size:
+            msg = f"found the position {str(position)[:100]!r}, expected a whole number from 0 to {size - 1}"
+            raise ValueError(msg)
+        if text is None:
+            text = "listed by the API as refused"
+        elif not isinstance(text, str):
+            text = json.dumps(text, ensure_ascii=False)
+        items[position] = " ".join(text.split())[:_EXCERPT]
+    return items

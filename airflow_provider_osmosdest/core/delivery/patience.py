@@ -1,0 +1,107 @@
+"""When to give up: bounds that keep a dead or deaf endpoint from being asked half a million times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+from airflow_provider_osmosdest.core.errors import DeliveryError, GivenUpError, MisconfiguredError, SystemicError
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.delivery.judging import Judgement
+
+__all__ = ["Patience"]
+
+# Chunks in a row whose retries were all spent. A poison record that makes the API fail (500) is found by halving,
+# which takes at most 18 such chunks in a row; an API that is down gives nothing else.
+_SPENT_IN_A_ROW = 20
+_SPENT_IN_FULL = 3
+
+
+class Patience:
+    """
+    Watch what answers come and say when to stop.
+
+    :param systemic_after: refused single records, all with one status, after which to stop where none was accepted
+    :param where: the endpoint, for messages
+    """
+
+    def __init__(self, systemic_after: int, where: str) -> None:
+        self._systemic_after = systemic_after
+        self._where = where
+        self._accepted = False
+        self._alike = 0
+        self._status: int | None = None
+        self._spent = 0
+        self._spent_in_full = 0
+
+    def hear(self, judgement: Judgement, records: int, *, in_full: bool = True) -> DeliveryError | None:
+        """
+        Hear the last judgement on a chunk; return the error to stop with, if it is time to.
+
+        :param records: how many are in the chunk
+        :param in_full: it had all the retries the options allow
+        """
+        match judgement.verdict:
+            case Verdict.ACCEPTED:
+                self.accepted()
+                return None
+            case Verdict.MISCONFIGURED:
+                return MisconfiguredError(f"{self._where} answered {judgement.error}. {_advice(judgement.status)}")
+            case Verdict.REFUSED | Verdict.TOO_LARGE:
+                return self._refused(judgement, records)
+            case _:
+                return self._spent_all(judgement, in_full=in_full)
+
+    def accepted(self) -> None:
+        """Hear that a chunk was accepted."""
+        self._accepted = True
+        self._spent = self._spent_in_full = 0
+
+    def _refused(self, judgement: Judgement, records: int) -> DeliveryError | None:
+        self._spent = self._spent_in_full = 0
+        if self._accepted or records > 1:
+            return None
+        self._alike = self._alike + 1 if judgement.status == self._status else 1
+        self._status = judgement.status
+        if self._alike < self._systemic_after:
+            return None
+        return SystemicError(
+            f"{self._where} refused {self._alike:,} single records in a row and accepted nothing; it last answered "
+            f"{judgement.error}. Stopped, as the fault is not in the records alone: check the schema, mapping, envelope, "
+            "write mode and endpoint."
+        )
+
+    def _spent_all(self, judgement: Judgement, *, in_full: bool) -> DeliveryError | None:
+        self._spent += 1
+        self._spent_in_full += in_full
+        if judgement.verdict is Verdict.UNREACHABLE:
+            # How large a chunk is cannot matter to a connection that does not come about.
+            return GivenUpError(
+                f"{self._where} cannot be reached: {judgement.error}. What was not sent is 'unsent'; "
+                "check host, port and network, or retry the task when the API is back."
+            )
+        if self._spent < _SPENT_IN_A_ROW and self._spent_in_full < _SPENT_IN_FULL:
+            return None
+        return GivenUpError(
+            f"{self._where} stayed unavailable through all retries; it last answered {judgement.error}. "
+            "What was not sent is 'unsent'; retry the task when the API is well again."
+        )
+
+
+def _advice(status: int | None) -> str:
+    match status:
+        case None:
+            return "Check the certificate, the host name in it, and the connection's 'verify' and 'cert'."
+        case 401 | 403:
+            return "Check the token or password, and the 'headers' of the connection: nothing else was sent."
+        case 404 | 410:
+            return "Check the connection's base URL and the task's endpoint: nothing else was sent."
+        case 405 | 501:
+            return "Check the connection's method: nothing else was sent."
+        case 407:
+            return "Check the proxy's user and password: nothing else was sent."
+        case _ if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
+            return "Records are not sent after a redirect: put the address it names into the connection's base URL."
+        case _:
+            return "Check the connection: nothing else was sent."

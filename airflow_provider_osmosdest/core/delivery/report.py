@@ -1,0 +1,131 @@
+"""The report of a delivery: what became of how many records, and at what price."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.delivery.failures import Folder
+
+__all__ = ["DeliveryReport", "Tally", "write_report"]
+
+_REASONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """
+    One delivery in numbers; ``read`` is the sum of the five outcomes.
+
+    :param delivery_id: the same in every retry of a task instance
+    :param read: records the source held, as far as it could be read
+    :param requests: requests sent, retries included
+    :param retries: requests that repeated an earlier one
+    :param splits: refused chunks that were cut
+    :param bytes_sent: bytes of all request bodies, after compression
+    :param seconds: how long it took
+    :param failures_path: the failures file, ``None`` when every record was delivered
+    :param report_path: this report as a file
+    :param reasons: the most frequent reasons of failure with their counts
+    :param error: why the delivery stopped or counts as failed, ``None`` when all went well
+    """
+
+    delivery_id: str
+    read: int
+    delivered: int
+    invalid: int
+    rejected: int
+    unknown: int
+    unsent: int
+    requests: int
+    retries: int
+    splits: int
+    bytes_sent: int
+    seconds: float
+    failures_path: str | None
+    report_path: str | None
+    reasons: tuple[tuple[str, int], ...] = ()
+    error: str | None = None
+
+    @property
+    def failed(self) -> int:
+        """Records that were not delivered."""
+        return self.read - self.delivered
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, as ``report.json`` holds it."""
+        return {**asdict(self), "reasons": [{"reason": reason, "records": count} for reason, count in self.reasons]}
+
+    def to_xcom(self) -> dict[str, Any]:
+        """Return the numbers and paths, as they are pushed to XCom."""
+        return {name: value for name, value in self.to_dict().items() if name not in ("reasons", "error")}
+
+
+@dataclass(slots=True)
+class Tally:
+    """The running counts of a delivery."""
+
+    read: int = 0
+    delivered: int = 0
+    invalid: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    unsent: int = 0
+    requests: int = 0
+    retries: int = 0
+    splits: int = 0
+    bytes_sent: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def count(self, outcome: str, records: int, reason: str = "") -> None:
+        """Add records to an outcome, and to a reason where they failed."""
+        setattr(self, outcome, getattr(self, outcome) + records)
+        if reason:
+            # A million different messages must not become a million counters.
+            key = f"{outcome}: {reason}"
+            if key not in self.reasons and len(self.reasons) >= 1000:  # noqa: PLR2004 - some bound
+                key = f"{outcome}: (other reasons)"
+            self.reasons[key] += records
+
+    def report(
+        self, delivery_id: str, *, seconds: float, failures_path: str | None, report_path: str | None, error: str | None
+    ) -> DeliveryReport:
+        """Close the books."""
+        return DeliveryReport(
+            delivery_id=delivery_id,
+            read=self.read,
+            delivered=self.delivered,
+            invalid=self.invalid,
+            rejected=self.rejected,
+            unknown=self.unknown,
+            unsent=self.unsent,
+            requests=self.requests,
+            retries=self.retries,
+            splits=self.splits,
+            bytes_sent=self.bytes_sent,
+            seconds=round(seconds, 3),
+            failures_path=failures_path,
+            report_path=report_path,
+            reasons=tuple(self.reasons.most_common(_REASONS)),
+            error=error,
+        )
+
+
+def write_report(report: DeliveryReport, folder: Folder) -> None:
+    """
+    Write ``report.json`` into the delivery's folder.
+
+    :raises StorageError: when the folder cannot be written
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "report.json").open("wb") as file:
+            file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
+    except OSError as error:
+        msg = f"the report in {folder} cannot be written: {error}"
+        raise StorageError(msg) from error

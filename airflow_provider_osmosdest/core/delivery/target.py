@@ -1,0 +1,107 @@
+"""Where a delivery goes: a frozen value made from the connection, the only thing a transport needs of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from airflow_provider_osmosdest.core.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Target", "join_url", "masked_url"]
+
+# RFC 9110 sections 5.1 and 5.5: a name is a token; a value has no control characters.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    An endpoint and how to reach it.
+
+    :param url: scheme, host, path and query; in ``record`` mode the path may hold ``{field}`` templates
+    :param method: the HTTP method
+    :param headers: what goes with every request; values may be secret and never appear in ``repr``
+    :param verify: check the server's certificate: ``True``, ``False``, or the path of a CA bundle
+    :param cert: path of a client certificate, or of certificate and key
+    :param proxies: proxy URL by scheme, as ``requests`` has it
+    :param timeout: seconds to wait for an answer once the body is sent
+    :param connect_timeout: seconds to wait for a connection
+    :param secrets: texts that :meth:`redact` takes out of whatever a server says, lest it echoes them
+    :raises ConnectorError: for a URL, method or header that cannot be sent
+    """
+
+    url: str
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 60.0
+    connect_timeout: float = 30.0
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be sent, or would be sent as something else."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            msg = f"URL: found {masked_url(self.url)!r}, expected http:// or https:// and a host"
+            raise ConnectorError(msg)
+        if _CONTROL.search(self.url) or " " in self.url:
+            msg = f"URL: {masked_url(self.url)!r} holds spaces or control characters"
+            raise ConnectorError(msg)
+        if not _TOKEN.fullmatch(self.method):
+            msg = f"method: found {self.method!r}, expected an HTTP method like POST"
+            raise ConnectorError(msg)
+        for name, value in self.headers.items():
+            if not _TOKEN.fullmatch(name):
+                msg = f"headers: {name!r} cannot be the name of a header"
+                raise ConnectorError(msg)
+            if _CONTROL.search(value):
+                msg = f"headers: the value of {name} holds line breaks or other control characters"
+                raise ConnectorError(msg)
+
+    @property
+    def public_url(self) -> str:
+        """The URL without user, password and query: fit for logs and pages."""
+        return masked_url(self.url)
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` with every secret of this target replaced by ``***``."""
+        # The longest first: one secret may be a part of another.
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+
+def join_url(base: str, endpoint: str) -> str:
+    """
+    Put an endpoint behind a base URL, with one slash between them.
+
+    :param base: a URL with scheme and host, and perhaps a path
+    :param endpoint: a path below it, perhaps with a query; never another host
+    :raises ConnectorError: when the endpoint would leave the base's host
+    """
+    if not endpoint:
+        return base
+    if "://" in endpoint.split("?", 1)[0] or endpoint.startswith("//"):
+        msg = f"endpoint: found {masked_url(endpoint)!r}, expected a path below the connection's base URL"
+        raise ConnectorError(msg)
+    if endpoint.startswith("?"):
+        return base + endpoint
+    return f"{base.rstrip('/')}/{endpoint.lstrip('/')}"
+
+
+def masked_url(url: str) -> str:
+    """Return a URL without what may be secret in it: user, password and query."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "***" if parts.query else "", ""))
+    except ValueError:
+        return "(not a URL)"

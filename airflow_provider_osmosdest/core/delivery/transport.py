@@ -1,0 +1,113 @@
+"""The seam between what decides and what talks HTTP: requests in, answers out, one method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_osmosdest import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_osmosdest.core.errors import TransportError
+
+__all__ = ["ANSWER_BYTES", "Answer", "Body", "Request", "Transport", "request_headers"]
+
+ANSWER_BYTES = 64 * 1024
+"""How much of an answer is kept by default, in bytes; the rest is read and dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """
+    A request's body as the pieces it is kept in, never joined.
+
+    :param pieces: sent one after another
+    :param length: bytes of all pieces together
+    """
+
+    pieces: Sequence[bytes | memoryview]
+    length: int
+
+
+@dataclass(slots=True)
+class Request:
+    """
+    One request.
+
+    :param body: bytes where they are few, else the pieces they are kept in
+    :param key: the caller's own mark, handed back with the answer
+    :param url: where to, if not the target's URL
+    :param headers: headers for this request alone
+    """
+
+    body: bytes | Body
+    key: Any = None
+    url: str | None = None
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body."""
+        return self.body.length if isinstance(self.body, Body) else len(self.body)
+
+
+@dataclass(slots=True)
+class Answer:
+    """
+    What one request came to: a whole answer, or an error that says how far it got.
+
+    :param status: the status code, ``None`` where no whole answer came
+    :param body: the answer's first bytes, up to the transport's bound
+    :param whole: whether ``body`` is all of it
+    :param retry_after: seconds the server asked to wait
+    :param error: why there was no whole answer
+    :param location: where a redirect points to
+    """
+
+    request: Request
+    status: int | None = None
+    body: bytes = b""
+    whole: bool = True
+    retry_after: float | None = None
+    error: TransportError | None = field(default=None)
+    location: str | None = None
+
+
+class Transport(Protocol):
+    """
+    What carries requests. Several may be in flight; they are started and collected by one method.
+
+    A transport never retries, never follows a redirect and never raises for what happened on the wire:
+    that stands in the answer's ``error``.
+    """
+
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+        """
+        Start these requests, then return the answers that are in.
+
+        :param starting: requests to start now
+        :param wait: seconds to wait at most when no answer is in yet
+        :return: answers to requests started in this call or earlier, perhaps none
+        """
+
+    def close(self) -> None:
+        """Give up what is in flight and close the connections."""
+
+
+def request_headers(target: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the headers of every request: the target's, and the defaults it does not name (case does not count).
+
+    :param target: the connection's and the task's own headers, which win
+    :param more: headers that come from write options, such as ``Content-Encoding``
+    """
+    defaults = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, */*;q=0.5",
+        "User-Agent": f"airflow-provider-osmosdest/{__version__}",
+        **more,
+    }
+    given = {name.lower() for name in target}
+    return {**target, **{name: value for name, value in defaults.items() if name.lower() not in given}}
