@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records.csv_text import BadTextError, CsvText
+from airflow_provider_osmosdest.core.records.csv_text import BadTextError, Ending, csv_lines
 from airflow_provider_osmosdest.core.records.header import check_header
 from airflow_provider_osmosdest.core.records.ragged import RaggedRow
 from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS, Rows
@@ -58,7 +58,7 @@ def _read(source: Input, delimiter: str | None) -> Iterator[Rows]:
         rows, fault = table.take(BLOCK_ROWS)
         if not rows and fault is None:
             return
-        if table.text.unterminated and rows and 0 < len(rows[-1]) < width and fault is None:
+        if table.ending.unterminated and rows and 0 < len(rows[-1]) < width and fault is None:
             short = len(rows.pop())
             fault = SourceError(
                 f"{source.name}: breaks off in line {table.line:,}: the last row has no line end and only {short:,} "
@@ -95,7 +95,8 @@ class _Table:
         self._delimiter = delimiter
         self._blank = 0
         self._reader: Any = None
-        self.text = CsvText(source)
+        self.ending = Ending()
+        self._text = csv_lines(source, self.ending)
 
     @property
     def line(self) -> int:
@@ -118,7 +119,7 @@ class _Table:
             )
         bare = _QUOTED.sub("", first)
         delimiter = self._delimiter or next((mark for mark in ",;\t" if mark in bare), ",")
-        self._reader = csv.reader(chain((first,), self.text), delimiter=delimiter, strict=True)
+        self._reader = csv.reader(chain((first,), self._text), delimiter=delimiter, strict=True)
         rows, fault = self.take(1)
         if fault is not None:
             raise fault
@@ -147,7 +148,7 @@ class _Table:
 
     def _first_line(self) -> str | None:
         try:
-            for line in self.text:
+            for line in self._text:
                 if line.strip("\r\n"):
                     return line
                 self._blank += 1

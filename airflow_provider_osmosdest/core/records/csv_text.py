@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.records.input import Input
 
-__all__ = ["BadTextError", "CsvText"]
+__all__ = ["BadTextError", "Ending", "csv_lines"]
 
 
 class BadTextError(Exception):
@@ -24,34 +25,40 @@ class BadTextError(Exception):
         self.place = place
 
 
-class CsvText:
+@dataclass(slots=True)
+class Ending:
     r"""
-    The lines of a file, each with its line end (``\n``, ``\r\n`` or ``\r``), to be iterated once.
+    How the text read so far ends.
 
-    Iterating raises :class:`BadTextError` at the first line that holds a NUL byte or is not UTF-8, after all the lines
-    before it, and what the input raises.
+    :param unterminated: the last line has been read, and it had no line end. (Not told of a file whose line ends
+        are ``\r``.)
     """
 
-    def __init__(self, source: Input) -> None:
-        self._source = source
-        self.unterminated = False
-        r"""The last line has been read, and it had no line end. (Never so in a file whose line ends are ``\r``.)"""
-        self._lines = chain.from_iterable(io.StringIO(text, newline="") for text in self._texts())
+    unterminated: bool = False
 
-    def __iter__(self) -> Iterator[str]:
-        return self._lines
 
-    def _texts(self) -> Iterator[str]:
-        done = 0
-        for run in whole_lines(self._source.text(), self._source.name):
-            bad = _bad_byte(run)
-            if bad is not None:
-                place, what = bad
-                yield run[: run.rfind(b"\n", 0, place) + 1].decode()
-                raise BadTextError(done + place, what)
-            done += len(run)
-            self.unterminated = not run.endswith(b"\n") and b"\r" not in run
-            yield run.decode()
+def csv_lines(source: Input, ending: Ending) -> Iterator[str]:
+    r"""
+    Yield the lines of a file, each with its line end (``\n``, ``\r\n`` or ``\r``).
+
+    :param ending: is kept up to date
+    :raises BadTextError: a line holds a NUL byte or is not UTF-8; all lines before it have been yielded
+    :raises SourceError: as for :meth:`Input.text`
+    """
+    return chain.from_iterable(io.StringIO(text, newline="") for text in _texts(source, ending))
+
+
+def _texts(source: Input, ending: Ending) -> Iterator[str]:
+    done = 0
+    for run in whole_lines(source.text(), source.name):
+        bad = _bad_byte(run)
+        if bad is not None:
+            place, what = bad
+            yield run[: run.rfind(b"\n", 0, place) + 1].decode()
+            raise BadTextError(done + place, what)
+        done += len(run)
+        ending.unterminated = not run.endswith(b"\n") and b"\r" not in run
+        yield run.decode()
 
 
 def _bad_byte(run: bytes) -> tuple[int, str] | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.records.formats import Formats
     from airflow_provider_osmosdest.core.schema.blocks import Block
 
-__all__ = ["sample_rows"]
+__all__ = ["records_in", "sample_rows"]
 
 
 def sample_rows(
@@ -40,24 +40,32 @@ def sample_rows(
     with closing(cast("Generator[Block]", source.blocks())) as blocks:
         for block in blocks:
             textual = isinstance(block, Rows) and block.textual
-            for row in _rows(block, source.description, len(rows)):
-                if len(rows) == limit:
-                    return rows, textual
+            try:
+                found = records_in(block)
+            except ValueError as e:
+                raise SourceError(
+                    f"{source.description}: record {len(rows):,} (counted from 0) or one after it is not JSON: {e}."
+                ) from e
+            for row in found[: limit - len(rows)]:
                 if not isinstance(row, dict):
                     raise SourceError(
                         f"{source.description}: record {len(rows):,} (counted from 0) is a {type(row).__name__}, "
                         "expected an object."
                     )
                 rows.append(row)
+            if len(rows) == limit:
+                break
     return rows, textual
 
 
-def _rows(block: Block, name: str, before: int) -> list[Any]:
+def records_in(block: Block) -> list[Any]:
+    """
+    Return the records of a block as Python values.
+
+    :raises ValueError: one of them is not JSON
+    """
     if isinstance(block, Rows):
         return list(block.rows)
-    try:
-        if isinstance(block, JsonElements):
-            return list(json.loads(b"[" + block.data + b"]"))
-        return [json.loads(line) for line in block.data.split(b"\n") if line.strip()]
-    except ValueError as e:
-        raise SourceError(f"{name}: record {before:,} (counted from 0) or one after it is not JSON: {e}") from e
+    if isinstance(block, JsonElements):
+        return list(json.loads(b"[" + block.data + b"]"))
+    return [json.loads(line) for line in block.data.split(b"\n") if line.strip()]
