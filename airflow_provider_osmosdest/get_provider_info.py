@@ -12,12 +12,10 @@ Connection made in another way lacks the key.
 
 from __future__ import annotations
 
-from typing import Any
-
 __all__ = ["get_provider_info"]
 
 
-def get_provider_info() -> dict[str, Any]:
+def get_provider_info() -> dict[str, object]:
     """Return what this package adds to Airflow."""
     return {
         "package-name": "airflow-provider-osmosdest",
@@ -106,9 +104,9 @@ def get_provider_info() -> dict[str, Any]:
                         "label": "Headers",
                         "description": (
                             'Headers of each request, as a JSON object: {"X-Api-Key": "..."}. Only these become '
-                            "headers, never other keys of the extra. Content-Type is set for you. The form hides values whose "
-                            "header name says it is a secret (authorization, token, secret, api-key); no value is "
-                            "ever logged."
+                            "headers, never other keys of the extra. Content-Type is set for you. The form hides the "
+                            "values of headers whose name says that they are secret (authorization, token, secret, "
+                            "api-key); no value is ever logged."
                         ),
                         "schema": {"type": ["object", "null"]},
                     },

@@ -1,0 +1,52 @@
+"""
+Every test runs beside an Airflow home of its own, and sees nothing of the Airflow this machine may have.
+
+This has to happen while pytest loads this file: Airflow reads its home and its configuration when it is first
+imported. A test that starts an Airflow of its own as a process gives it its own ``AIRFLOW_HOME`` and takes
+``AIRFLOW__CORE__UNIT_TEST_MODE`` out of its environment.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _isolate_airflow() -> None:
+    """Point Airflow at a new empty home, before anything imports it."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+        del os.environ[name]
+    home = Path(tempfile.mkdtemp(prefix="osmosdest-tests-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    (home / "dags").mkdir()
+    os.environ.update(
+        AIRFLOW_HOME=str(home),
+        AIRFLOW__CORE__UNIT_TEST_MODE="True",
+        AIRFLOW__CORE__DAGS_FOLDER=str(home / "dags"),
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS="False",
+        AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(home / "logs"),
+        AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
+    )
+
+
+_isolate_airflow()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> Iterator[None]:
+    """Let no test see the settings another one has read."""
+    from airflow_provider_osmosdest.settings import load_settings
+
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()

@@ -1,0 +1,189 @@
+"""The arrows of docs/architecture.md: which room may import which, and what an import may not load."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_osmosdest
+
+PACKAGE = "airflow_provider_osmosdest"
+ROOT = Path(airflow_provider_osmosdest.__file__).parent
+
+CORE = {"core.errors", "core.schema", "core.records", "core.delivery", "core.mailbox", "core.source"}
+
+# Each room, and the rooms it may import besides itself. A room that is not here may not exist.
+ARROWS: dict[str, set[str]] = {
+    "": set(),
+    "get_provider_info": set(),
+    "settings": set(),
+    "core": set(),
+    "core.errors": set(),
+    "core.schema": {"core.errors"},
+    "core.records": {"core.errors", "core.schema"},
+    "core.delivery": {"core.errors", "core.schema", "core.records"},
+    "core.mailbox": {"core.errors", "core.schema", "core.records"},
+    "core.source": {"core.errors", "core.schema", "core.records"},
+    "hooks": CORE | {"settings"},
+    "operators": CORE | {"hooks"},
+    "sensors": CORE | {"hooks"},
+    "triggers": CORE | {"hooks"},
+    "decorators": CORE | {"hooks", "operators"},
+    "links": CORE,
+    "web": CORE | {"hooks", "settings"},
+    "cli": CORE | {"hooks", "settings"},
+    "testing": CORE,
+}
+
+# What a DAG file would pay for on every parse, and what a core that stands alone has no business with.
+HEAVY = (
+    "dlt",
+    "fastapi",
+    "ijson",
+    "jmespath",
+    "openpyxl",
+    "pandas",
+    "pyarrow",
+    "pycurl",
+    "python_calamine",
+    "zstandard",
+)
+NOT_IN_CORE = ("airflow", "fastapi", "starlette")
+
+
+@dataclass(frozen=True)
+class Import:
+    importer: str
+    imported: str
+    line: int
+    at_load: bool
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}"
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def _runs_at_load(tree: ast.Module) -> set[ast.stmt]:
+    """Every statement that runs when the module is loaded: not in a function, not under TYPE_CHECKING."""
+    found: set[ast.stmt] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting.extend(node.orelse)
+            continue
+        if isinstance(node, ast.stmt):
+            found.add(node)
+        waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def _imports(module: str) -> list[Import]:
+    path = MODULES[module]
+    tree = ast.parse(path.read_text("utf-8"))
+    at_load = _runs_at_load(tree)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+                base = ".".join([*above[: len(above) - node.level + 1], *filter(None, [base])])
+            # `from package import module` imports the module.
+            names = [f"{base}.{a.name}" if f"{base}.{a.name}" in MODULES else base for a in node.names]
+        else:
+            continue
+        found.extend(Import(module, name, node.lineno, node in at_load) for name in names)
+    return found
+
+
+IMPORTS = [found for module in MODULES for found in _imports(module)]
+
+
+def _room(module: str) -> str:
+    inside = module.removeprefix(PACKAGE).removeprefix(".")
+    parts = inside.split(".")
+    return ".".join(parts[:2]) if parts[0] == "core" else parts[0]
+
+
+def _is_ours(module: str) -> bool:
+    return module == PACKAGE or module.startswith(f"{PACKAGE}.")
+
+
+def _loaded_by(code: str) -> set[str]:
+    """Run the code in a fresh interpreter and return what is in its ``sys.modules`` then."""
+    script = f"{code}\nimport json, sys\nprint('\\n' + json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_every_room_is_on_the_map():
+    assert {_room(module) for module in MODULES} <= set(ARROWS)
+
+
+def test_every_arrow_is_on_the_map():
+    strange = [
+        str(found)
+        for found in IMPORTS
+        if _is_ours(found.imported)
+        # Anybody may read the version.
+        and _room(found.imported) not in {"", _room(found.importer), *ARROWS.get(_room(found.importer), set())}
+    ]
+    assert strange == [], "either the import is wrong, or ARROWS and docs/architecture.md are to be changed together"
+
+
+def test_core_stands_alone():
+    strange = [
+        str(found)
+        for found in IMPORTS
+        if _room(found.importer).startswith("core") and found.imported.split(".")[0] in NOT_IN_CORE
+    ]
+    assert strange == []
+
+
+def test_no_module_needs_itself():
+    graph = {module: {i.imported for i in IMPORTS if i.importer == module and i.at_load} for module in MODULES}
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_provider_info_imports_nothing():
+    loaded = _loaded_by(f"import {PACKAGE}.get_provider_info") - _loaded_by("pass")
+    assert loaded <= {"__future__", PACKAGE, f"{PACKAGE}.get_provider_info"}
+
+
+def test_core_loads_neither_airflow_nor_anything_heavy():
+    core = [module for module in MODULES if _room(module).startswith("core")]
+    loaded = _loaded_by("\n".join(f"import {module}" for module in core))
+    assert loaded & {*NOT_IN_CORE, *HEAVY} == set()
+
+
+@pytest.mark.parametrize("room", ["hooks", "operators", "sensors", "triggers", "decorators", "links", "cli"])
+def test_a_dag_file_loads_nothing_heavy(room):
+    modules = [module for module in MODULES if _room(module) == room]
+    if not modules:
+        pytest.skip(f"there is no {room} yet")
+    # Airflow and its HTTP provider are paid for already, whatever they load.
+    airflow = "import airflow.sdk, airflow.providers.http.hooks.http, airflow.providers.http.operators.http\n"
+    if room == "cli":
+        airflow += "import airflow.cli.cli_config\n"
+    loaded = _loaded_by(airflow + "\n".join(f"import {module}" for module in modules)) - _loaded_by(airflow)
+    assert loaded & set(HEAVY) == set()

@@ -1,0 +1,133 @@
+"""What Airflow reads of this package is what Airflow's own schemas, form and masker expect."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from importlib import metadata
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+import airflow_provider_osmosdest
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.get_provider_info import get_provider_info
+
+DISTRIBUTION = "airflow-provider-osmosdest"
+INFO = get_provider_info()
+OSMOS_HTTP = next(kind for kind in INFO["connection-types"] if kind["connection-type"] == "osmos_http")
+FIELDS = OSMOS_HTTP["conn-fields"]
+OPTIONS = sorted(set(FIELDS) & set(DeliveryOptions.names()))
+
+
+def _airflow_schema(name):
+    return json.loads((Path(airflow.__file__).parent / name).read_text("utf-8"))
+
+
+def test_provider_info_is_valid():
+    jsonschema.validate(INFO, _airflow_schema("provider_info.schema.json"))
+
+
+def test_connection_types_are_valid():
+    schema = _airflow_schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    jsonschema.validate(INFO["connection-types"], schema)
+
+
+def test_the_entry_point_leads_here():
+    distribution = metadata.distribution(DISTRIBUTION)
+    (entry,) = distribution.entry_points.select(group="apache_airflow_provider")
+    assert entry.load() is get_provider_info
+    assert INFO["package-name"] == distribution.name == DISTRIBUTION
+    assert distribution.version == airflow_provider_osmosdest.__version__
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(kind["hook-class-name"] for kind in INFO["connection-types"]),
+        *(decorator["class-name"] for decorator in INFO["task-decorators"]),
+        *INFO["cli"],
+    ],
+)
+def test_every_name_can_be_imported(name):
+    module, _, attribute = name.rpartition(".")
+    assert callable(getattr(importlib.import_module(module), attribute))
+
+
+@pytest.mark.parametrize(
+    "module", [module for kind in ("hooks", "operators") for group in INFO[kind] for module in group["python-modules"]]
+)
+def test_every_module_can_be_imported(module):
+    assert importlib.import_module(module).__all__
+
+
+def test_the_hook_has_the_names_of_the_connection_type():
+    module, _, name = OSMOS_HTTP["hook-class-name"].rpartition(".")
+    hook = getattr(importlib.import_module(module), name)
+    assert (hook.conn_type, hook.hook_name) == ("osmos_http", OSMOS_HTTP["hook-name"])
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_explains_itself(field):
+    spec = FIELDS[field]
+    assert spec["label"]
+    assert spec["description"].endswith((".", "FILE"))
+    assert "null" in spec["schema"]["type"], "a field may be left empty"
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_default_satisfies_its_own_schema(field):
+    schema = FIELDS[field]["schema"]
+    jsonschema.validate(schema.get("default"), schema if "default" in schema else {"type": schema["type"]})
+    assert set(schema.get("values_display", {})) <= set(schema.get("enum", []))
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_airflow_does_not_mask_a_setting(field):
+    # Airflow hides every extra whose name holds a word like "token"; the form would show *** for it.
+    from airflow._shared.secrets_masker import should_hide_value_for_key
+
+    assert should_hide_value_for_key("token_url")
+    assert not should_hide_value_for_key(field)
+
+
+def test_there_are_write_options_in_the_form():
+    assert {"write_mode", "batch_size", "on_batch_failure", "concurrency"} <= set(OPTIONS)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_form_and_the_options_agree(option):
+    schema = FIELDS[option]["schema"]
+    default = getattr(DeliveryOptions(), option)
+    assert schema.get("default") == default
+    for choice in schema.get("enum", []):
+        assert getattr(DeliveryOptions(**{option: choice}), option) == choice
+    for bound in ("minimum", "maximum"):
+        if bound in schema:
+            DeliveryOptions(**{option: schema[bound]})
+    if "integer" in schema["type"]:
+        with pytest.raises(OptionsError, match=option):
+            DeliveryOptions(**{option: schema["minimum"] - 1})
+    if "maximum" in schema:
+        with pytest.raises(OptionsError, match=option):
+            DeliveryOptions(**{option: schema["maximum"] + 1})
+
+
+def test_an_example_in_the_form_can_be_used():
+    for option in ("envelope", "item_errors", "success_when"):
+        for example in FIELDS[option]["schema"]["examples"]:
+            DeliveryOptions(**{option: example})
+
+
+def test_the_form_is_served():
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    (form,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "osmos_http"]
+    assert form.hook_name == "Osmos HTTP API"
+    assert list(form.extra_fields) == list(FIELDS)
+    assert form.standard_fields.host.title == "Base URL"
+    assert form.standard_fields.url_schema.hidden
+    assert form.standard_fields.port.hidden

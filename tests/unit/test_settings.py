@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from airflow_provider_osmosdest.get_provider_info import get_provider_info
+from airflow_provider_osmosdest.settings import SECTION, Settings, load_settings
+
+
+def test_without_a_setting_deliveries_are_kept_in_airflows_home():
+    assert load_settings() == Settings(storage_path=f"{os.environ['AIRFLOW_HOME']}/osmosdest", storage_conn_id=None)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("s3://bucket/osmosdest", "s3://bucket/osmosdest"),
+        (" s3://bucket/osmosdest/ ", "s3://bucket/osmosdest"),
+        ("/srv/osmosdest//", "/srv/osmosdest"),
+        ("/", "/"),
+    ],
+)
+def test_a_setting_is_taken_as_it_is(monkeypatch, said, kept):
+    monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_PATH", said)
+    monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_CONN_ID", " aws_default ")
+    assert load_settings() == Settings(storage_path=kept, storage_conn_id="aws_default")
+
+
+def test_an_empty_connection_id_is_none(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_CONN_ID", "  ")
+    assert load_settings().storage_conn_id is None
+
+
+def test_it_is_read_once(monkeypatch):
+    first = load_settings()
+    monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_PATH", "s3://elsewhere")
+    assert load_settings() is first
+
+
+def test_every_setting_is_declared():
+    assert set(get_provider_info()["config"][SECTION]["options"]) == set(Settings.__dataclass_fields__)
