@@ -1,0 +1,20 @@
+"""Schemas: what a record must look like, and the validation of records by the block."""
+
+from __future__ import annotations
+
+from airflow_provider_osmosdest.core.schema.blocks import Block, JsonElements, JsonLines, Rows
+from airflow_provider_osmosdest.core.schema.bulk import BulkValidator, InvalidRecord, Validated
+from airflow_provider_osmosdest.core.schema.fields import Constraints, DestinationSchema, Field
+
+__all__ = [
+    "Block",
+    "BulkValidator",
+    "Constraints",
+    "DestinationSchema",
+    "Field",
+    "InvalidRecord",
+    "JsonElements",
+    "JsonLines",
+    "Rows",
+    "Validated",
+]

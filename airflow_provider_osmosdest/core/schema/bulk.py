@@ -1,0 +1,191 @@
+"""
+Validating records by the block, in Rust: what every delivery spends most of its time in.
+
+A whole block is one call. Each record's schema is wrapped in a default of ``None`` that stands in for
+a bad one, so the result stays aligned with the input, and only the ``None`` positions are validated
+again for their errors. Keys doubled in a JSON object: the last one wins, as everywhere in pydantic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import SchemaValidator, ValidationError
+from pydantic_core import core_schema as cs
+
+from airflow_provider_osmosdest.core.schema.blocks import JsonElements, JsonLines
+from airflow_provider_osmosdest.core.schema.encoding import encode_lines
+from airflow_provider_osmosdest.core.schema.explain import explain
+from airflow_provider_osmosdest.core.schema.originals import original_json, original_of_row
+from airflow_provider_osmosdest.core.schema.records import check_mapping, record_schema
+from airflow_provider_osmosdest.core.schema.splitting import is_line_aligned, line_count, split_elements, split_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_osmosdest.core.schema.blocks import Block, Rows
+    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
+
+__all__ = ["BulkValidator", "InvalidRecord", "Validated"]
+
+
+@dataclass(slots=True)
+class InvalidRecord:
+    """
+    A record that failed the schema.
+
+    :param position: 0-based among the block's records
+    :param error: why, in one line
+    :param record: the original as one line of JSON; what is not JSON is a JSON string of its text
+    """
+
+    position: int
+    error: str
+    record: bytes
+
+
+@dataclass(slots=True)
+class Validated:
+    r"""
+    What became of a block.
+
+    :param count: records in the block, valid and invalid; blank lines are no records
+    :param lines: the valid records as compact JSON, in order, each followed by ``b"\n"``
+    :param invalid: the others, ascending by position
+    :param records: the valid records as dicts in the same order, where they were asked for
+    """
+
+    count: int
+    lines: bytes
+    invalid: list[InvalidRecord]
+    records: list[dict[str, Any]] | None
+
+
+class BulkValidator:
+    """
+    Validate blocks of records against a schema and write the valid ones as JSON lines.
+
+    :param schema: what a record looks like
+    :param mapping: ``{"field": "source column"}`` for the fields that have another name in the source
+    :param keep_records: also return the valid records as dicts
+    :raises SchemaError: where the mapping names a field that the schema does not have
+    """
+
+    def __init__(
+        self, schema: DestinationSchema, *, mapping: Mapping[str, str] | None = None, keep_records: bool = False
+    ) -> None:
+        self._schema = schema
+        self._mapping = dict(mapping or {})
+        check_mapping(schema, self._mapping)
+        self._keep_records = keep_records
+        self._typed = _Validators(schema, self._mapping, textual=False)
+        self._textual: _Validators | None = None
+
+    def validate(self, block: Block) -> Validated:
+        """
+        Validate the records of a block; whatever is in it, every record comes out valid or invalid.
+
+        :param block: what a reader yields
+        """
+        if isinstance(block, JsonLines):
+            return self._lines(block.data)
+        if isinstance(block, JsonElements):
+            return self._elements(block.data)
+        return self._rows(block)
+
+    def _lines(self, data: bytes) -> Validated:
+        text = data.rstrip()
+        results = self._bulk_lines(text)
+        if results is not None:
+            return self._finish(results, lambda: text.split(b"\n"))
+        lines = split_lines(text)
+        cleaned = b"\n".join(lines)
+        results = self._bulk_lines(cleaned) if cleaned != text else None
+        if results is not None:
+            return self._finish(results, lambda: lines)
+        return self._one_by_one(lines)
+
+    def _bulk_lines(self, text: bytes) -> list[dict[str, Any] | None] | None:
+        """Return a result for each line, or None where the lines are not one JSON value each."""
+        if not text:
+            return []
+        try:
+            results = self._typed.json_list(b"[" + text.replace(b"\n", b",") + b"]")
+        except ValidationError:
+            return None
+        aligned = len(results) == line_count(text) and is_line_aligned(text)
+        return results if aligned else None
+
+    def _elements(self, data: bytes) -> Validated:
+        try:
+            results = self._typed.json_list(b"[" + data + b"]")
+        except ValidationError:
+            return self._one_by_one(split_elements(data))
+        return self._finish(results, lambda: split_elements(data))
+
+    def _one_by_one(self, texts: list[bytes]) -> Validated:
+        return self._finish([self._typed.json_or_none(text) for text in texts], lambda: texts)
+
+    def _rows(self, block: Rows) -> Validated:
+        rows = block.rows if isinstance(block.rows, list) else list(block.rows)
+        if block.textual and self._textual is None:
+            self._textual = _Validators(self._schema, self._mapping, textual=True)
+        validators = self._textual if block.textual and self._textual is not None else self._typed
+        results = validators.python_list(rows)
+        return self._finish(results, lambda: rows, validators.python_item, original_of_row)
+
+    def _finish(
+        self,
+        results: list[dict[str, Any] | None],
+        originals: Callable[[], Sequence[Any]],
+        item: Callable[[Any], Any] | None = None,
+        original: Callable[[Any], bytes] = original_json,
+    ) -> Validated:
+        invalid: list[InvalidRecord] = []
+        # all() is the quick look; only a record without fields, {}, makes the slower one needed.
+        if all(results) or None not in results:
+            valid: list[dict[str, Any]] = results  # type: ignore[assignment]  # just shown to hold no None
+        else:
+            sources, item = originals(), item or self._typed.json_item
+            for position, result in enumerate(results):
+                if result is None:
+                    source = sources[position]
+                    invalid.append(InvalidRecord(position, self._reason(item, source), original(source)))
+            valid = [result for result in results if result is not None]
+        lines, refused = encode_lines(valid)
+        if refused:
+            positions = [position for position, result in enumerate(results) if result is not None]
+            sources = originals()
+            for index, reason in refused.items():
+                invalid.append(InvalidRecord(positions[index], reason, original(sources[positions[index]])))
+            invalid.sort(key=lambda each: each.position)
+            valid = [record for index, record in enumerate(valid) if index not in refused]
+        return Validated(len(results), lines, invalid, valid if self._keep_records else None)
+
+    def _reason(self, item: Callable[[Any], Any], source: Any) -> str:
+        try:
+            item(source)
+        except ValidationError as error:
+            return explain(error, self._mapping)
+        return "the record could not be read the same way twice"
+
+
+class _Validators:
+    """A record's schema compiled twice: for a list whose bad items become None, and for one item."""
+
+    def __init__(self, schema: DestinationSchema, mapping: Mapping[str, str], *, textual: bool) -> None:
+        record = record_schema(schema, mapping, textual=textual)
+        item = SchemaValidator(record)
+        each = cs.with_default_schema(record, default=None, on_error="default")
+        listed = SchemaValidator(cs.list_schema(each))
+        self.json_item: Callable[[bytes], dict[str, Any]] = item.validate_json
+        self.json_list: Callable[[bytes], list[dict[str, Any] | None]] = listed.validate_json
+        self.python_item: Callable[[Any], dict[str, Any]] = item.validate_python
+        self.python_list: Callable[[list[Any]], list[dict[str, Any] | None]] = listed.validate_python
+
+    def json_or_none(self, text: bytes) -> dict[str, Any] | None:
+        try:
+            return self.json_item(text)
+        except ValidationError:
+            return None

@@ -1,0 +1,61 @@
+"""From pydantic's errors to the one line that says why a record is invalid."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.schema.core_schemas import FAST, GUARD, SLOW
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails, ValidationError
+
+__all__ = ["NO_MAPPING", "explain"]
+
+NO_MAPPING: Mapping[str, str] = {}
+
+_MAX_ERRORS = 20
+_MAX_VALUE = 100
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = _MAX_VALUE
+_short.maxlevel = 3
+
+
+def explain(error: ValidationError, mapping: Mapping[str, str] = NO_MAPPING) -> str:
+    """
+    Return why one record is invalid, such as ``amount: Input should be a valid number (found 'abc')``.
+
+    :param error: what validating the record raised
+    :param mapping: the source columns of renamed fields, to name the column where the value stands
+    """
+    details = error.errors(include_url=False, include_context=False)
+    shown = [each for each in details if FAST not in each["loc"]]
+    parts = [_part(each, mapping) for each in shown[:_MAX_ERRORS]]
+    if len(shown) > _MAX_ERRORS:
+        parts.append(f"and {len(shown) - _MAX_ERRORS} more")
+    return "; ".join(parts)
+
+
+def _part(detail: ErrorDetails, mapping: Mapping[str, str]) -> str:
+    message, type_ = detail["msg"], detail["type"]
+    place = [str(step).removesuffix(GUARD) for step in detail["loc"] if step != SLOW]
+    if type_ == "json_invalid":
+        return message.replace("Invalid JSON", "not JSON", 1)
+    if not place:
+        return f"the record should be a JSON object (found {_found(detail['input'])})"
+    if place[0] in mapping and mapping[place[0]] != place[0]:
+        place[0] = f"{place[0]} (from {mapping[place[0]]!r})"
+    where = ".".join(place)
+    if type_ == "missing":
+        return f"{where}: {message}"
+    return f"{where}: {message} (found {_found(detail['input'])})"
+
+
+def _found(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = _short.repr(value)
+    return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"

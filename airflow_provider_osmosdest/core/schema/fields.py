@@ -1,0 +1,148 @@
+"""
+The schema as a value: an ordered list of fields, and what happens to what is not among them.
+
+Nothing here validates records; :mod:`.bulk` and :mod:`.model` are made from these values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from airflow_provider_osmosdest.core.errors import SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel
+
+__all__ = ["FIELD_TYPES", "UNKNOWN_FIELDS", "Constraints", "DestinationSchema", "Field", "FieldType", "UnknownFields"]
+
+FieldType = Literal["string", "integer", "number", "decimal", "boolean", "date", "time", "datetime", "object", "array"]
+"""What a field holds; ``docs/schema.md`` says which values each takes and how it is written as JSON."""
+
+UnknownFields = Literal["drop", "reject", "keep"]
+"""What becomes of a key that no field names: left out, the record is invalid, or passed on unchanged."""
+
+FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
+UNKNOWN_FIELDS: tuple[str, ...] = get_args(UnknownFields)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    r"""
+    What a value must satisfy beside its type; null satisfies all of them in a nullable field.
+
+    :param minimum: smallest value allowed (integer, number, decimal, date, time, datetime)
+    :param maximum: largest value allowed
+    :param min_length: fewest characters of a string (code points), items of an array, keys of an object
+    :param max_length: most of the same
+    :param pattern: a regular expression the whole string must match, in the syntax of Rust's ``regex``
+        crate: it runs in linear time, and so has no lookaround and no backreferences
+    :param enum: the values allowed
+    """
+
+    minimum: Any = None
+    maximum: Any = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    enum: tuple[Any, ...] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the constraints that are set, by name."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """
+    One named value of a record.
+
+    :param name: the key in the delivered JSON object
+    :param type: one of :data:`FIELD_TYPES`
+    :param nullable: whether null is allowed, and a missing key therefore delivered as null
+    :param description: for people, and for the JSON Schema
+    :param constraints: what else a value must satisfy
+    """
+
+    name: str
+    type: FieldType
+    nullable: bool = True
+    description: str | None = None
+    constraints: Constraints = field(default_factory=Constraints)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the field as plain JSON values."""
+        document: dict[str, Any] = {"name": self.name, "type": self.type, "nullable": self.nullable}
+        if self.description is not None:
+            document["description"] = self.description
+        if given := self.constraints.given():
+            import msgspec
+
+            document["constraints"] = msgspec.to_builtins(given)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationSchema:
+    """
+    What every delivered record looks like.
+
+    :param fields: the fields, in the order in which they are delivered
+    :param unknown_fields: what becomes of keys that no field names: ``drop``, ``reject`` or ``keep``
+    :param missing_values: the texts that mean null in formats without types (CSV, TSV, spreadsheets)
+    :raises SchemaError: where the schema contradicts itself; one message names every field concerned
+    """
+
+    fields: tuple[Field, ...]
+    unknown_fields: UnknownFields = "drop"
+    missing_values: tuple[str, ...] = ("",)
+
+    def __post_init__(self) -> None:
+        from airflow_provider_osmosdest.core.schema.checks import schema_problems
+
+        if problems := schema_problems(self.fields, self.unknown_fields, self.missing_values):
+            raise SchemaError(f"The schema cannot be used: {'; '.join(problems)}.")
+
+    @classmethod
+    def load(cls, value: DestinationSchema | Mapping[str, Any] | Sequence[Any] | str | bytes) -> DestinationSchema:
+        """
+        Read a schema from whatever form it comes in.
+
+        :param value: a schema (returned as it is), a mapping in the form of :meth:`to_dict` or a Table
+            Schema document, a list of fields, or the JSON text of any of these
+        :raises SchemaError: naming every field that is wrong, what was found and what was expected
+        """
+        from airflow_provider_osmosdest.core.schema.loading import load_schema
+
+        return load_schema(value)
+
+    @classmethod
+    def any_object(cls) -> DestinationSchema:
+        """Return the schema that every JSON object satisfies, and that passes it on unchanged."""
+        return cls(fields=(), unknown_fields="keep")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema as plain JSON values, from which :meth:`load` makes an equal schema."""
+        return {
+            "fields": [each.to_dict() for each in self.fields],
+            "unknown_fields": self.unknown_fields,
+            "missing_values": list(self.missing_values),
+        }
+
+    def to_model(self, name: str = "Record") -> type[BaseModel]:
+        """
+        Return a pydantic model that takes and refuses what the bulk validator takes and refuses.
+
+        :param name: the name of the class
+        """
+        from airflow_provider_osmosdest.core.schema.model import build_model
+
+        return build_model(self, name)
+
+    def to_json_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema (draft 2020-12) of a record as it is delivered."""
+        from airflow_provider_osmosdest.core.schema.json_schema import to_json_schema
+
+        return to_json_schema(self)

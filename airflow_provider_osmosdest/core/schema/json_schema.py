@@ -1,0 +1,80 @@
+"""The schema as JSON Schema (draft 2020-12): what a record looks like on its way to the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
+
+__all__ = ["field_json_schema", "to_json_schema"]
+
+_TYPES: dict[str, dict[str, Any]] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "decimal": {"type": ["string", "number"], "format": "decimal"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "time": {"type": "string", "format": "time"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "object": {"type": "object"},
+    "array": {"type": "array"},
+}
+
+# JSON Schema has no bounds for dates; these two words are those of its widest extension (ajv-formats).
+_TEMPORAL_BOUNDS = {"minimum": "formatMinimum", "maximum": "formatMaximum"}
+
+_LENGTHS = {
+    "string": ("minLength", "maxLength"),
+    "object": ("minProperties", "maxProperties"),
+    "array": ("minItems", "maxItems"),
+}
+
+
+def to_json_schema(schema: DestinationSchema) -> dict[str, Any]:
+    """
+    Return the JSON Schema of a record as it is delivered.
+
+    :param schema: the schema of the records
+    """
+    document: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {field.name: field_json_schema(field) for field in schema.fields},
+    }
+    if required := [field.name for field in schema.fields if not field.nullable]:
+        document["required"] = required
+    if schema.unknown_fields != "drop":
+        document["additionalProperties"] = schema.unknown_fields == "keep"
+    return document
+
+
+def field_json_schema(field: Field) -> dict[str, Any]:
+    """
+    Return the JSON Schema of one field's value.
+
+    :param field: a field of the schema
+    """
+    document = dict(_TYPES[field.type])
+    given = msgspec.to_builtins(field.constraints.given())
+    for name in ("minimum", "maximum"):
+        if name in given:
+            temporal = field.type in ("date", "time", "datetime")
+            document[_TEMPORAL_BOUNDS[name] if temporal else name] = given[name]
+    if field.type in _LENGTHS:
+        for name, keyword in zip(("min_length", "max_length"), _LENGTHS[field.type], strict=True):
+            if name in given:
+                document[keyword] = given[name]
+    if "pattern" in given:
+        document["pattern"] = f"^(?:{given['pattern']})$"
+    if "enum" in given:
+        document["enum"] = [*given["enum"], *([None] if field.nullable else [])]
+    if field.nullable:
+        types = document["type"] if isinstance(document["type"], list) else [document["type"]]
+        document["type"] = [*types, "null"]
+    if field.description is not None:
+        document["description"] = field.description
+    return document

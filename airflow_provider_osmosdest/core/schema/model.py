@@ -1,0 +1,112 @@
+"""
+The schema as a pydantic model, for code that handles one record at a time.
+
+Its fields are the very core schemas that the bulk validator uses, so the two cannot disagree on a value.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic import Field as ModelField
+from pydantic_core import core_schema as cs
+
+from airflow_provider_osmosdest.core.schema.core_schemas import field_schema, free_schema, with_json_values
+from airflow_provider_osmosdest.core.schema.json_schema import field_json_schema
+from airflow_provider_osmosdest.core.schema.json_values import JSON_VALUE
+from airflow_provider_osmosdest.core.schema.records import EXTRA_BEHAVIOR
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
+
+    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
+
+__all__ = ["build_model"]
+
+
+def build_model(schema: DestinationSchema, name: str) -> type[BaseModel]:
+    """
+    Return a pydantic model of a schema's records; see :meth:`.DestinationSchema.to_model`.
+
+    A field whose name cannot be an attribute (``class``, ``json``, ``_id``, ``first name``) has another
+    attribute, and its own name as alias; validation and ``model_dump_json`` use the field's name.
+
+    :param schema: the schema of the records
+    :param name: the name of the class
+    """
+    base = _Keeping if schema.unknown_fields == "keep" else _Record
+    config = ConfigDict(extra=EXTRA_BEHAVIOR[schema.unknown_fields])
+    bare = type(name, (base,), {"__module__": __name__, "model_config": config})
+    attributes = _attribute_names([field.name for field in schema.fields])
+    members: dict[str, Any] = {}
+    for field in schema.fields:
+        default = None if field.nullable else ...
+        info = ModelField(default, alias=field.name, description=field.description)
+        members[attributes[field.name]] = (Annotated[Any, _FieldType(field)], info)
+    return create_model(name, __base__=bare, **members)
+
+
+class _JsonValues:
+    """Makes pydantic know the definition that free-form values refer to."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return with_json_values(cs.definition_reference_schema(JSON_VALUE))
+
+
+class _FieldType:
+    """Gives pydantic a field's core schema and JSON Schema in place of those of its annotation."""
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        handler.generate_schema(_JsonValues)
+        return field_schema(self._field)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return field_json_schema(self._field)
+
+
+class _FreeType:
+    """Any JSON value without NaN and Infinity."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        handler.generate_schema(_JsonValues)
+        return free_schema()
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(protected_namespaces=(), serialize_by_alias=True)
+
+
+class _Keeping(_Record):
+    __pydantic_extra__: dict[str, Annotated[Any, _FreeType()]] = ModelField(init=False)
+
+
+def _attribute_names(names: list[str]) -> dict[str, str]:
+    """Return an attribute for every field's name: the name itself wherever Python and pydantic allow it."""
+    attributes = {name: name for name in names if _is_usable(name)}
+    taken = set(attributes)
+    for name in names:
+        if name in attributes:
+            continue
+        stem = "field_" + re.sub(r"\W", "_", name).strip("_")
+        attribute, number = stem, 2
+        while attribute in taken:
+            attribute, number = f"{stem}_{number}", number + 1
+        attributes[name] = attribute
+        taken.add(attribute)
+    return attributes
+
+
+def _is_usable(name: str) -> bool:
+    return (
+        name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_") and not hasattr(_Record, name)
+    )
