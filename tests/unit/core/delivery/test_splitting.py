@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_osmosdest.core.delivery.splitting import SEGMENTS, Splitter
+
+BATCH = 250_000
+
+
+def walk(size, poison):
+    """Split against a server that refuses what holds a poison record; return requests and records sent, rejected alone."""
+    poison = sorted(poison)
+    splitter = Splitter(size)
+    requests, sent = 1, size  # the batch that was refused
+    accepted, rejected = [], []
+    while (part := splitter.next_range()) is not None:
+        start, stop = part
+        requests += 1
+        sent += stop - start
+        at = bisect_left(poison, start)
+        if at < len(poison) and poison[at] < stop:
+            if stop - start == 1:
+                rejected.append(start)
+            splitter.refused()
+        else:
+            accepted.append(part)
+            splitter.accepted()
+    assert splitter.unsettled() == []
+    return requests, sent, accepted, rejected
+
+
+def flat(ranges):
+    return [ordinal for start, stop in ranges for ordinal in range(start, stop)]
+
+
+@st.composite
+def sizes_and_poison(draw):
+    size = draw(st.integers(1, 3000))
+    ordinal = st.integers(0, size - 1)
+    lone = draw(st.sets(ordinal, max_size=20))
+    runs = draw(st.lists(st.tuples(ordinal, st.integers(1, size)), max_size=2))
+    return size, lone.union(*(range(start, min(size, start + length)) for start, length in runs))
+
+
+@settings(max_examples=150, deadline=None)
+@given(sizes_and_poison())
+def test_every_poison_record_is_refused_alone_once_and_every_other_accepted_once(case):
+    size, poison = case
+    _, _, accepted, rejected = walk(size, poison)
+    assert sorted(rejected) == sorted(poison)
+    assert sorted(flat(accepted)) == sorted(set(range(size)) - poison)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 300), st.randoms(use_true_random=False), st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
+def test_a_server_without_rhyme_or_reason_settles_every_record_once_and_in_bounds(size, rnd, refusing):
+    splitter = Splitter(size)
+    settled = set()
+    requests = 0
+    while True:
+        before = splitter.unsettled()
+        part = splitter.next_range()
+        assert sorted(set(range(size)) - settled) == flat(splitter.unsettled()), "unsettled is the complement"
+        if part is None:
+            assert before == []
+            break
+        requests += 1
+        start, stop = part
+        assert 0 <= start < stop <= size
+        assert settled.isdisjoint(range(start, stop))
+        if rnd.random() < refusing:
+            splitter.refused()
+            if stop - start == 1:
+                settled.add(start)
+        else:
+            splitter.accepted()
+            settled.update(range(start, stop))
+    assert settled == set(range(size))
+    assert requests <= 3 * size + SEGMENTS
+
+
+@pytest.mark.parametrize(("count", "seeds", "most"), [(1, 60, 37), (10, 25, 240), (100, 8, 1_900), (1_000, 3, 14_000)])
+def test_a_batch_of_250_000_takes_few_requests_and_few_records_twice(count, seeds, most):
+    for seed in range(seeds):
+        requests, sent, _, rejected = walk(BATCH, random.Random(seed).sample(range(BATCH), count))
+        assert len(rejected) == count
+        assert requests <= most
+        assert sent <= 4.5 * BATCH
+
+
+@pytest.mark.parametrize("start", [0, 1_000, 123_456, BATCH - 1_000])
+def test_poison_in_one_run_is_walked_and_not_searched_for(start):
+    requests, sent, _, rejected = walk(BATCH, range(start, start + 1_000))
+    assert len(rejected) == 1_000
+    assert requests <= 2_500
+    assert sent <= 4.5 * BATCH
+
+
+def test_first_come_sixteen_equal_segments():
+    splitter = Splitter(160)
+    seen = []
+    for _ in range(SEGMENTS):
+        seen.append(splitter.next_range())
+        splitter.accepted()
+    assert seen == [(start, start + 10) for start in range(0, 160, 10)]
+    assert splitter.next_range() is None
+
+
+def test_a_batch_of_poison_alone_does_not_take_more_than_a_request_a_record_and_the_way_down():
+    requests, _, accepted, rejected = walk(5_000, range(5_000))
+    assert accepted == []
+    assert sorted(rejected) == list(range(5_000))
+    assert requests <= 5_300
+
+
+def test_an_answer_without_a_request_is_a_mistake_of_the_caller():
+    with pytest.raises(RuntimeError, match="next_range"):
+        Splitter(3).accepted()
+    splitter = Splitter(3)
+    splitter.next_range()
+    splitter.refused()
+    with pytest.raises(RuntimeError, match="next_range"):
+        splitter.refused()
