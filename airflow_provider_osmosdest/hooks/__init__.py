@@ -1,0 +1,1 @@
+"""Hooks: a Connection becomes a frozen core value here, and nowhere else."""

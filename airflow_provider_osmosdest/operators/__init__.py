@@ -1,0 +1,1 @@
+"""Operators: what DAG authors put into a DAG."""

@@ -1,0 +1,1 @@
+"""Delivering: they give us records, we call their API."""

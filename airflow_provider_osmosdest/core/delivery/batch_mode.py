@@ -193,8 +193,8 @@ class BatchMode:
     def _check_bound(self, sent: int) -> None:
         if sent >= self._options.max_split_requests:
             msg = (
-                f"splitting one batch took {sent:,} requests, the bound of max_split_requests, and is not done: too many "
-                "of its records are refused. Look at the failures file for the reason, or raise the bound."
+                f"splitting one batch took {sent:,} requests, the bound of max_split_requests, and is not done: too "
+                "many of its records are refused. Look at the failures file for the reason, or raise the bound."
             )
             raise SystemicError(msg)
 

@@ -213,7 +213,7 @@ class BatchCutter:
 
     def _fitting(self, run: Run, start: int, stop: int) -> int:
         """Return how far a run fits into the batch begun; at least one record into an empty one."""
-        assert self._room is not None  # noqa: S101 - asked only where there is a bound
+        assert self._room is not None
         before = run.ends[start - 1] if start else 0
         fits = bisect_right(run.ends, self._room - self._bytes + before, start, stop)
         return start + 1 if fits == start and not self._runs else fits

@@ -60,7 +60,20 @@ def _lines(headers: Mapping[str, str]) -> list[str]:
 class _Handle:
     """One easy handle, kept for many requests, with the buffers its callbacks write to."""
 
-    __slots__ = ("_limit", "_offset", "_piece", "_plain", "_target", "curl", "extra", "kept", "request", "size", "url")
+    __slots__ = (
+        "_limit",
+        "_offset",
+        "_piece",
+        "_plain",
+        "_target",
+        "_timeout_raised",
+        "curl",
+        "extra",
+        "kept",
+        "request",
+        "size",
+        "url",
+    )
 
     def __init__(self, target: Target, lines: Sequence[str], limit: int) -> None:
         self.curl = pycurl.Curl()
@@ -73,6 +86,7 @@ class _Handle:
         self._piece = 0
         self._offset = 0
         self._plain = True
+        self._timeout_raised = False
         self._target = target
         self._configure(target, lines)
 
@@ -92,6 +106,7 @@ class _Handle:
         curl.setopt(pycurl.UPLOAD_BUFFERSIZE, 512 * 1024)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(target.connect_timeout * 1000))
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
+        curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(_SLOWEST))
         if target.verify is False:
             curl.setopt(pycurl.SSL_VERIFYPEER, 0)
             curl.setopt(pycurl.SSL_VERIFYHOST, 0)
@@ -117,6 +132,8 @@ class _Handle:
         self.request = request
         self.kept = []
         self.size = 0
+        if isinstance(request.body, Body) is self._plain:
+            self._change_kind(lines)
         url = request.url or self._target.url
         if url != self.url:
             curl.setopt(pycurl.URL, url)
@@ -126,20 +143,29 @@ class _Handle:
             self.extra = request.headers
         if isinstance(body, Body):
             self._piece = self._offset = 0
-            if self._plain:
-                curl.unsetopt(pycurl.POSTFIELDS)
-                curl.setopt(pycurl.POST, 1)
-                if self._target.method != "POST":
-                    curl.setopt(pycurl.CUSTOMREQUEST, self._target.method)
-                curl.setopt(pycurl.READFUNCTION, self._read)
-                curl.setopt(pycurl.SEEKFUNCTION, self._seek)
-                self._plain = False
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, body.length)
-            curl.setopt(pycurl.TIMEOUT_MS, int((self._target.timeout + body.length / _SLOWEST) * 1000))
+            curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(body.length))
             return
         curl.setopt(pycurl.POSTFIELDS, body)
-        self._plain = True
-        curl.setopt(pycurl.TIMEOUT_MS, int((self._target.timeout + len(body) / _SLOWEST) * 1000))
+        if len(body) > _SLOWEST:
+            curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(len(body)))
+            self._timeout_raised = True
+        elif self._timeout_raised:
+            curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(_SLOWEST))
+            self._timeout_raised = False
+
+    def _change_kind(self, lines: Sequence[str]) -> None:
+        """Go over from bodies in one piece to bodies in many, or back; connections stay open."""
+        self.curl.reset()
+        self.url, self.extra = self._target.url, None
+        self._configure(self._target, lines)
+        self._plain = not self._plain
+        if not self._plain:
+            self.curl.setopt(pycurl.READFUNCTION, self._read)
+            self.curl.setopt(pycurl.SEEKFUNCTION, self._seek)
+
+    def _milliseconds(self, length: int) -> int:
+        return int((self._target.timeout + length / _SLOWEST) * 1000)
 
     def _read(self, size: int) -> bytes:
         """Hand libcurl the next bytes of a body that is kept in pieces."""
@@ -169,7 +195,7 @@ class _Handle:
     def answer(self, code: int = 0, reason: str = "") -> Answer:
         """Make the answer of what the handle came to."""
         request, self.request = self.request, None
-        assert request is not None  # noqa: S101 - a handle that ends was loaded
+        assert request is not None
         curl = self.curl
         status: int = curl.getinfo(pycurl.RESPONSE_CODE)
         if code and not (status >= 300 and self._answered(code)):  # noqa: PLR2004 - a refusal before the body was out
@@ -219,7 +245,7 @@ class CurlTransport:
         target: Target,
         *,
         in_flight: int = 1,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         answer_bytes: int = ANSWER_BYTES,
     ) -> None:
         # libcurl would wait a second for "100 Continue" before every large body.
@@ -260,10 +286,8 @@ class CurlTransport:
         more = 1
         while more:
             more, done, failed = self._multi.info_read(256)
-            for curl in done:
-                answers.append(self._release(curl).answer())
-            for curl, code, reason in failed:
-                answers.append(self._release(curl).answer(code, reason))
+            answers.extend(self._release(curl).answer() for curl in done)
+            answers.extend(self._release(curl).answer(code, reason) for curl, code, reason in failed)
         return answers
 
     def _release(self, curl: Any) -> _Handle:

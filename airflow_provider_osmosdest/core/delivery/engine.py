@@ -19,7 +19,13 @@ from airflow_provider_osmosdest.core.delivery.record_mode import RecordMode
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.retry import Backoff
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES
-from airflow_provider_osmosdest.core.errors import DeliveryError, OptionsError, OsmosError, SourceError, TooManyFailuresError
+from airflow_provider_osmosdest.core.errors import (
+    DeliveryError,
+    OptionsError,
+    OsmosError,
+    SourceError,
+    TooManyFailuresError,
+)
 from airflow_provider_osmosdest.core.schema.bulk import BulkValidator
 
 if TYPE_CHECKING:

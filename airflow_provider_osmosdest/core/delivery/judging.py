@@ -112,10 +112,7 @@ class Judge:
     def _judgement(
         self, verdict: Verdict, answer: Answer, prefix: str = "", items: Mapping[int, str] | None = None
     ) -> Judgement:
-        if answer.status is None:
-            text = str(answer.error)
-        else:
-            text = _described(answer)
+        text = str(answer.error) if answer.status is None else _described(answer)
         text = f"{prefix}: {text}" if prefix else text
         return Judgement(verdict, answer.status, self._redact(text), items or {}, answer.retry_after)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
+from airflow_provider_osmosdest.core.delivery.target import DEFAULT_TIMEOUT
 from airflow_provider_osmosdest.core.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class DeliveryOptions:
     success_when: str | None = None
     concurrency: int = 16
     max_failures: int | float | str = 0
-    timeout: float = 60.0
+    timeout: float = DEFAULT_TIMEOUT
     max_retries: int = 8
     backoff: float = 0.5
     max_backoff: float = 60.0

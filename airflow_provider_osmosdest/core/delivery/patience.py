@@ -68,8 +68,8 @@ class Patience:
             return None
         return SystemicError(
             f"{self._where} refused {self._alike:,} single records in a row and accepted nothing; it last answered "
-            f"{judgement.error}. Stopped, as the fault is not in the records alone: check the schema, mapping, envelope, "
-            "write mode and endpoint."
+            f"{judgement.error}. Stopped, as the fault is not in the records alone: check the schema, mapping, "
+            "envelope, write mode and endpoint."
         )
 
     def _spent_all(self, judgement: Judgement, *, in_full: bool) -> DeliveryError | None:

@@ -17,6 +17,7 @@ Nothing here does I/O: :class:`Splitter` names the next range, the caller says w
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ def _segments(size: int) -> list[_Part]:
     """Cut a batch into :data:`SEGMENTS` nearly equal parts (fewer where it is smaller)."""
     count = min(SEGMENTS, size)
     borders = [size * number // count for number in range(count + 1)]
-    return [_Part(start, stop, bad=False) for start, stop in zip(borders, borders[1:], strict=False)]
+    return [_Part(start, stop, bad=False) for start, stop in itertools.pairwise(borders)]
 
 
 def _best_group(density: float) -> int:

@@ -12,7 +12,10 @@ from airflow_provider_osmosdest.core.errors import ConnectorError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Target", "join_url", "masked_url"]
+__all__ = ["DEFAULT_TIMEOUT", "Target", "join_url", "masked_url"]
+
+DEFAULT_TIMEOUT = 60.0
+"""Seconds to wait for an answer once the body is sent."""
 
 # RFC 9110 sections 5.1 and 5.5: a name is a token; a value has no control characters.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -42,7 +45,7 @@ class Target:
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timeout: float = 60.0
+    timeout: float = DEFAULT_TIMEOUT
     connect_timeout: float = 30.0
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -92,9 +95,12 @@ def join_url(base: str, endpoint: str) -> str:
     if "://" in endpoint.split("?", 1)[0] or endpoint.startswith("//"):
         msg = f"endpoint: found {masked_url(endpoint)!r}, expected a path below the connection's base URL"
         raise ConnectorError(msg)
-    if endpoint.startswith("?"):
-        return base + endpoint
-    return f"{base.rstrip('/')}/{endpoint.lstrip('/')}"
+    parts = urlsplit(base)
+    path, mark, query = endpoint.partition("?")
+    if path:
+        path = f"{parts.path.rstrip('/')}/{path.lstrip('/')}"
+    both = "&".join(text for text in (parts.query, query if mark else "") if text)
+    return urlunsplit((parts.scheme, parts.netloc, path or parts.path, both, ""))
 
 
 def masked_url(url: str) -> str:

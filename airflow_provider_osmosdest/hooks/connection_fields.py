@@ -1,0 +1,135 @@
+"""Read the fields of an ``osmos_http`` connection, whichever way they were put there: form, JSON or URI."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["AUTHS", "auth_of", "authorization", "base_url", "headers_of", "secrets_of", "verify_of", "write_options"]
+
+AUTHS = ("none", "basic", "bearer")
+"""What the connection's ``auth`` may be."""
+
+# Values that are the same for everybody: masking them would blot words out of every log.
+_NOT_SECRET = frozenset(
+    {"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"}
+)
+# Airflow's masker leaves shorter texts alone too: they would match by chance.
+_SHORTEST_SECRET = 5
+
+
+def base_url(conn_id: str, host: str | None, schema: str | None, port: int | None) -> str:
+    """
+    Return the base URL: the host field, which has a scheme and may have port and path.
+
+    :raises ConnectorError: when there is no host
+    """
+    if not host:
+        msg = f"connection {conn_id!r}: Base URL (host) is empty; expected one like https://api.example.com/v1"
+        raise ConnectorError(msg)
+    # As the HTTP provider has it: a scheme in its own field, for connections made of a URI.
+    url = host if "://" in host else f"{schema or 'http'}://{host}"
+    if port and urlsplit(url).port is None:
+        parts = urlsplit(url)
+        url = parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+    return url
+
+
+def headers_of(conn_id: str, value: Any) -> dict[str, str]:
+    """
+    Read a ``headers`` field: a JSON object, or its text.
+
+    :raises ConnectorError: when it is something else, or a value is not a text or a number
+    """
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, dict):
+        # The value itself is not shown: half a header is half a secret.
+        msg = f'connection {conn_id!r}: headers is not a JSON object; expected one like {{"Authorization": "Bearer …"}}'
+        raise ConnectorError(msg)
+    headers: dict[str, str] = {}
+    for name, text in value.items():
+        if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+            msg = f"connection {conn_id!r}: the header {name} has a {type(text).__name__} for a value; expected a text"
+            raise ConnectorError(msg)
+        headers[name] = str(text)
+    return headers
+
+
+def auth_of(conn_id: str, value: Any, login: str | None, password: str | None) -> str:
+    """
+    Return which authentication a connection asks for; by default ``basic`` where there is a login.
+
+    :raises ConnectorError: for an unknown one, or one whose login or password is missing
+    """
+    auth = value or ("basic" if login else "none")
+    if auth not in AUTHS:
+        msg = f"connection {conn_id!r}: auth is {auth!r}; expected one of {', '.join(AUTHS)}"
+        raise ConnectorError(msg)
+    if auth == "bearer" and not password:
+        msg = f"connection {conn_id!r}: auth is 'bearer' and the password, which holds the token, is empty"
+        raise ConnectorError(msg)
+    if auth == "basic" and not login:
+        msg = f"connection {conn_id!r}: auth is 'basic' and the login is empty"
+        raise ConnectorError(msg)
+    return str(auth)
+
+
+def authorization(auth: str, login: str | None, password: str | None) -> dict[str, str]:
+    """Return the ``Authorization`` header: Basic (RFC 7617) or Bearer (RFC 6750)."""
+    if auth == "basic":
+        token = base64.b64encode(f"{login}:{password or ''}".encode()).decode()
+        return {"Authorization": f"Basic {token}"}
+    if auth == "bearer":
+        return {"Authorization": f"Bearer {(password or '').strip()}"}
+    return {}
+
+
+def verify_of(extra: Mapping[str, Any]) -> bool | str:
+    """Read ``verify`` (or ``verify_ssl``) as the HTTP provider does: a truth value, or the path of a CA bundle."""
+    value = extra.get("verify", extra.get("verify_ssl", True))
+    if isinstance(value, str):
+        lowered = value.strip().lower()
+        if lowered in ("true", "1", "yes", ""):
+            return True
+        return False if lowered in ("false", "0", "no") else value
+    return True if value is None else bool(value)
+
+
+def write_options(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the write options a connection's extra holds."""
+    return {name: extra[name] for name in DeliveryOptions.names() if extra.get(name) is not None}
+
+
+def secrets_of(
+    url: str, headers: Mapping[str, str], login: str | None, password: str | None, proxies: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """
+    Return every text that must not leave the process but in a request.
+
+    That is the password in its plain, encoded and percent-encoded forms, header values with and without their
+    scheme, and user, password and query values of URLs.
+    """
+    found: list[str | None] = [password]
+    if password:
+        found += [quote(password, safe=""), base64.b64encode(f"{login or ''}:{password}".encode()).decode()]
+    for name, value in headers.items():
+        if name.lower() not in _NOT_SECRET:
+            found += [value, value.partition(" ")[2]]
+    for address in (url, *proxies):
+        parts = urlsplit(address)
+        found += [parts.password, *(value for _, value in parse_qsl(parts.query))]
+    return tuple(dict.fromkeys(text for text in found if text and len(text) >= _SHORTEST_SECRET))

@@ -1,0 +1,222 @@
+"""The hook of the connection type ``osmos_http``: a Connection becomes a frozen core value here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.http.hooks.http import HttpHook
+
+from airflow_provider_osmosdest.core.delivery.target import DEFAULT_TIMEOUT, Target, join_url
+from airflow_provider_osmosdest.hooks import connection_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from requests import Session
+
+    from airflow_provider_osmosdest.core.delivery.engine import TransportFactory
+    from airflow_provider_osmosdest.core.delivery.transport import Transport
+
+__all__ = ["Connector", "HttpDestinationHook"]
+
+# The extras HttpHook reads as options; whatever else stands in the extra is none of its business.
+_SESSION_OPTIONS = (
+    "stream",
+    "cert",
+    "proxies",
+    "proxy",
+    "timeout",
+    "verify",
+    "verify_ssl",
+    "allow_redirects",
+    "max_redirects",
+    "trust_env",
+    "check_response",
+    "srv_lookup",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """
+    A connection, resolved once.
+
+    :param conn_id: the connection's id
+    :param target: base URL, method, headers and TLS
+    :param options: the write options it sets
+    :param destination_schema: the schema document it holds, as it stands there; ``None`` for none
+    """
+
+    conn_id: str
+    target: Target
+    options: Mapping[str, Any] = field(default_factory=dict)
+    destination_schema: Any = None
+
+    def at(
+        self,
+        endpoint: str = "",
+        *,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Target:
+        """
+        Return the target of one task.
+
+        :param endpoint: path below the base URL
+        :param method: instead of the connection's
+        :param headers: beside the connection's, which they win over, whatever the case of their names
+        :param timeout: seconds, instead of the connection's
+        :raises ConnectorError: when the endpoint names another host, or a header cannot be sent
+        """
+        base = self.target
+        more = headers or {}
+        named = {name.lower() for name in more}
+        return Target(
+            url=join_url(base.url, endpoint),
+            method=(method or base.method).upper(),
+            headers={**{name: value for name, value in base.headers.items() if name.lower() not in named}, **more},
+            verify=base.verify,
+            cert=base.cert,
+            proxies=base.proxies,
+            timeout=timeout or base.timeout,
+            connect_timeout=base.connect_timeout,
+            secrets=base.secrets + connection_fields.secrets_of(join_url(base.url, endpoint), more, None, None),
+        )
+
+
+class HttpDestinationHook(HttpHook):
+    """
+    Reach an HTTP API that takes records.
+
+    What :class:`~airflow.providers.http.hooks.http.HttpHook` does (``run``, ``test_connection``, ``auth_type``,
+    ``cert``, ``proxies``, ``verify``) works as there, but that only the extra's ``headers`` become headers.
+
+    :param http_conn_id: id of a connection of type ``osmos_http``
+    :param method: HTTP method of :meth:`run`; deliveries take the connection's
+    :param auth_type: a ``requests`` ``AuthBase`` class; deliveries then go through ``requests``
+    :param kwargs: passed to ``HttpHook``; with an ``adapter``, deliveries go through ``requests`` too
+    """
+
+    conn_name_attr = "http_conn_id"
+    default_conn_name = "osmos_http_default"
+    conn_type = "osmos_http"
+    hook_name = "Osmos HTTP API"
+
+    def __init__(
+        self, http_conn_id: str = default_conn_name, method: str = "POST", auth_type: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(method=method, http_conn_id=http_conn_id, auth_type=auth_type, **kwargs)
+
+    def connector(self) -> Connector:
+        """
+        Resolve the connection, and register what is secret in it with Airflow's masker.
+
+        :raises ConnectorError: naming the connection and the field that cannot be used
+        """
+        from airflow.sdk.log import mask_secret
+
+        conn = self.get_connection(self.http_conn_id)
+        extra = conn.extra_dejson
+        url = connection_fields.base_url(self.http_conn_id, conn.host, conn.schema, conn.port)
+        headers = connection_fields.headers_of(self.http_conn_id, extra.get("headers"))
+        auth = connection_fields.auth_of(self.http_conn_id, extra.get("auth"), conn.login, conn.password)
+        proxies = extra.get("proxies") or extra.get("proxy") or {}
+        if extra.get("trust_env") is False:
+            proxies = {"all": "", **proxies}
+        secrets = connection_fields.secrets_of(url, headers, conn.login, conn.password, proxies.values())
+        for secret in secrets:
+            mask_secret(secret)
+        cert = extra.get("cert")
+        target = Target(
+            url=url,
+            method=(extra.get("method") or "POST").upper(),
+            headers={**connection_fields.authorization(auth, conn.login, conn.password), **headers},
+            verify=connection_fields.verify_of(extra),
+            cert=tuple(cert) if isinstance(cert, list) else cert,
+            proxies=proxies,
+            timeout=float(extra.get("timeout") or DEFAULT_TIMEOUT),
+            secrets=secrets,
+        )
+        options = connection_fields.write_options(extra)
+        return Connector(self.http_conn_id, target, options, extra.get("destination_schema") or None)
+
+    def transport(self) -> TransportFactory:
+        """Return what makes a delivery's transport: libcurl, or ``requests`` for an ``auth_type`` or ``adapter``."""
+        if self._auth_type is None and self.adapter is None:
+            from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
+
+            return CurlTransport
+
+        def make(target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int) -> Transport:
+            from airflow_provider_osmosdest.core.delivery.requests_transport import RequestsTransport
+
+            return RequestsTransport(
+                target, self.get_conn(), in_flight=in_flight, headers=headers, answer_bytes=answer_bytes
+            )
+
+        return make
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Ask the API what it allows (``OPTIONS``, else ``HEAD``), without sending it any data.
+
+        Any answer shows that the URL and network are right; 401 and 403 show that the credentials are not.
+        """
+        from requests.exceptions import RequestException
+
+        from airflow_provider_osmosdest.core.errors import OsmosError
+
+        try:
+            target = self.connector().target
+            with self.get_conn() as session:
+                session.headers.update(target.headers)
+                status = _probe(session, target)
+        except OsmosError as error:
+            return False, str(error)
+        except RequestException as error:
+            secrets = self.connector().target
+            return False, secrets.redact(f"{secrets.public_url} cannot be reached: {error}")
+        if status in (401, 403):
+            return False, f"{target.public_url} answered {status}: check the token or password and the headers"
+        if status == 407 or status >= 500:  # noqa: PLR2004 - proxy and server errors, RFC 9110 section 15
+            return False, f"{target.public_url} is reached, but answered {status}"
+        return True, f"{target.public_url} is reached and answered {status}. No data was sent."
+
+    def _extract_auth(self, connection: Any) -> Any:
+        """Leave basic and bearer to the headers, which both transports take; keep an ``auth_type`` of the caller's."""
+        if self._auth_type is not None:
+            return super()._extract_auth(connection)
+        return None
+
+    def _configure_session_from_extra(
+        self, session: Session, connection: Any, extra_options: dict[str, Any]
+    ) -> Session:
+        """Hand the base class the options it knows, and only ``headers`` as headers."""
+        extra = connection.extra_dejson
+        auth = connection_fields.auth_of(self.http_conn_id, extra.get("auth"), connection.login, connection.password)
+        own = {} if self._auth_type else connection_fields.authorization(auth, connection.login, connection.password)
+        view = SimpleNamespace(
+            host=connection.host,
+            extra_dejson={
+                **{name: extra[name] for name in _SESSION_OPTIONS if extra.get(name) is not None},
+                **own,
+                **connection_fields.headers_of(self.http_conn_id, extra.get("headers")),
+            },
+        )
+        return super()._configure_session_from_extra(session, view, extra_options)
+
+
+def _probe(session: Session, target: Target) -> int:
+    """Return the status of an ``OPTIONS``, or of a ``HEAD`` where the API does not know that."""
+    status = 0
+    for method in ("OPTIONS", "HEAD"):
+        response = session.request(
+            method, target.url, timeout=(target.connect_timeout, target.timeout), allow_redirects=False
+        )
+        status = response.status_code
+        if status not in (404, 405, 501):
+            break
+    return status

@@ -1,0 +1,193 @@
+"""The operator that delivers records to an HTTP API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_osmosdest.core.delivery.engine import Result
+
+__all__ = ["HttpDestinationOperator"]
+
+
+class HttpDestinationOperator(BaseOperator):
+    """
+    Validate records and send them to an HTTP API, in batches or one by one.
+
+    Every write option that is left out is the connection's, and where that says nothing, the design's default: see
+    :class:`~airflow_provider_osmosdest.core.delivery.options.DeliveryOptions` for what each means. All parameters
+    are template fields.
+
+    The report is pushed to XCom whether the task succeeds or fails; it fails when more records than
+    ``max_failures`` were not delivered.
+
+    :param http_conn_id: id of a connection of type ``osmos_http``
+    :param records: upstream XCom (a list of objects, or one), or the path or URL of a file of records, as text or
+        as an ``ObjectStoragePath``
+    :param records_format: ``ndjson``, ``json``, ``csv``, ``tsv``, ``parquet`` or ``xlsx``, where the file's name
+        does not say it
+    :param records_conn_id: id of the connection that opens the file's storage
+    :param destination_schema: what a record must be: a schema document, its JSON text, or the path of a JSON file;
+        by default the connection's, and without any every JSON object is valid
+    :param mapping: field name to source column, for fields that are called otherwise in the source
+    :param endpoint: path below the connection's base URL; in ``record`` mode it may name fields,
+        ``/customers/{customer_id}``
+    :param method: HTTP method, instead of the connection's
+    :param headers: beside the connection's, which they win over
+    :param write_mode: ``batch`` or ``record``
+    :param batch_size: records of a batch at most, 1 to 250,000
+    :param max_batch_bytes: bytes of a body at most, before compression
+    :param batch_format: ``json`` or ``ndjson``
+    :param envelope: a name, or an object with ``"$records"`` as a value
+    :param on_batch_failure: ``split`` or ``fail``
+    :param compression: ``none``, ``gzip`` or ``zstd``
+    :param item_errors: JMESPath that lists the items an answer refuses
+    :param success_when: JMESPath that is true for a success
+    :param concurrency: requests in flight in ``record`` mode
+    :param max_failures: how many records may fail: a count, a share below 1, or ``"2%"``
+    :param timeout: seconds to wait for an answer
+    :param max_retries: of one chunk, after transient failures
+    :param backoff: seconds of the first wait at most
+    :param max_backoff: seconds of any wait at most
+    :param systemic_after: refused single records after which to stop where none was accepted
+    :param max_split_requests: requests that splitting one batch may take
+    :param auth_type: a ``requests`` ``AuthBase`` class; sends through ``requests``, which is slower
+    """
+
+    template_fields: Sequence[str] = (
+        "http_conn_id",
+        "records",
+        "records_format",
+        "records_conn_id",
+        "destination_schema",
+        "mapping",
+        "endpoint",
+        "method",
+        "headers",
+        *DeliveryOptions.names(),
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "destination_schema": "json",
+        "mapping": "json",
+        "headers": "json",
+        "envelope": "json",
+    }
+    ui_color = "#d9ecf2"
+
+    def __init__(
+        self,
+        *,
+        http_conn_id: str = "osmos_http_default",
+        records: Any = None,
+        records_format: str | None = None,
+        records_conn_id: str | None = None,
+        destination_schema: Any = None,
+        mapping: Mapping[str, str] | None = None,
+        endpoint: str = "",
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        write_mode: str | None = None,
+        batch_size: int | str | None = None,
+        max_batch_bytes: int | str | None = None,
+        batch_format: str | None = None,
+        envelope: str | Mapping[str, Any] | None = None,
+        on_batch_failure: str | None = None,
+        compression: str | None = None,
+        item_errors: str | None = None,
+        success_when: str | None = None,
+        concurrency: int | str | None = None,
+        max_failures: float | str | None = None,
+        timeout: float | str | None = None,
+        max_retries: int | str | None = None,
+        backoff: float | str | None = None,
+        max_backoff: float | str | None = None,
+        systemic_after: int | str | None = None,
+        max_split_requests: int | str | None = None,
+        auth_type: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.http_conn_id = http_conn_id
+        self.records = records
+        self.records_format = records_format
+        self.records_conn_id = records_conn_id
+        self.destination_schema = destination_schema
+        self.mapping = mapping
+        self.endpoint = endpoint
+        self.method = method
+        self.headers = headers
+        self.write_mode = write_mode
+        self.batch_size = batch_size
+        self.max_batch_bytes = max_batch_bytes
+        self.batch_format = batch_format
+        self.envelope = envelope
+        self.on_batch_failure = on_batch_failure
+        self.compression = compression
+        self.item_errors = item_errors
+        self.success_when = success_when
+        self.concurrency = concurrency
+        self.max_failures = max_failures
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.backoff = backoff
+        self.max_backoff = max_backoff
+        self.systemic_after = systemic_after
+        self.max_split_requests = max_split_requests
+        self.auth_type = auth_type
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Deliver.
+
+        :return: the report's numbers and paths, which become the task's XCom
+        :raises AirflowFailException: where trying again cannot help: a wrong setting, token or schema
+        :raises OsmosError: where it may
+        """
+        return self._finish(context, self._deliver(context, self.records))
+
+    def _deliver(self, context: Context, records: Any) -> Result:
+        from airflow.exceptions import AirflowFailException
+
+        from airflow_provider_osmosdest.core.delivery.engine import deliver
+        from airflow_provider_osmosdest.core.errors import ConfigurationError
+        from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
+        from airflow_provider_osmosdest.operators.task import TaskRequest, delivery_of, source_of
+
+        try:
+            hook = HttpDestinationHook(http_conn_id=self.http_conn_id, auth_type=self.auth_type)
+            connector = hook.connector()
+            request = TaskRequest(
+                endpoint=self.endpoint,
+                method=self.method,
+                headers=self.headers,
+                destination_schema=self.destination_schema,
+                mapping=self.mapping,
+                options={name: getattr(self, name) for name in DeliveryOptions.names()},
+            )
+            delivery = delivery_of(context, connector, request)
+            source = source_of(records, self.records_format, self.records_conn_id)
+            return deliver(delivery, source, hook.transport(), self.log.info)
+        except ConfigurationError as error:
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+    def _finish(self, context: Context, result: Result) -> dict[str, Any]:
+        """Push the report, and let the task fail if the delivery did."""
+        from airflow.exceptions import AirflowFailException
+
+        from airflow_provider_osmosdest.core.errors import MisconfiguredError, SystemicError
+
+        xcom = result.report.to_xcom()
+        if result.error is None:
+            return xcom
+        context["ti"].xcom_push(key="return_value", value=xcom)
+        if isinstance(result.error, (MisconfiguredError, SystemicError)):
+            raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
+        raise result.error

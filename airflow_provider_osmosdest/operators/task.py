@@ -1,0 +1,154 @@
+"""From a task instance and its parameters to the frozen values that the core takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_osmosdest.core.delivery.engine import Delivery
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaError
+from airflow_provider_osmosdest.core.records import open_source
+from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.hooks.connection_fields import headers_of
+from airflow_provider_osmosdest.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_osmosdest.core.records import Source
+    from airflow_provider_osmosdest.hooks.http_destination import Connector
+
+__all__ = ["TaskRequest", "delivery_folder", "delivery_of", "load_schema", "source_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """
+    What one task asks for beyond its connection; the parameters are the operator's.
+
+    :param options: write options, ``None`` where the task leaves them to the connection
+    """
+
+    endpoint: str = ""
+    method: str | None = None
+    headers: Mapping[str, str] | None = None
+    destination_schema: Any = None
+    mapping: Mapping[str, str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def delivery_of(context: Context, connector: Connector, request: TaskRequest) -> Delivery:
+    """
+    Put together the delivery of a task instance.
+
+    :raises ConfigurationError: naming what cannot be used
+    """
+    ti = context["ti"]
+    instance = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
+    return make_delivery(instance, connector, request)
+
+
+def make_delivery(instance: tuple[str, ...], connector: Connector, request: TaskRequest) -> Delivery:
+    """
+    Put together a delivery.
+
+    :param instance: what it belongs to, from which its id and folder are made
+    :raises ConfigurationError: naming what cannot be used
+    """
+    from airflow.sdk.log import mask_secret
+
+    options = DeliveryOptions.layered([request.options, connector.options])
+    headers = headers_of(connector.conn_id, request.headers)
+    target = connector.at(request.endpoint, method=request.method, headers=headers, timeout=options.timeout)
+    for secret in target.secrets:
+        mask_secret(secret)
+    schema = request.destination_schema or connector.destination_schema
+    return Delivery(
+        delivery_id=hashlib.sha256("\0".join(instance).encode()).hexdigest()[:24],
+        target=target,
+        options=options,
+        schema=load_schema(schema) if schema else DestinationSchema.any_object(),
+        folder=delivery_folder(instance),
+        mapping=_mapping(request.mapping),
+    )
+
+
+def load_schema(value: Any) -> DestinationSchema:
+    """
+    Load a schema from a document, its JSON text, or the path of a JSON file.
+
+    :raises SchemaError: naming the field or the file
+    """
+    if not isinstance(value, str) or value.lstrip().startswith(("{", "[")):
+        return DestinationSchema.load(value)
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        with ObjectStoragePath(value).open("rb") as file:
+            text = file.read().decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        msg = f"destination_schema: {value!r} is neither JSON nor a file that can be read: {error}"
+        raise SchemaError(msg) from error
+    return DestinationSchema.load(text)
+
+
+def source_of(records: Any, records_format: str | None, conn_id: str | None = None) -> Source:
+    """
+    Open what a task was given as records.
+
+    :param records: Python values, or a path as text or as an object
+    :raises ConfigurationError: when it is neither
+    """
+    if records is None:
+        msg = "records: found None; pass upstream XCom (task.output) or the path of a file"
+        raise ConfigurationError(msg)
+    if isinstance(records, str):
+        if records.lstrip()[:1] in ("[", "{", "<") or "\n" in records:
+            msg = (
+                f"records: found text that is no path: {records[:60]!r}. Pass upstream XCom as task.output, or set "
+                "render_template_as_native_obj=True on the DAG, so that a template gives records and not their text"
+            )
+            raise ConfigurationError(msg)
+        from airflow.sdk import ObjectStoragePath
+
+        records = ObjectStoragePath(records, conn_id=conn_id)
+    return open_source(records, records_format=records_format or None)
+
+
+def delivery_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
+    """Return the folder of a delivery: ``{storage_path}/deliveries/{dag_id}/{run_id}/{task_id}/{map_index}``."""
+    from airflow.sdk import ObjectStoragePath
+
+    settings = load_settings()
+    folder = ObjectStoragePath(settings.storage_path, conn_id=settings.storage_conn_id) / "deliveries"
+    for name in instance:
+        folder /= _path_part(name)
+    return folder
+
+
+def _path_part(name: str) -> str:
+    """Make one path part of an id: readable, and never a way out of the folder."""
+    part = quote(name, safe=":+=@,")
+    return part.replace(".", "%2E") if re.fullmatch(r"\.+", part) else part
+
+
+def _mapping(value: Any) -> dict[str, str] | None:
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except ValueError:
+            pass
+    if not value:
+        return None
+    if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        msg = f'mapping: found {str(value)[:100]!r}, expected an object like {{"field": "source column"}}'
+        raise ConfigurationError(msg)
+    return value
