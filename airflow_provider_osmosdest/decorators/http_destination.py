@@ -48,22 +48,16 @@ class _HttpDestinationDecoratedOperator(DecoratedOperator, HttpDestinationOperat
         if "records" in kwargs:
             msg = "records: @task.http_destination takes them from the function's return value; leave the argument out"
             raise TypeError(msg)
-        super().__init__(
-            python_callable=python_callable, op_args=op_args or (), op_kwargs=op_kwargs or {}, **kwargs
-        )
+        super().__init__(python_callable=python_callable, op_args=op_args or (), op_kwargs=op_kwargs or {}, **kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Call the function, deliver, and return the report."""
         arguments = {**context, **self.op_kwargs}
-        records = self.python_callable(
-            *self.op_args, **determine_kwargs(self.python_callable, self.op_args, arguments)
-        )
+        records = self.python_callable(*self.op_args, **determine_kwargs(self.python_callable, self.op_args, arguments))
         return self._finish(context, self._deliver(context, records))
 
 
-def http_destination_task(
-    python_callable: Callable[..., Any] | None = None, **kwargs: Any
-) -> TaskDecorator:
+def http_destination_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
     """
     Make a task that delivers what the function returns.
 

@@ -149,12 +149,8 @@ class BatchMode:
                 self._check_bound(sent)
                 sent += 1
                 first, last = start + part[0], start + part[1]
-                judgement, attempts = self._courier.send(
-                    batch.body(first, last, self._envelope), last - first, retries
-                )
-                error = self._patience.hear(
-                    judgement, last - first, in_full=retries == self._options.max_retries
-                )
+                judgement, attempts = self._courier.send(batch.body(first, last, self._envelope), last - first, retries)
+                error = self._patience.hear(judgement, last - first, in_full=retries == self._options.max_retries)
                 if error is not None and judgement.verdict is not Verdict.AMBIGUOUS:
                     raise error
                 if judgement.verdict is Verdict.ACCEPTED:
@@ -177,9 +173,7 @@ class BatchMode:
         self._refuse_items(batch, start, judgement, attempts)
         self._outcomes.delivered(stop - start - len(judgement.items))
 
-    def _take_its_word(
-        self, batch: Batch, start: int, stop: int, judgement: Judgement, attempts: int
-    ) -> Batch | None:
+    def _take_its_word(self, batch: Batch, start: int, stop: int, judgement: Judgement, attempts: int) -> Batch | None:
         """Reject the items a refusal names and return the others, which were refused only along with them."""
         self._refuse_items(batch, start, judgement, attempts)
         inside = Batch(batch.runs(start, stop))

@@ -12,6 +12,7 @@ from airflow_provider_osmosdest.core.delivery.courier import Courier
 from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
 from airflow_provider_osmosdest.core.delivery.failures import FailuresFile
 from airflow_provider_osmosdest.core.delivery.judging import READ_BYTES, Judge
+from airflow_provider_osmosdest.core.delivery.narration import ending, opening
 from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
 from airflow_provider_osmosdest.core.delivery.patience import Patience
 from airflow_provider_osmosdest.core.delivery.progress import Progress
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.schema.blocks import Block
     from airflow_provider_osmosdest.core.schema.bulk import Validated
 
-__all__ = ["Delivery", "Result", "TransportFactory", "deliver"]
+__all__ = ["Delivery", "Result", "TransportFactory", "carry_out", "deliver"]
 
 
 class TransportFactory(Protocol):
@@ -112,6 +113,16 @@ def deliver(
     :raises StorageError: when report or failures cannot be written
     :raises ConfigurationError: when options, schema and mapping do not fit together; nothing was sent
     """
+    say(opening(source.description, delivery.target, delivery.options))
+    result = carry_out(delivery, source, transport, say)
+    write_report(result.report, delivery.folder)
+    for line in ending(result.report):
+        say(line)
+    return result
+
+
+def carry_out(delivery: Delivery, source: Source, transport: TransportFactory, say: Callable[[str], None]) -> Result:
+    """Do what :func:`deliver` does, but for saying so and writing the report."""
     started = time.monotonic()
     options, target = delivery.options, delivery.target
     endpoint = _endpoint(delivery)
@@ -137,9 +148,7 @@ def deliver(
     )
     mode: _Mode
     if options.write_mode == "record":
-        mode = RecordMode(
-            options, carrier, judge, backoff, outcomes, patience, progress, endpoint, compress
-        )
+        mode = RecordMode(options, carrier, judge, backoff, outcomes, patience, progress, endpoint, compress)
     else:
         mode = BatchMode(options, Courier(carrier, judge, backoff, tally, progress, compress), outcomes, patience)
     try:
@@ -160,7 +169,6 @@ def deliver(
         report_path=str(delivery.folder / "report.json"),
         error=None if error is None else str(error),
     )
-    write_report(report, delivery.folder)
     return Result(report, error)
 
 
@@ -217,8 +225,8 @@ def _items(validated: Validated, indexes: Sequence[int]) -> Iterator[tuple[int, 
 
 
 def _reason(error: DeliveryError) -> str:
-    """Return the first sentence of why a delivery stopped, for each record it stopped before."""
-    return f"the delivery stopped before this record: {type(error).__name__}"
+    """Return why a delivery stopped, for each record it stopped before; the report has the whole of it."""
+    return f"the delivery stopped before this record ({type(error).__name__})"
 
 
 def _endpoint(delivery: Delivery) -> EndpointTemplate:

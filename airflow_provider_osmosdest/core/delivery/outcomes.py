@@ -34,7 +34,9 @@ class Outcomes:
     def invalid(self, index: int, error: str, record: bytes) -> None:
         """Settle a record that does not satisfy the schema."""
         # Values make every message different; the part before them is what many records share.
-        self._fail("invalid", [(index, record)], error, status=None, attempts=0, reason=error.split(" (found ", maxsplit=1)[0])
+        self._fail(
+            "invalid", [(index, record)], error, status=None, attempts=0, reason=error.split(" (found ", maxsplit=1)[0]
+        )
 
     def failed(
         self, outcome: str, records: Iterable[tuple[int, bytes]], judgement: Judgement, attempts: int, error: str = ""
