@@ -38,7 +38,7 @@ _MISUSE = 2
 def schema_infer(args: Namespace) -> None:
     """Print a schema as JSON."""
     with _exit_codes():
-        print(json.dumps(_schema(args).to_dict(), indent=2, ensure_ascii=False))  # noqa: T201 - it is the output
+        print(json.dumps(_schema(args).to_dict(), indent=2, ensure_ascii=False))
 
 
 def deliver_records(args: Namespace) -> None:
@@ -62,7 +62,7 @@ def deliver_records(args: Namespace) -> None:
             result = rehearsal.result
         else:
             result = deliver(delivery, source, hook.transport(), _say)
-        print(json.dumps(result.report.to_dict(), indent=2, ensure_ascii=False))  # noqa: T201 - it is the output
+        print(json.dumps(result.report.to_dict(), indent=2, ensure_ascii=False))
         if result.error is not None:
             _say(f"error: {result.error}")
         report = result.report
@@ -99,8 +99,7 @@ def _path(text: str) -> Any:
 
 def _text(path: str) -> str:
     try:
-        with _path(path).open("rb") as file:
-            content: bytes = file.read()
+        content: bytes = _path(path).read_bytes()
         return content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
@@ -123,4 +122,4 @@ def _exit_codes() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a command talks to a person
+    print(line, file=sys.stderr, flush=True)

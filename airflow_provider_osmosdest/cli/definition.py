@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+from airflow.cli.cli_config import ActionCommand, GroupCommand, lazy_load_command
+from airflow.cli.cli_config import Arg as _Arg
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.cli.cli_config import CLICommand
 
 __all__ = ["get_cli_commands"]
+
+# Airflow's own has no annotations.
+Arg: Callable[..., _Arg] = _Arg
 
 _COMMANDS = "airflow_provider_osmosdest.cli.commands"
 _FORMATS = ("ndjson", "json", "csv", "tsv", "parquet", "xlsx")
@@ -68,8 +74,8 @@ def get_cli_commands() -> list[CLICommand]:
         name="deliver",
         help="Deliver a file of records to an HTTP API",
         description=(
-            "Deliver a file of records to an HTTP API. Progress goes to stderr, the report to stdout as one JSON object. "
-            "Exit code: 0 all delivered, 1 some records failed, 2 misuse."
+            "Deliver a file of records to an HTTP API. Progress goes to stderr, the report to stdout as one JSON "
+            "object. Exit code: 0 all delivered, 1 some records failed, 2 misuse."
         ),
         func=lazy_load_command(f"{_COMMANDS}.deliver_records"),
         args=_DELIVER_ARGS,

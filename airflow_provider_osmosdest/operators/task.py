@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -92,8 +93,7 @@ def load_schema(value: Any) -> DestinationSchema:
     from airflow.sdk import ObjectStoragePath
 
     try:
-        with ObjectStoragePath(value).open("rb") as file:
-            text = file.read().decode("utf-8-sig")
+        text = ObjectStoragePath(value).read_bytes().decode("utf-8-sig")
     except (OSError, ValueError) as error:
         msg = f"destination_schema: {value!r} is neither JSON nor a file that can be read: {error}"
         raise SchemaError(msg) from error
@@ -142,10 +142,8 @@ def _path_part(name: str) -> str:
 
 def _mapping(value: Any) -> dict[str, str] | None:
     if isinstance(value, str) and value.strip():
-        try:
+        with suppress(ValueError):
             value = json.loads(value)
-        except ValueError:
-            pass
     if not value:
         return None
     if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):

@@ -115,7 +115,7 @@ class BatchMode:
         if (error := self._patience.hear(judgement, stop - start, in_full=True)) is not None:
             if judgement.verdict is Verdict.AMBIGUOUS:
                 self._parts.popleft()
-                self._outcomes.part_failed("unknown", batch, start, stop, judgement, attempts)
+                self._outcomes.failed("unknown", batch.items(start, stop), judgement, attempts)
             raise error
         if judgement.verdict is Verdict.ACCEPTED:
             self._sizes.passed(body.length)
@@ -132,7 +132,7 @@ class BatchMode:
             return rounds - 1
         elif stop - start == 1 or self._options.on_batch_failure == "fail":
             self._parts.popleft()
-            self._outcomes.part_failed(_outcome(judgement), batch, start, stop, judgement, attempts)
+            self._outcomes.failed(_outcome(judgement), batch.items(start, stop), judgement, attempts)
         else:
             self._parts.popleft()
             retries = min(self._options.max_retries, _RETRIES_OF_A_PART) if spent else self._options.max_retries
@@ -158,7 +158,7 @@ class BatchMode:
                     self._accepted(batch, first, last, judgement, attempts)
                 elif last - first == 1 or error is not None:
                     splitter.refused() if last - first == 1 else splitter.accepted()
-                    self._outcomes.part_failed(_outcome(judgement), batch, first, last, judgement, attempts)
+                    self._outcomes.failed(_outcome(judgement), batch.items(first, last), judgement, attempts)
                 else:
                     splitter.refused()
                     self._outcomes.tally.splits += 1

@@ -39,6 +39,7 @@ class Courier:
 
     def __init__(
         self,
+        *,
         transport: Transport,
         judge: Judge,
         backoff: Backoff,

@@ -148,9 +148,22 @@ def carry_out(delivery: Delivery, source: Source, transport: TransportFactory, s
     )
     mode: _Mode
     if options.write_mode == "record":
-        mode = RecordMode(options, carrier, judge, backoff, outcomes, patience, progress, endpoint, compress)
+        mode = RecordMode(
+            options=options,
+            transport=carrier,
+            judge=judge,
+            backoff=backoff,
+            outcomes=outcomes,
+            patience=patience,
+            progress=progress,
+            endpoint=endpoint,
+            compress=compress,
+        )
     else:
-        mode = BatchMode(options, Courier(carrier, judge, backoff, tally, progress, compress), outcomes, patience)
+        courier = Courier(
+            transport=carrier, judge=judge, backoff=backoff, tally=tally, progress=progress, compress=compress
+        )
+        mode = BatchMode(options, courier, outcomes, patience)
     try:
         error = _run(source, validator, mode, outcomes, progress)
     finally:

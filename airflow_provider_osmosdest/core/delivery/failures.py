@@ -98,7 +98,7 @@ class FailuresFile:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._file = (self._folder / name).open("wb")
                 self._parts.append(name)
-            self._file.write(b"".join(self._buffer))  # type: ignore[union-attr]
+            self._file.write(b"".join(self._buffer))
         except OSError as error:
             raise self._failed(error) from error
         self._written += self._buffered

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -103,16 +104,16 @@ class Judge:
         items: dict[int, str] = {}
         if self._items is not None:
             try:
-                items = _listed(_search(self._items, document), size)
+                items = _listed(_search(self._items, document), size, self._redact)
             except ValueError as error:
                 what = f"item_errors ({self._items_text}) does not fit the answer: {error}"
                 return self._judgement(Verdict.MISCONFIGURED, answer, what)
-        return self._judgement(verdict, answer, prefix, {at: self._redact(text) for at, text in items.items()})
+        return self._judgement(verdict, answer, prefix, items)
 
     def _judgement(
         self, verdict: Verdict, answer: Answer, prefix: str = "", items: Mapping[int, str] | None = None
     ) -> Judgement:
-        text = str(answer.error) if answer.status is None else _described(answer)
+        text = str(answer.error) if answer.status is None else _described(answer, self._redact)
         text = f"{prefix}: {text}" if prefix else text
         return Judgement(verdict, answer.status, self._redact(text), items or {}, answer.retry_after)
 
@@ -135,7 +136,7 @@ def _search(expression: Any, document: Any) -> Any:
         return None
 
 
-def _described(answer: Answer) -> str:
+def _described(answer: Answer, redact: Callable[[str], str]) -> str:
     """Describe an answer in one line: status, reason, and the start of what it says."""
     status = answer.status
     try:
@@ -144,13 +145,14 @@ def _described(answer: Answer) -> str:
         reason = str(status)
     if answer.location:
         return f"{reason} (to {answer.location.split('?')[0]})"
-    excerpt = " ".join(answer.body[: _EXCERPT * 4].decode("utf-8", errors="replace").split())
+    # A secret that is cut in two is no longer found, so all that may be looked at is redacted first.
+    excerpt = " ".join(redact(answer.body[:ANSWER_BYTES].decode("utf-8", errors="replace")).split())
     if len(excerpt) > _EXCERPT:
         excerpt = excerpt[:_EXCERPT] + "…"
     return f"{reason}: {excerpt}" if excerpt else reason
 
 
-def _listed(found: Any, size: int) -> dict[int, str]:
+def _listed(found: Any, size: int, redact: Callable[[str], str]) -> dict[int, str]:
     """
     Read what ``item_errors`` found: positions, or objects with ``index`` and perhaps ``error``.
 
@@ -159,7 +161,7 @@ def _listed(found: Any, size: int) -> dict[int, str]:
     if found is None:
         return {}
     if not isinstance(found, list):
-        msg = f"found {str(found)[:100]!r}, expected a list"
+        msg = f"found {redact(str(found))[:100]!r}, expected a list"
         raise ValueError(msg)  # noqa: TRY004 - the value is at fault, not the caller
     items: dict[int, str] = {}
     for entry in found:
@@ -167,11 +169,11 @@ def _listed(found: Any, size: int) -> dict[int, str]:
         if isinstance(position, str) and position.isdigit():
             position = int(position)
         if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position < size:
-            msg = f"found the position {str(position)[:100]!r}, expected a whole number from 0 to {size - 1}"
+            msg = f"found the position {redact(str(position))[:100]!r}, expected a whole number from 0 to {size - 1}"
             raise ValueError(msg)
         if text is None:
             text = "listed by the API as refused"
         elif not isinstance(text, str):
             text = json.dumps(text, ensure_ascii=False)
-        items[position] = " ".join(text.split())[:_EXCERPT]
+        items[position] = " ".join(redact(text).split())[:_EXCERPT]
     return items

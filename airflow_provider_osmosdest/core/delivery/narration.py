@@ -25,16 +25,17 @@ def opening(source: str, target: Target, options: DeliveryOptions) -> str:
 def ending(report: DeliveryReport) -> list[str]:
     """Return the last lines: what became of the records, why some failed, and where they are."""
     speed = report.read / report.seconds if report.seconds else 0.0
-    lines = [
+    first = (
         f"{report.delivered:,} of {report.read:,} records delivered in {report.seconds:,.1f} s "
         f"({speed:,.0f} records/s) with {_count(report.requests, 'request')}, {_count(report.retries, 'retry')} and "
         f"{_count(report.splits, 'split')}, {_bytes(report.bytes_sent)} sent."
-    ]
+    )
+    lines = [first]
     if report.failed:
         names = ("invalid", "rejected", "unknown", "unsent")
         counts = ", ".join(f"{count:,} {name}" for name in names if (count := getattr(report, name)))
         lines.append(f"{report.failed:,} not delivered: {counts}. The most frequent reasons:")
-        lines += [f"  {records:,} × {reason}" for reason, records in report.reasons]
+        lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
         lines.append(f"Each with its reason, fit to be delivered again: {report.failures_path}")
     lines.append(f"Report: {report.report_path}")
     return lines

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_provider_osmosdest.core.delivery.batching import Batch
     from airflow_provider_osmosdest.core.delivery.failures import FailuresFile
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
     from airflow_provider_osmosdest.core.delivery.report import Tally
@@ -51,12 +50,6 @@ class Outcomes:
         :param error: what the answer says of these records, if more than of the chunk
         """
         self._fail(outcome, records, error or judgement.error, status=judgement.status, attempts=attempts)
-
-    def part_failed(
-        self, outcome: str, batch: Batch, start: int, stop: int, judgement: Judgement, attempts: int
-    ) -> None:
-        """Settle a part of a batch by one answer."""
-        self.failed(outcome, batch.items(start, stop), judgement, attempts)
 
     def unsent(self, records: Iterable[tuple[int, bytes]], reason: str) -> None:
         """Settle records the delivery stopped before."""

@@ -89,19 +89,20 @@ class Patience:
         )
 
 
+_ADVICE = {
+    401: "the token or password, and the 'headers' of the connection",
+    403: "the token or password and what it may do, and the 'headers' of the connection",
+    404: "the connection's base URL and the task's endpoint",
+    405: "the connection's method",
+    407: "the proxy's user and password",
+    410: "the connection's base URL and the task's endpoint",
+    501: "the connection's method",
+}
+
+
 def _advice(status: int | None) -> str:
-    match status:
-        case None:
-            return "Check the certificate, the host name in it, and the connection's 'verify' and 'cert'."
-        case 401 | 403:
-            return "Check the token or password, and the 'headers' of the connection: nothing else was sent."
-        case 404 | 410:
-            return "Check the connection's base URL and the task's endpoint: nothing else was sent."
-        case 405 | 501:
-            return "Check the connection's method: nothing else was sent."
-        case 407:
-            return "Check the proxy's user and password: nothing else was sent."
-        case _ if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
-            return "Records are not sent after a redirect: put the address it names into the connection's base URL."
-        case _:
-            return "Check the connection: nothing else was sent."
+    if status is None:
+        return "Check the certificate, the host name in it, and the connection's 'verify' and 'cert'."
+    if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
+        return "Records are not sent after a redirect: put the address it names into the connection's base URL."
+    return f"Check {_ADVICE.get(status, 'the connection')}. Nothing more was sent."

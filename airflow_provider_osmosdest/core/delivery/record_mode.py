@@ -60,6 +60,7 @@ class RecordMode:
 
     def __init__(
         self,
+        *,
         options: DeliveryOptions,
         transport: Transport,
         judge: Judge,

@@ -32,7 +32,9 @@ _MISCONFIGURED = frozenset({401, 403, 404, 405, 407, 410, 501, 505})
 _ABOUT_THE_URL = frozenset({404, 410})
 
 
-def judge(status: int | None, error: TransportError | None, *, url_of_record: bool = False) -> Verdict:
+def judge(  # noqa: PLR0911 - a table has a return for each line
+    status: int | None, error: TransportError | None, *, url_of_record: bool = False
+) -> Verdict:
     """
     Decide what came back.
 
