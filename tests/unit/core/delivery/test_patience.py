@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_osmosdest.core.delivery.judging import Judgement
+from airflow_provider_osmosdest.core.delivery.patience import Patience
+from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+from airflow_provider_osmosdest.core.errors import GivenUpError, MisconfiguredError, SystemicError
+
+WHERE = "POST https://api.example.com/v1"
+
+
+def said(verdict, status=None, error="boom"):
+    return Judgement(verdict, status, error)
+
+
+REFUSED = said(Verdict.REFUSED, 422)
+SPENT = said(Verdict.TRANSIENT, 503)
+
+
+@pytest.fixture
+def patience():
+    return Patience(5, WHERE)
+
+
+def first_error(patience, judgement, records=1, tries=1_000, **more):
+    for number in range(1, tries + 1):
+        if (error := patience.hear(judgement, records, **more)) is not None:
+            return number, error
+    return None
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (None, "certificate"),
+        (401, "token"),
+        (403, "token"),
+        (404, "base URL"),
+        (410, "base URL"),
+        (405, "method"),
+        (501, "method"),
+        (407, "proxy"),
+        (302, "redirect"),
+        (505, "Check the connection"),
+        (200, "Check the connection"),
+    ],
+)
+def test_misconfigured_stops_at_once_and_says_what_to_mend(patience, status, advice):
+    error = patience.hear(said(Verdict.MISCONFIGURED, status), 10)
+    assert isinstance(error, MisconfiguredError)
+    assert str(error).startswith(f"{WHERE} answered boom. ")
+    assert advice in str(error)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.TOO_LARGE])
+def test_single_records_refused_alike_are_systemic(patience, verdict):
+    number, error = first_error(patience, said(verdict, 422))
+    assert number == 5
+    assert isinstance(error, SystemicError)
+    assert WHERE in str(error)
+    assert "boom" in str(error)
+
+
+def test_chunks_of_many_records_do_not_count(patience):
+    assert first_error(patience, REFUSED, records=2) is None
+
+
+def test_another_status_starts_the_count_again(patience):
+    other = said(Verdict.REFUSED, 400)
+    for _ in range(20):
+        assert first_error(patience, REFUSED, tries=4) is None
+        assert first_error(patience, other, tries=4) is None
+
+
+def test_once_something_was_accepted_nothing_is_systemic(patience):
+    assert patience.hear(said(Verdict.ACCEPTED, 200), 1) is None
+    assert first_error(patience, REFUSED) is None
+
+
+def test_accepted_can_be_told_without_a_judgement(patience):
+    patience.accepted()
+    assert first_error(patience, REFUSED) is None
+
+
+def test_no_connection_after_all_retries_is_the_end(patience):
+    error = patience.hear(said(Verdict.UNREACHABLE), 1)
+    assert isinstance(error, GivenUpError)
+    assert "cannot be reached: boom" in str(error)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.TRANSIENT, Verdict.AMBIGUOUS])
+def test_three_chunks_with_all_their_retries_spent_in_a_row_are_the_end(patience, verdict):
+    number, error = first_error(patience, said(verdict), in_full=True)
+    assert number == 3
+    assert isinstance(error, GivenUpError)
+
+
+def test_a_poison_record_found_by_halving_is_not_the_end(patience):
+    assert patience.hear(SPENT, 250_000, in_full=True) is None
+    assert first_error(patience, SPENT, in_full=False, tries=18) is None
+    number, error = first_error(patience, SPENT, in_full=False)
+    assert number == 1
+    assert isinstance(error, GivenUpError)
+
+
+@pytest.mark.parametrize("between", [said(Verdict.ACCEPTED, 200), said(Verdict.REFUSED, 400)])
+def test_any_real_answer_starts_the_count_again(patience, between):
+    for _ in range(20):
+        assert first_error(patience, SPENT, in_full=True, tries=2) is None
+        assert patience.hear(between, 2) is None
