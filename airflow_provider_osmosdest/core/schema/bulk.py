@@ -16,6 +16,7 @@ from pydantic_core import core_schema as cs
 
 from airflow_provider_osmosdest.core.schema.blocks import JsonElements, JsonLines
 from airflow_provider_osmosdest.core.schema.encoding import encode_lines
+from airflow_provider_osmosdest.core.schema.exact_decimals import ExactDecimals
 from airflow_provider_osmosdest.core.schema.explain import explain
 from airflow_provider_osmosdest.core.schema.originals import original_json, original_of_row
 from airflow_provider_osmosdest.core.schema.records import check_mapping, record_schema
@@ -148,10 +149,9 @@ class BulkValidator:
             valid: list[dict[str, Any]] = results  # type: ignore[assignment]  # just shown to hold no None
         else:
             sources, item = originals(), item or self._typed.json_item
-            for position, result in enumerate(results):
-                if result is None:
-                    source = sources[position]
-                    invalid.append(InvalidRecord(position, self._reason(item, source), original(source)))
+            for position in [position for position, result in enumerate(results) if result is None]:
+                source = sources[position]
+                invalid.append(InvalidRecord(position, self._reason(item, source), original(source)))
             valid = [result for result in results if result is not None]
         lines, refused = encode_lines(valid)
         if refused:
@@ -179,10 +179,23 @@ class _Validators:
         item = SchemaValidator(record)
         each = cs.with_default_schema(record, default=None, on_error="default")
         listed = SchemaValidator(cs.list_schema(each))
-        self.json_item: Callable[[bytes], dict[str, Any]] = item.validate_json
-        self.json_list: Callable[[bytes], list[dict[str, Any] | None]] = listed.validate_json
+        self._json_item: Callable[[bytes], dict[str, Any]] = item.validate_json
+        self._json_list: Callable[[bytes], list[dict[str, Any] | None]] = listed.validate_json
+        self._decimals = ExactDecimals(schema, mapping)
         self.python_item: Callable[[Any], dict[str, Any]] = item.validate_python
         self.python_list: Callable[[list[Any]], list[dict[str, Any] | None]] = listed.validate_python
+
+    def json_item(self, text: bytes) -> dict[str, Any]:
+        record = self._json_item(text)
+        if self._decimals:
+            self._decimals.restore(text, record)
+        return record
+
+    def json_list(self, text: bytes) -> list[dict[str, Any] | None]:
+        records = self._json_list(text)
+        if self._decimals:
+            self._decimals.restore_all(text, records)
+        return records
 
     def json_or_none(self, text: bytes) -> dict[str, Any] | None:
         try:

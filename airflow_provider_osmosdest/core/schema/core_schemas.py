@@ -25,7 +25,12 @@ from airflow_provider_osmosdest.core.schema.coercions import (
     coerce,
     coerce_text,
 )
-from airflow_provider_osmosdest.core.schema.json_values import JSON_VALUE, json_value_definition, plain_json
+from airflow_provider_osmosdest.core.schema.json_values import (
+    JSON_VALUE,
+    finite_float,
+    json_value_definition,
+    plain_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +150,7 @@ def _exact(type_: str, limits: dict[str, Any]) -> list[CoreSchema]:  # noqa: PLR
                 whole["ge"] = math.ceil(whole["ge"])
             if "le" in whole:
                 whole["le"] = math.floor(whole["le"])
-            return [cs.int_schema(strict=True, **whole), cs.float_schema(strict=True, allow_inf_nan=False, **limits)]
+            return [cs.int_schema(strict=True, **whole), finite_float(**limits)]
         case "decimal":
             return [cs.decimal_schema(strict=True, allow_inf_nan=False, **limits)]
         case "boolean":
@@ -173,7 +178,10 @@ def _typed(
     if type_ == "decimal":
         written = finish(cs.chain_schema([_text(NUMBER_TEXT), cs.decimal_schema(allow_inf_nan=False, **limits)]))
         whole = finish(cs.chain_schema([cs.int_schema(strict=True), cs.decimal_schema(**limits)]))
-        return cs.json_or_python_schema(_union([written, whole], slow), _union([*fast, written, whole], slow))
+        real = finish(cs.chain_schema([finite_float(), cs.decimal_schema(**limits)]))
+        return cs.json_or_python_schema(
+            _union([real, written, whole], slow), _union([*fast, written, whole, real], slow)
+        )
     return _union(fast, slow)
 
 

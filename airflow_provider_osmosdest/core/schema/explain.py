@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import reprlib
+from datetime import date, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.schema.core_schemas import FAST, GUARD, SLOW
@@ -57,5 +59,12 @@ def _part(detail: ErrorDetails, mapping: Mapping[str, str]) -> str:
 def _found(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = _short.repr(value)
+    if isinstance(value, Decimal | date | time):
+        return str(value)
+    if isinstance(value, str):
+        # Cut first: the value may be megabytes.
+        value = value[: _MAX_VALUE + 1]
+        text = repr(value)
+    else:
+        text = _short.repr(value)
     return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"

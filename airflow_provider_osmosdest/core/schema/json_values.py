@@ -17,13 +17,24 @@ from uuid import UUID
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core import core_schema as cs
 
-__all__ = ["JSON_VALUE", "MAX_DEPTH", "is_temporal", "json_value_definition", "plain_json"]
+__all__ = ["JSON_VALUE", "MAX_DEPTH", "finite_float", "is_temporal", "json_value_definition", "plain_json"]
 
 JSON_VALUE = "osmos-json-value"
 """Name under which :func:`json_value_definition` is referred to inside a core schema."""
 
 MAX_DEPTH = 200
 """How deep arrays and objects may be nested: the JSON parser's own limit, kept for Python values too."""
+
+
+def finite_float(**limits: float) -> CoreSchema:
+    """
+    Return the core schema of a float that is neither NaN nor infinite.
+
+    :param limits: arguments of pydantic's float schema
+    """
+    schema = cs.float_schema(strict=True, allow_inf_nan=False, **limits)  # type: ignore[arg-type]  # ge, le and the like
+    # Strict or not, pydantic makes a float of every object that has __float__, a Decimal among them.
+    return cs.json_or_python_schema(schema, cs.chain_schema([cs.is_instance_schema(float), schema]))
 
 
 def json_value_definition() -> CoreSchema:
@@ -34,7 +45,7 @@ def json_value_definition() -> CoreSchema:
         [
             cs.str_schema(strict=True),
             cs.int_schema(strict=True),
-            cs.float_schema(strict=True, allow_inf_nan=False),
+            finite_float(),
             cs.none_schema(),
             cs.bool_schema(strict=True),
             cs.dict_schema(cs.str_schema(strict=True), inner, strict=True),
