@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from airflow_provider_osmosdest.core.errors import SourceError
+from airflow_provider_osmosdest.core.records.json_scan import TooDeepError, scan_value
 from airflow_provider_osmosdest.core.records.streams import whole_lines
 from airflow_provider_osmosdest.core.schema.blocks import BLOCK_BYTES, JsonLines
 
@@ -69,15 +67,9 @@ def _check_first_line(run: bytes, name: str) -> None:
         raise SourceError(f"{name}: line 1 begins with {chr(line[0])!r} and is not JSON, {_EXPECTED}.")
 
 
-def _is_json(text: bytes) -> bool:
+def _is_json(line: bytes) -> bool:
+    text = line.decode("latin-1").strip()
     try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except RecursionError:
+        return scan_value(text, 0) == len(text)
+    except TooDeepError:
         return True
-    except msgspec.DecodeError:
-        # The standard library knows NaN, Infinity and lone surrogates, which the validator is to report.
-        try:
-            json.loads(text.decode("latin-1"), parse_int=len, parse_float=len)
-        except ValueError:
-            return False
-    return True

@@ -123,6 +123,8 @@ def _check(records: Any) -> None:
         raise ConfigurationError(f"{found}, {_EXPECTED}. Make a path object of it: ObjectStoragePath(...).")
     if isinstance(records, bytes | bytearray | memoryview):
         raise ConfigurationError(f"{found}, {_EXPECTED}. Write it to a file, or decode it.")
+    if hasattr(records, "read"):
+        raise ConfigurationError(f"{found}, {_EXPECTED}. Pass the path of the file instead of the open file.")
     if hasattr(records, "to_dicts") and hasattr(records, "columns"):
         raise ConfigurationError(f"{found}, {_EXPECTED}. Pass its to_dicts().")
     if hasattr(records, "to_dict") and hasattr(records, "columns"):
