@@ -1,0 +1,49 @@
+"""This package: ``deliver()`` as the operator calls it, with validation, outcomes, failures file and report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data import FIELDS
+
+from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
+from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.records import open_source
+from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--mode", choices=["batch", "record"], default="batch")
+    parser.add_argument("--concurrency", type=int, default=16)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = deliver(
+            Delivery(
+                delivery_id="benchmark",
+                target=Target(url=arguments.url),
+                options=DeliveryOptions(
+                    write_mode=arguments.mode, concurrency=arguments.concurrency, max_failures="5%"
+                ),
+                schema=DestinationSchema.load({"fields": FIELDS}),
+                folder=Path(folder),
+            ),
+            open_source(arguments.file),
+            CurlTransport,
+            lambda line: print(line, file=sys.stderr),
+        )
+    if result.error is not None:
+        raise SystemExit(str(result.error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""
+Compare this package with what people deliver to HTTP APIs with today: the same records and sink, whole processes.
+
+Each contender is a process of its own on one processor, the sink another on the others. A run with 10 records tells
+what starting up takes, and that is subtracted. Slow contenders get fewer records, as their rate does not depend on how
+many there are. The medians of all rounds are printed; nothing is asserted but that the sink received every record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from data import MARKER, generate
+from processes import HERE, Usage, cores, counts, measure, server
+from tables import machine, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FEW = 10
+BAD_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Contender:
+    """
+    One way to deliver.
+
+    :param key: for ``--only``
+    :param title: for the table
+    :param mode: ``batch`` or ``record``
+    :param script: in ``contenders/``
+    :param options: of the script
+    :param validates: whether every record is checked against the 8 fields
+    :param slow: whether it gets only so many records as ``--slow-records`` says
+    :param bad: whether it gets the file with 1 % bad records
+    :param prepares: whether the script wants to be called with ``--prepare`` before, which is not measured
+    """
+
+    key: str
+    title: str
+    mode: str
+    script: str
+    options: tuple[str, ...] = ()
+    validates: bool = True
+    slow: bool = False
+    bad: bool = False
+    prepares: bool = False
+
+
+def _ours(key: str, title: str, mode: str, *options: str, bad: bool = False) -> Contender:
+    return Contender(key, title, mode, "ours.py", ("--mode", mode, *options), bad=bad)
+
+
+def _hook(key: str, title: str, mode: str, way: str, *, slow: bool = False) -> Contender:
+    options = ("--mode", mode, "--way", way)
+    return Contender(key, title, mode, "http_hook.py", options, validates=way != "plain", slow=slow)
+
+
+def _dlt(key: str, title: str, mode: str, size: int, *options: str) -> Contender:
+    options = ("--batch-size", str(size), *options)
+    slow = mode == "record"
+    return Contender(key, title, mode, "dlt_destination.py", options, validates="--model" in options, slow=slow)
+
+
+def _drt(key: str, title: str, mode: str, size: int) -> Contender:
+    options = ("--mode", mode, "--batch-size", str(size))
+    slow = mode == "record"
+    return Contender(key, title, mode, "drt_sync.py", options, validates=False, slow=slow, prepares=True)
+
+
+CONTENDERS = (
+    _ours("ours-batch", "ours, 250,000 a batch", "batch"),
+    _ours("ours-batch-bad", "ours, 1 % of the records bad", "batch", bad=True),
+    _hook("hook-batch", "HttpHook.run, model per record", "batch", "model"),
+    _hook("hook-adapter", "HttpHook.run, TypeAdapter(list)", "batch", "adapter"),
+    _hook("hook-plain", "HttpHook.run, dicts unchecked", "batch", "plain"),
+    _dlt("dlt-batch", "dlt destination, batch_size=10000", "batch", 10_000),
+    _dlt("dlt-model", "dlt the same, pydantic columns", "batch", 10_000, "--model"),
+    _drt("drt-batch", "drt, body_mode batch of 10,000", "batch", 10_000),
+    _ours("ours-record", "ours, 16 in flight (default)", "record"),
+    _ours("ours-record-32", "ours, 32 in flight", "record", "--concurrency", "32"),
+    _hook("hook-record", "HttpHook.run in a loop", "record", "model", slow=True),
+    _hook("hook-record-plain", "HttpHook.run in a loop, unchecked", "record", "plain", slow=True),
+    Contender("operator-record", "HttpOperator for each record", "record", "http_operator.py", slow=True),
+    _dlt("dlt-record", "dlt destination, batch_size=1", "record", 1),
+    _drt("drt-record", "drt, body_mode record", "record", 10_000),
+)
+
+
+@dataclass
+class Runs:
+    """The runs of one contender: measured ones, and those with :data:`FEW` records."""
+
+    records: int = 0
+    full: list[Usage] = field(default_factory=list)
+    few: list[Usage] = field(default_factory=list)
+    sink: dict[str, Any] = field(default_factory=dict)
+
+    def net(self, name: str) -> float:
+        """Return the median of a measure less that of starting up."""
+        full, few = (median(getattr(usage, name) for usage in usages) for usages in (self.full, self.few))
+        return max(full - few, 1e-9)
+
+    @property
+    def rate(self) -> float:
+        """Records a second."""
+        return (self.records - FEW) / self.net("seconds")
+
+    @property
+    def processor(self) -> float:
+        """Microseconds of processor time a record."""
+        return self.net("processor") / (self.records - FEW) * 1e6
+
+
+class Bench:
+    """
+    Run contenders against one sink.
+
+    :param url: of the sink
+    :param folder: for records, homes and projects
+    :param records: in a file
+    :param slow_records: for slow contenders
+    """
+
+    def __init__(self, url: str, folder: Path, records: int, slow_records: int) -> None:
+        self._url = url
+        self._folder = folder
+        self._files: dict[tuple[int, bool], tuple[Path, int]] = {}
+        self._records = records
+        self._slow_records = min(records, slow_records)
+
+    def once(self, contender: Contender, runs: Runs) -> None:
+        """Run a contender with few records, and with all of its own."""
+        records = self._slow_records if contender.slow else self._records
+        few, _ = self._run(contender, FEW)
+        full, sink = self._run(contender, records)
+        runs.records = records
+        runs.few.append(few)
+        runs.full.append(full)
+        runs.sink = sink | {"share": sink["processor_seconds"] / full.seconds}
+
+    def _run(self, contender: Contender, records: int) -> tuple[Usage, dict[str, Any]]:
+        source, expected = self._file(records, bad=contender.bad)
+        home = self._folder / "home"
+        home.mkdir()
+        command = [sys.executable, str(HERE / "contenders" / contender.script), f"{self._url}/orders", str(source)]
+        command += contender.options
+        environment = self._environment(home)
+        if contender.prepares:
+            # What is prepared from the same records is kept; the rest of the home is new in every run.
+            kept = self._folder / f"{contender.key}-{records}"
+            command += ["--folder", str(kept)]
+            measure([*command, "--prepare"], environment, home)
+            shutil.copytree(kept, home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sqlite"))
+        counts(self._url)
+        usage = measure(command, environment, home)
+        sink = counts(self._url)
+        shutil.rmtree(home)
+        if sink["records"] != expected:
+            raise SystemExit(f"{contender.title}: the sink received {sink['records']:,} records, expected {expected:,}")
+        return usage, sink
+
+    def _file(self, records: int, *, bad: bool) -> tuple[Path, int]:
+        """Return a file of records, and how many of them are valid."""
+        if (records, bad) not in self._files:
+            path = self._folder / f"orders-{records}{'-bad' if bad else ''}.ndjson"
+            self._files[records, bad] = path, generate(path, records, BAD_SHARE if bad else 0)
+        return self._files[records, bad]
+
+    def _environment(self, home: Path) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DLT", "DRT"))}
+        return ours | {
+            "HOME": str(home),
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW_CONN_BENCH": self._url,
+            # A line in the log for each request is what some of them write; none is made to pay for it.
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "DLT_DATA_DIR": str(home / "dlt"),
+            "DO_NOT_TRACK": "1",
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+        }
+
+
+def printed(results: Mapping[str, Runs], mode: str, reference: str) -> str:
+    """Return the table of a write mode; ratios are to ``reference``, by the clock and by processor time."""
+    heads = (
+        "",
+        "checked",
+        "records",
+        "records/s",
+        "ours is",
+        "CPU us/record",
+        "ours is",
+        "peak RSS",
+        "over 10 records",
+    )
+    heads = (*heads, "requests", "sink busy")
+    best = results.get(reference)
+    rows: list[Sequence[str]] = []
+    for contender in CONTENDERS:
+        if contender.mode != mode or contender.key not in results:
+            continue
+        runs = results[contender.key]
+        rows.append(
+            (
+                contender.title,
+                "yes" if contender.validates else "no",
+                f"{runs.records:,}",
+                f"{runs.rate:,.0f}",
+                f"{best.rate / runs.rate:.2f} x" if best else "",
+                f"{runs.processor:,.1f}",
+                f"{runs.processor / best.processor:.2f} x" if best else "",
+                f"{median(usage.peak for usage in runs.full):,.0f} MB",
+                f"{runs.net('peak'):,.0f} MB",
+                f"{runs.sink['requests']:,}",
+                f"{runs.sink['share']:.0%}",
+            )
+        )
+    return table(heads, rows) if rows else ""
+
+
+def promises(results: Mapping[str, Runs]) -> str:
+    """Return what was promised beside what was measured."""
+    wanted = (
+        ("batch: times HttpHook with a model per record", "ours-batch", "hook-batch", "at least 8"),
+        ("batch: times dlt with batch_size=10000", "ours-batch", "dlt-batch", "at least 20"),
+        ("batch: with 1 % bad records, of the speed without", "ours-batch-bad", "ours-batch", "at least 0.75"),
+        ("record: times HttpHook.run in a loop", "ours-record", "hook-record", "at least 20"),
+        ("record: the same, 32 in flight", "ours-record-32", "hook-record", "at least 20"),
+    )
+    rows = [
+        (what, f"{results[ours].rate / results[theirs].rate:.2f}", promise)
+        for what, ours, theirs, promise in wanted
+        if ours in results and theirs in results
+    ]
+    if "ours-batch" in results:
+        rows.append(
+            ("batch: peak RSS over a 10-record run's", f"{results['ours-batch'].net('peak'):,.0f} MB", "at most 130")
+        )
+    return table(("", "measured", "promised"), rows) if rows else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=1_000_000, help="default: %(default)s")
+    parser.add_argument("--slow-records", type=int, default=20_000, help="for slow contenders, default: %(default)s")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="rounds, of which the median counts, default: %(default)s"
+    )
+    parser.add_argument("--only", default="", help="contenders whose key begins with one of these, with commas between")
+    parser.add_argument("--list", action="store_true", help="print the keys and stop")
+    arguments = parser.parse_args()
+    if arguments.records <= FEW or arguments.slow_records <= FEW:
+        parser.error(f"--records and --slow-records must be above {FEW}, which is what a start-up is measured with")
+    if arguments.list:
+        print("\n".join(f"{contender.key:18} {contender.mode}: {contender.title}" for contender in CONTENDERS))
+        return
+    chosen = [one for one in CONTENDERS if one.key.startswith(tuple(arguments.only.split(",")))]
+    if not chosen:
+        parser.error(f"--only {arguments.only}: no such contender; --list prints them")
+    client, others = cores()
+    if others:
+        os.sched_setaffinity(0, client)
+    results = {contender.key: Runs() for contender in chosen}
+    with (
+        tempfile.TemporaryDirectory(prefix="osmosdest-bench-") as name,
+        server("sink.py", "--marker", MARKER, on=others) as url,
+    ):
+        bench = Bench(url, Path(name), arguments.records, arguments.slow_records)
+        for number in range(arguments.repeats):
+            for contender in chosen:
+                runs = results[contender.key]
+                bench.once(contender, runs)
+                last = runs.full[-1]
+                print(
+                    f"round {number + 1}, {contender.mode} mode, {contender.title}: {last.seconds:.1f} s, "
+                    f"{runs.few[-1].seconds:.1f} s of them starting up",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    print(machine())
+    print(
+        f"client on {len(client) or 'any'} core, sink on {len(others) or 'any other'}; median of {arguments.repeats}; "
+        "whole processes less start-up\n"
+    )
+    for mode, reference in (("batch", "ours-batch"), ("record", "ours-record")):
+        if text := printed(results, mode, reference):
+            print(f"{mode} mode\n\n{text}\n")
+    print(promises(results))
+
+
+if __name__ == "__main__":
+    main()
