@@ -39,9 +39,9 @@ def test_where_the_url_is_the_records_own_its_absence_is_about_the_record(status
     assert judge(status, None, url_of_record=True) is Verdict.REFUSED
 
 
-@pytest.mark.parametrize("status", [status for status in range(100, 600) if status not in (404, 410)])
-def test_a_url_of_the_record_changes_nothing_else(status):
-    assert judge(status, None, url_of_record=True) is judge(status, None)
+def test_a_url_of_the_record_changes_nothing_else():
+    changed = [status for status in range(100, 600) if judge(status, None, url_of_record=True) != judge(status, None)]
+    assert changed == [404, 410]
 
 
 @pytest.mark.parametrize(

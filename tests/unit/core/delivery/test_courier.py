@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from airflow_provider_osmosdest.core.delivery.compression import compressor
+from airflow_provider_osmosdest.core.delivery.courier import Courier
+from airflow_provider_osmosdest.core.delivery.judging import Judge
+from airflow_provider_osmosdest.core.delivery.progress import Progress
+from airflow_provider_osmosdest.core.delivery.report import Tally
+from airflow_provider_osmosdest.core.delivery.retry import Backoff
+from airflow_provider_osmosdest.core.delivery.transport import Answer, Body
+from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError
+from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
+
+BODY = Body([b"[1,", memoryview(b"2]")], 5)
+
+
+class Desk:
+    """A courier and all it leans on; answers come from a list, the last one again and again."""
+
+    def __init__(self, *answers, compress=None):
+        self.tally = Tally()
+        self.ticks = 0
+        left = list(answers)
+
+        def handler(request):
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            return Answer(request, **answer) if isinstance(answer, dict) else answer
+
+        self.transport = HandlerTransport(handler)
+        self.progress = Progress(self.tally, lambda: None, lambda line: None, self._clock)
+        self.courier = Courier(
+            transport=self.transport,
+            judge=Judge(),
+            backoff=Backoff(1.0, 8.0),
+            tally=self.tally,
+            progress=self.progress,
+            compress=compress,
+        )
+
+    def _clock(self):
+        self.ticks += 1
+        return 0.0
+
+
+def status(code, **more):
+    return {"status": code, **more}
+
+
+def test_a_chunk_is_sent_once_when_it_is_taken():
+    desk = Desk(status(200))
+    judgement, attempts = desk.courier.send(BODY, 2, 5)
+    assert (judgement.verdict, attempts) == (Verdict.ACCEPTED, 1)
+    assert [body_of(request) for request in desk.transport.requests] == [b"[1,2]"]
+    assert (desk.tally.requests, desk.tally.retries, desk.tally.bytes_sent) == (1, 0, 5)
+    assert desk.transport.waited == 0
+
+
+@pytest.mark.parametrize("first", [status(503), status(429), NotSentError("refused"), AmbiguousError("silence")])
+def test_a_passing_failure_is_sent_again(first):
+    desk = Desk(first, first, status(200))
+    judgement, attempts = desk.courier.send(BODY, 2, 5)
+    assert (judgement.verdict, attempts) == (Verdict.ACCEPTED, 3)
+    assert (desk.tally.requests, desk.tally.retries, desk.tally.bytes_sent) == (3, 2, 15)
+    assert {body_of(request) for request in desk.transport.requests} == {b"[1,2]"}
+
+
+@pytest.mark.parametrize("last", [status(400), status(413), status(401), TlsError("wrong name")])
+def test_what_will_not_pass_is_not_sent_again(last):
+    desk = Desk(status(503), last)
+    _, attempts = desk.courier.send(BODY, 2, 5)
+    assert attempts == 2
+
+
+@pytest.mark.parametrize("retries", [0, 1, 4])
+def test_retries_are_spent_and_then_it_is_told(retries):
+    desk = Desk(status(503))
+    judgement, attempts = desk.courier.send(BODY, 2, retries)
+    assert (judgement.verdict, attempts) == (Verdict.TRANSIENT, retries + 1)
+    assert (desk.tally.requests, desk.tally.retries) == (retries + 1, retries)
+
+
+def test_it_waits_as_long_as_the_server_asks_and_looks_at_the_progress_meanwhile():
+    desk = Desk(status(429, retry_after=7.5), status(200))
+    desk.courier.send(BODY, 2, 5)
+    assert desk.transport.waited == pytest.approx(7.5)
+    assert desk.ticks >= 8
+
+
+def test_waits_are_bounded():
+    desk = Desk(status(429, retry_after=100_000.0), status(200))
+    desk.courier.send(BODY, 2, 5)
+    assert desk.transport.waited == pytest.approx(8.0)
+
+
+def test_an_answer_that_takes_its_time_is_waited_for():
+    class Slow:
+        def __init__(self):
+            self.calls = 0
+
+        def exchange(self, starting, wait):
+            self.calls += 1
+            self.request = starting[0] if starting else self.request
+            return [Answer(self.request, 200)] if self.calls == 5 else []
+
+        def close(self):
+            pass
+
+    desk = Desk(status(200))
+    slow = Slow()
+    courier = Courier(
+        transport=slow, judge=Judge(), backoff=Backoff(1, 1), tally=desk.tally, progress=desk.progress
+    )
+    assert courier.send(BODY, 2, 0)[1] == 1
+    assert slow.calls == 5
+    assert desk.tally.requests == 1
+
+
+def test_a_body_is_compressed_once_for_all_its_attempts():
+    calls = []
+
+    def compress(body):
+        calls.append(body)
+        return compressor("gzip")(body)
+
+    desk = Desk(status(503), status(503), status(200), compress=compress)
+    desk.courier.send(BODY, 2, 5)
+    assert calls == [BODY]
+    bodies = [body_of(request) for request in desk.transport.requests]
+    assert len(set(bodies)) == 1
+    assert gzip.decompress(bodies[0]) == b"[1,2]"
+    assert desk.tally.bytes_sent == 3 * len(bodies[0])
