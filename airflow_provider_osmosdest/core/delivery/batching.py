@@ -11,8 +11,11 @@ import re
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
+from zlib import crc32
 
+from airflow_provider_osmosdest.core.delivery.ledger import Chunk
 from airflow_provider_osmosdest.core.delivery.transport import Body
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ class Run:
     indexes: Sequence[int]
     separator: bytes = b"\n"
     _ends: array[int] | None = field(default=None, repr=False)
+    _checksum: int | None = field(default=None, repr=False)
 
     @property
     def ends(self) -> array[int]:
@@ -48,6 +52,13 @@ class Run:
         if self._ends is None:
             self._ends = array("Q", [match.end() for match in _LINE.finditer(self.lines)])
         return self._ends
+
+    @property
+    def checksum(self) -> int:
+        """CRC-32 of all its lines; found when first needed."""
+        if self._checksum is None:
+            self._checksum = crc32(self.lines)
+        return self._checksum
 
     def span(self, start: int, stop: int) -> tuple[int, int]:
         """Return the bytes the records ``start`` to ``stop`` take, with the last separator."""
@@ -70,10 +81,12 @@ class Batch:
     Within a batch a record goes by its ordinal, from 0; :meth:`index` gives its index in the source.
 
     :param runs: the records, in order; none empty
+    :param holes: indexes of valid records that lie between these and are not among them
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Run], holes: Collection[int] = ()) -> None:
         self._runs = runs
+        self._holes = sorted(holes)
         self._starts: list[int] = []
         total = 0
         for run in runs:
@@ -118,6 +131,40 @@ class Batch:
         pieces.append(envelope.suffix)
         return Body(pieces, sum(map(len, pieces)))
 
+    def part(self, start: int, stop: int) -> Batch:
+        """Return the records from ordinal ``start`` to ``stop`` as a batch of their own."""
+        return Batch(self.runs(start, stop), self._holes)
+
+    def chunk(self, start: int, stop: int) -> Chunk:
+        """Return what the ledger calls the records from ordinal ``start`` to ``stop``."""
+        first, last = self.index(start), self.index(stop - 1) + 1
+        return Chunk(first, last, tuple(hole for hole in self._holes if first <= hole < last))
+
+    def index_ranges(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Return the indexes the records from ordinal ``start`` to ``stop`` lie in, without the holes."""
+        chunk = self.chunk(start, stop)
+        borders = [chunk.start - 1, *chunk.without, chunk.stop]
+        return [(first + 1, last) for first, last in pairwise(borders) if first + 1 < last]
+
+    def ordinals(self, start: int, stop: int) -> tuple[int, int]:
+        """Return from which to which ordinal the records with an index from ``start`` to ``stop`` stand."""
+        return self._first_from(start), self._first_from(stop)
+
+    def key(self, delivery_id: str, start: int, stop: int) -> str:
+        """
+        Return the idempotency key of a chunk: of the delivery, its index range and its bytes.
+
+        The checksum is CRC-32: it need only tell two bodies of one index range of one delivery apart, and it is the
+        one that costs next to nothing.
+        """
+        checksum = 0
+        for run, first, last in self._overlaps(start, stop):
+            begin, end = run.span(first, last)
+            whole = begin == 0 and end == len(run.lines)
+            part = run.checksum if whole else crc32(memoryview(run.lines)[begin:end])
+            checksum = crc32(part.to_bytes(4, "big"), checksum)
+        return f"{delivery_id}-{self.index(start)}-{self.index(stop - 1)}-{checksum:08x}"
+
     def runs(self, start: int, stop: int) -> list[Run]:
         """Return the records from ordinal ``start`` to ``stop`` as runs."""
         return [run.cut(first, last) for run, first, last in self._overlaps(start, stop)]
@@ -130,7 +177,8 @@ class Batch:
         for stop in [*borders, self.size]:
             runs += self.runs(start, stop)
             start = stop + 1
-        return Batch(runs) if runs else None
+        holes = {*self._holes, *(self.index(ordinal) for ordinal in borders)}
+        return Batch(runs, holes) if runs else None
 
     def bytes_between(self, start: int, stop: int) -> int:
         """Return the bytes the records from ordinal ``start`` to ``stop`` take, separators included."""
@@ -148,6 +196,17 @@ class Batch:
             limit -= after - begin
             end += last - first
         return max(end, start + 1)
+
+    def _first_from(self, index: int) -> int:
+        """Return the first ordinal whose record's index is ``index`` or more."""
+        low, high = 0, self.size
+        while low < high:
+            middle = (low + high) // 2
+            if self.index(middle) < index:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     def _find(self, ordinal: int) -> tuple[int, int]:
         number = bisect_right(self._starts, ordinal) - 1
@@ -207,9 +266,8 @@ class BatchCutter:
     def flush(self) -> Iterator[Batch]:
         """Yield what is collected, if anything."""
         if self._runs:
-            yield Batch(self._runs)
-            self._runs = []
-            self._bytes = 0
+            runs, self._runs, self._bytes = self._runs, [], 0
+            yield Batch(runs)
 
     def _fitting(self, run: Run, start: int, stop: int) -> int:
         """Return how far a run fits into the batch begun; at least one record into an empty one."""

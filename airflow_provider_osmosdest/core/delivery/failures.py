@@ -2,7 +2,7 @@
 The failures file: one line for each record that was not delivered, fit to be delivered again.
 
 A line is ``{"index", "outcome", "status", "error", "attempts", "record"}``. An object store cannot append, so the file
-comes in parts, ``failures-00000.ndjson`` and on; most deliveries need one.
+comes in parts; most deliveries end with one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-__all__ = ["FailuresFile", "Folder"]
+__all__ = ["FAILURES_PATTERN", "FailuresFile", "Folder", "fold_parts", "remove_parts"]
+
+FAILURES_PATTERN = "failures-*.ndjson"
+"""What the names of all parts match."""
 
 _PART_BYTES = 256 * 1024 * 1024
 _BUFFER_BYTES = 256 * 1024
+_FOLD_BYTES = 64 * 1024 * 1024
 
 
 class Folder(Protocol):
@@ -30,17 +34,24 @@ class Folder(Protocol):
     def mkdir(self, *, parents: bool, exist_ok: bool) -> Any:
         """Make the folder."""
 
+    def glob(self, pattern: str) -> Iterable[Any]:
+        """Yield the paths in the folder whose names match."""
+
 
 class FailuresFile:
     """
     Write failure records; nothing is made in storage before there is one.
 
     :param folder: the delivery's folder
+    :param prefix: what the names of its parts begin with
+    :param parts: names of parts that are there already and stay
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, *, prefix: str = "failures-", parts: Iterable[str] = ()) -> None:
         self._folder = folder
-        self._parts: list[str] = []
+        self._prefix = prefix
+        self.parts = list(parts)
+        self._number = 1 + max((_number(name) for name in self.parts), default=-1)
         self._file: IO[bytes] | None = None
         self._buffer: list[bytes] = []
         self._buffered = 0
@@ -54,53 +65,46 @@ class FailuresFile:
         status: int | None,
         error: str,
         attempts: int,
-    ) -> int:
+    ) -> list[int]:
         """
-        Write records that share one fate.
+        Write records that share one fate; they are durable after :meth:`close`.
 
         :param records: index and JSON of each
-        :return: how many there were
+        :return: their indexes
         :raises StorageError: when the folder cannot be written
         """
         middle = (
             f',"outcome":"{outcome}","status":{json.dumps(status)},'
             f'"error":{json.dumps(error, ensure_ascii=False)},"attempts":{attempts},"record":'
         ).encode(errors="replace")
-        count = 0
+        indexes: list[int] = []
         for index, record in records:
             line = b'{"index":%d%s%s}\n' % (index, middle, record)
             self._buffer.append(line)
             self._buffered += len(line)
-            count += 1
+            indexes.append(index)
             if self._buffered >= _BUFFER_BYTES:
                 self._drain()
-        return count
+        return indexes
 
     def close(self) -> None:
-        """Make everything written durable."""
+        """Make everything written durable; more may be written after, into another part."""
         self._drain()
         self._end_part()
-
-    @property
-    def path(self) -> str | None:
-        """The path of the file, with ``*`` for the numbers where there are several parts; ``None`` for no failures."""
-        if not self._parts:
-            return None
-        name = self._parts[0] if len(self._parts) == 1 else "failures-*.ndjson"
-        return str(self._folder / name)
 
     def _drain(self) -> None:
         if not self._buffer:
             return
         try:
             if self._file is None:
-                name = f"failures-{len(self._parts):05d}.ndjson"
+                name = f"{self._prefix}{self._number:05d}.ndjson"
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._file = (self._folder / name).open("wb")
-                self._parts.append(name)
+                self._number += 1
+                self.parts.append(name)
             self._file.write(b"".join(self._buffer))
         except OSError as error:
-            raise self._failed(error) from error
+            raise _unwritable(self._folder, error) from error
         self._written += self._buffered
         self._buffer, self._buffered = [], 0
         if self._written >= _PART_BYTES:
@@ -112,10 +116,64 @@ class FailuresFile:
             try:
                 file.close()
             except OSError as error:
-                raise self._failed(error) from error
+                raise _unwritable(self._folder, error) from error
 
-    def _failed(self, error: OSError) -> StorageError:
-        return StorageError(
-            f"the failures file in {self._folder} cannot be written: {error}. Free space or mend access there "
-            "([osmosdest] storage_path), then retry the task."
-        )
+
+def fold_parts(folder: Folder, parts: Collection[str], name: str) -> bool:
+    """
+    Write several parts as one, its lines in the order of their indexes.
+
+    The parts stay; the caller names the new one before it removes them.
+
+    :param name: of the new part
+    :return: whether it was done: parts of more than 64 MB together stay as they are
+    :raises StorageError: when the folder cannot be read or written
+    """
+    try:
+        lines: list[bytes] = []
+        size = 0
+        for part in parts:
+            size += (folder / part).stat().st_size
+            if size > _FOLD_BYTES:
+                return False
+            with (folder / part).open("rb") as file:
+                lines += file.read().splitlines(keepends=True)
+        lines.sort(key=_index_of)
+        with (folder / name).open("wb") as file:
+            file.write(b"".join(lines))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return True
+
+
+def remove_parts(folder: Folder, keep: Collection[str]) -> None:
+    """
+    Remove the parts that are not to be kept: they speak of records that are not settled.
+
+    :raises StorageError: when the folder cannot be written
+    """
+    try:
+        for path in list(folder.glob(FAILURES_PATTERN)):
+            if path.name not in keep:
+                path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _number(name: str) -> int:
+    digits = name.rpartition("-")[2].partition(".")[0]
+    return int(digits) if digits.isdigit() else -1
+
+
+def _index_of(line: bytes) -> int:
+    # {"index":123,"outcome":…
+    return int(line[9 : line.index(b",")])
+
+
+def _unwritable(folder: Folder, error: OSError) -> StorageError:
+    return StorageError(
+        f"the failures file in {folder} cannot be written: {error}. Free space or mend access there "
+        "([osmosdest] storage_path), then retry the task."
+    )

@@ -7,6 +7,7 @@ says stands above both: see :meth:`DeliveryOptions.layered`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,10 @@ from airflow_provider_osmosdest.core.errors import OptionsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["MAX_BATCH_SIZE", "DeliveryOptions"]
+__all__ = ["AUTO", "IDEMPOTENCY_HEADER", "MAX_BATCH_SIZE", "DeliveryOptions"]
+
+AUTO = "auto"
+"""The ``concurrency`` that finds its own."""
 
 MAX_BATCH_SIZE = 250_000
 """The largest ``batch_size``, in records."""
@@ -27,6 +31,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "batch_format": ("json", "ndjson"),
     "on_batch_failure": ("split", "fail"),
     "compression": ("none", "gzip", "zstd"),
+    "guarantee": ("at_least_once", "at_most_once"),
 }
 
 # Lower and upper bounds, both included; None is no bound.
@@ -37,9 +42,13 @@ _WHOLE: dict[str, tuple[int, int | None]] = {
     "max_retries": (0, 100),
     "systemic_after": (1, None),
     "max_split_requests": (1, None),
+    "circuit_after": (1, None),
 }
-_SECONDS = ("timeout", "backoff", "max_backoff")
-_OPTIONAL = ("max_batch_bytes", "envelope", "item_errors", "success_when")
+_NUMBERS = ("timeout", "backoff", "max_backoff", "defer_after", "requests_per_second", "records_per_second")
+_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_OPTIONAL = ("max_batch_bytes", "envelope", "item_errors", "success_when", "requests_per_second", "records_per_second")
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+"""The header's usual name: draft-ietf-httpapi-idempotency-key-header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,8 @@ class DeliveryOptions:
     :param item_errors: JMESPath over an answer's JSON that lists the items it refused: positions in the
         sent array, or objects with ``index`` and optionally ``error``
     :param success_when: JMESPath over a 2xx answer's JSON that must be true for it to be a success
-    :param concurrency: requests in flight in ``record`` mode
+    :param concurrency: requests in flight in ``record`` mode: a number, or ``auto`` for as many, and as fast, as the
+        API takes
     :param max_failures: how many records may fail before the delivery counts as failed: a count, or a share
         of all records read as a float below 1 or as ``"2%"``
     :param timeout: seconds to wait for an answer once the body is sent, and for a connection
@@ -70,6 +80,13 @@ class DeliveryOptions:
     :param systemic_after: stop when so many single records were refused with one status and nothing at all
         was accepted
     :param max_split_requests: stop when splitting one batch has taken so many requests
+    :param guarantee: ``at_least_once``: what may or may not have arrived is sent again; ``at_most_once``: it never is
+    :param idempotency_header: name of the header that carries a chunk's idempotency key; ``"none"`` sends none
+    :param retry_rejected: a further attempt of the task takes up ``rejected`` and ``invalid`` records too
+    :param requests_per_second: requests a second at most; ``None`` is no bound
+    :param records_per_second: records a second at most; ``None`` is no bound
+    :param circuit_after: transient failures in a row after which one request at a time asks whether the API is well
+    :param defer_after: seconds of waiting from which a deferrable task gives its worker slot back
     :raises OptionsError: naming the option, what was found and what was expected
     """
 
@@ -82,7 +99,7 @@ class DeliveryOptions:
     compression: Literal["none", "gzip", "zstd"] = "none"
     item_errors: str | None = None
     success_when: str | None = None
-    concurrency: int = 16
+    concurrency: int | Literal["auto"] = 16
     max_failures: int | float | str = 0
     timeout: float = DEFAULT_TIMEOUT
     max_retries: int = 8
@@ -90,6 +107,13 @@ class DeliveryOptions:
     max_backoff: float = 60.0
     systemic_after: int = 100
     max_split_requests: int = 25_000
+    guarantee: Literal["at_least_once", "at_most_once"] = "at_least_once"
+    idempotency_header: str = IDEMPOTENCY_HEADER
+    retry_rejected: bool = False
+    requests_per_second: float | None = None
+    records_per_second: float | None = None
+    circuit_after: int = 10
+    defer_after: float = 60.0
 
     def __post_init__(self) -> None:
         """Check every option, and the combinations that cannot be."""
@@ -100,12 +124,22 @@ class DeliveryOptions:
                 raise OptionsError(msg)
         for name, (low, high) in _WHOLE.items():
             value = getattr(self, name)
+            if name == "concurrency" and value == AUTO:
+                continue
             if value is not None or name not in _OPTIONAL:
                 _check_whole(name, value, low, high)
-        for name in _SECONDS:
-            _check_seconds(name, getattr(self, name))
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                _check_number(name, value)
         for name in ("item_errors", "success_when"):
             _check_expression(name, getattr(self, name))
+        if not isinstance(self.retry_rejected, bool):
+            msg = f"retry_rejected: found {self.retry_rejected!r}, expected true or false"
+            raise OptionsError(msg)
+        if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", self.idempotency_header):
+            msg = f"idempotency_header: found {self.idempotency_header!r}, expected the name of a header, or 'none'"
+            raise OptionsError(msg)
         _ = self.failures_allowed(0)
         Envelope.of(self.envelope)
         if self.batch_format == "ndjson" and self.envelope is not None and self.write_mode == "batch":
@@ -164,9 +198,13 @@ def _converted(name: str, value: Any) -> Any:
     if isinstance(value, str):
         text = value.strip()
         try:
+            if name == "concurrency" and text == AUTO:
+                return text
             if name in _WHOLE:
                 return int(text.replace("_", ""))
-            if name in _SECONDS:
+            if name == "retry_rejected":
+                return _TRUTHS.get(text.lower(), text)
+            if name in _NUMBERS:
                 return float(text)
         except ValueError:
             return value
@@ -181,9 +219,9 @@ def _check_whole(name: str, value: Any, low: int, high: int | None) -> None:
         raise OptionsError(msg)
 
 
-def _check_seconds(name: str, value: Any) -> None:
+def _check_number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        msg = f"{name}: found {value!r}, expected a number of seconds above 0"
+        msg = f"{name}: found {value!r}, expected a number above 0"
         raise OptionsError(msg)
 
 

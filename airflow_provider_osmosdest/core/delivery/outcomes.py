@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_provider_osmosdest.core.delivery.failures import FailuresFile
+    from airflow_provider_osmosdest.core.delivery.journal import Journal
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
     from airflow_provider_osmosdest.core.delivery.report import Tally
 
@@ -16,54 +18,71 @@ __all__ = ["Outcomes"]
 
 class Outcomes:
     """
-    Count outcomes and keep what failed.
+    Count outcomes, and hand them to the journal.
 
     :param tally: the running counts
-    :param failures: takes the records that were not delivered
+    :param journal: keeps what is settled and what failed
+    :param resends_unknown: a retry may send again what nobody knows the fate of (``at_least_once``)
     """
 
-    def __init__(self, tally: Tally, failures: FailuresFile) -> None:
+    def __init__(self, tally: Tally, journal: Journal, *, resends_unknown: bool = True) -> None:
         self.tally = tally
-        self._failures = failures
+        self.journal = journal
+        self._resends_unknown = resends_unknown
 
-    def delivered(self, records: int) -> None:
-        """Settle records the API took."""
+    def delivered(self, records: int, ranges: Iterable[tuple[int, int]]) -> None:
+        """
+        Settle records the API took.
+
+        :param records: how many
+        :param ranges: the indexes they lie in; what else lies there is settled too
+        """
         self.tally.delivered += records
+        self.journal.deliver(ranges)
+
+    def delivered_each(self, indexes: list[int]) -> None:
+        """Settle single records the API took."""
+        self.tally.delivered += len(indexes)
+        self.journal.deliver_each(indexes)
 
     def invalid(self, index: int, error: str, record: bytes) -> None:
         """Settle a record that does not satisfy the schema."""
         # Values make every message different; the part before them is what many records share.
-        self._fail(
-            "invalid", [(index, record)], error, status=None, attempts=0, reason=error.split(" (found ", maxsplit=1)[0]
-        )
+        reason = error.split(" (found ")[0]
+        self.journal.fail("invalid", [(index, record)], status=None, error=error, attempts=0, reason=reason)
 
     def failed(
-        self, outcome: str, records: Iterable[tuple[int, bytes]], judgement: Judgement, attempts: int, error: str = ""
+        self, records: Iterable[tuple[int, bytes]], judgement: Judgement, attempts: int, error: str = ""
     ) -> None:
         """
-        Settle records by an answer.
+        Settle records by the last answer to them.
 
-        :param outcome: ``rejected`` or ``unknown``
+        What the API refused is ``rejected`` for good. Where its answers only told that it was not well, that is
+        the outcome of this attempt, and another attempt of the task sends the records again. Where no answer came
+        they are ``unknown``, which may be sent again only if twice is better than never.
+
         :param records: index and JSON of each
-        :param judgement: of the answer that settles them
+        :param judgement: of the answer
         :param attempts: requests their chunk took
         :param error: what the answer says of these records, if more than of the chunk
         """
-        self._fail(outcome, records, error or judgement.error, status=judgement.status, attempts=attempts)
+        unknown = judgement.verdict is Verdict.AMBIGUOUS
+        final = not self._resends_unknown if unknown else judgement.verdict is not Verdict.TRANSIENT
+        self.journal.fail(
+            "unknown" if unknown else "rejected",
+            records,
+            status=judgement.status,
+            error=error or judgement.error,
+            attempts=attempts,
+            final=final,
+        )
+
+    def unknown(self, records: Iterable[tuple[int, bytes]], error: str) -> None:
+        """Settle records that were sent by somebody who did not live to see the answer."""
+        self.journal.fail(
+            "unknown", records, status=None, error=error, attempts=1, final=not self._resends_unknown
+        )
 
     def unsent(self, records: Iterable[tuple[int, bytes]], reason: str) -> None:
-        """Settle records the delivery stopped before."""
-        self._fail("unsent", records, reason, status=None, attempts=0)
-
-    def _fail(
-        self,
-        outcome: str,
-        records: Iterable[tuple[int, bytes]],
-        error: str,
-        *,
-        status: int | None,
-        attempts: int,
-        reason: str = "",
-    ) -> None:
-        count = self._failures.write(outcome, records, status=status, error=error, attempts=attempts)
-        self.tally.count(outcome, count, reason or error)
+        """Count records the delivery stopped before; they stay unsettled."""
+        self.journal.fail("unsent", records, status=None, error=reason, attempts=0, final=False)

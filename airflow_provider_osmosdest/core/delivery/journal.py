@@ -1,0 +1,216 @@
+"""Keep the ledger true: what is settled, counted and durable, written down before and after each send."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.failures import FailuresFile, fold_parts, remove_parts
+from airflow_provider_osmosdest.core.delivery.ledger import COUNTS, Entry, read_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from airflow_provider_osmosdest.core.delivery.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger import Chunk, LedgerStore
+    from airflow_provider_osmosdest.core.delivery.report import Tally
+
+__all__ = ["PERIOD", "Journal", "begin"]
+
+PERIOD = 1.0
+"""Seconds between two writes at most, while answers come all the time."""
+
+# Failure records wait this long, in records and in seconds, before a part of the failures file is closed over them:
+# a part each would be a thousand small objects. Until then the ledger does not call them settled.
+_WAITING = 512
+_WAITING_SECONDS = 10.0
+
+
+def begin(store: LedgerStore, fingerprint: str | None, say: Callable[[str], None]) -> Entry:
+    """
+    Find the ledger of a delivery, or begin one.
+
+    :param store: where it is kept
+    :param fingerprint: of the source as it is now
+    :param say: takes the line that says what was found
+    :raises StorageError: when it cannot be read, or is damaged
+    """
+    document = store.load()
+    entry = None if document is None else read_entry(document)
+    if entry is None or entry.complete:
+        return Entry.new(fingerprint)
+    if not entry.settled and not entry.sending:
+        entry.fingerprint = fingerprint
+        return entry
+    if fingerprint is None:
+        say(
+            "Warning: an earlier attempt delivered records of this source, but nothing can tell whether it still holds "
+            "the same ones. Starting afresh, so some may be sent twice. A list or a file can be resumed."
+        )
+        return Entry.new(fingerprint)
+    if fingerprint != entry.fingerprint:
+        say(
+            f"Warning: the source has changed since the last attempt, which had settled {len(entry.settled):,} of its "
+            "records. Starting afresh."
+        )
+        return Entry.new(fingerprint)
+    say(
+        f"Going on with delivery {entry.delivery_id}, attempt {entry.attempts + 1}: {len(entry.settled):,} records are "
+        f"settled already ({entry.counts.get('delivered', 0):,} delivered) and are not sent again."
+    )
+    return entry
+
+
+class Journal:
+    """
+    The ledger of a delivery that is under way.
+
+    :param entry: what it says
+    :param store: where it is kept
+    :param folder: where the failures file is
+    :param tally: the running counts, which go on from the entry's
+    :param clock: seconds that only ever grow
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        store: LedgerStore,
+        folder: Folder,
+        tally: Tally,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._entry = entry
+        self._store = store
+        self._folder = folder
+        self._tally = tally
+        self._clock = clock
+        remove_parts(folder, entry.parts)
+        self._failures = FailuresFile(folder, parts=entry.parts)
+        self._open = FailuresFile(folder, prefix="failures-open-")
+        self._open_counts: Counter[str] = Counter()
+        self._open_reasons: Counter[str] = Counter()
+        self._waiting: dict[int, tuple[str, str]] = {}
+        self._waiting_since = self._written = self._started = clock()
+        self._seconds = entry.seconds
+        self._indexes: list[int] = []
+        self.resumed = entry.sending
+        self.earlier = entry.settled.copy()
+        entry.attempts += 1
+        entry.sending = ()
+        for name in COUNTS:
+            setattr(tally, name, entry.counts.get(name, 0))
+        tally.reasons.update(entry.reasons)
+
+    @property
+    def delivery_id(self) -> str:
+        """The same in every attempt."""
+        return self._entry.delivery_id
+
+    @property
+    def seconds(self) -> float:
+        """How long all attempts took."""
+        return self._seconds + self._clock() - self._started
+
+    def deliver(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Settle ranges of indexes that the API took."""
+        for start, stop in ranges:
+            self._entry.settled.add(start, stop)
+
+    def deliver_each(self, indexes: Iterable[int]) -> None:
+        """Settle single indexes that the API took; they are put together when the ledger is written."""
+        self._indexes += indexes
+
+    def fail(
+        self,
+        outcome: str,
+        records: Iterable[tuple[int, bytes]],
+        *,
+        status: int | None,
+        error: str,
+        attempts: int,
+        reason: str = "",
+        final: bool = True,
+    ) -> None:
+        """
+        Keep failure records.
+
+        :param records: index and JSON of each
+        :param reason: what to count them under, if not ``error``
+        :param final: whether a retry leaves them as they are; else they are not settled
+        """
+        file = self._failures if final else self._open
+        indexes = file.write(outcome, records, status=status, error=error, attempts=attempts)
+        self._tally.count(outcome, len(indexes), reason or error)
+        if not final:
+            self._open_counts[outcome] += len(indexes)
+            self._open_reasons[f"{outcome}: {reason or error}"] += len(indexes)
+            return
+        if not self._waiting:
+            self._waiting_since = self._clock()
+        for index in indexes:
+            self._waiting[index] = (outcome, f"{outcome}: {reason or error}")
+
+    def tick(self, sending: tuple[Chunk, ...] | None = None) -> None:
+        """Write the ledger if it was not written for :data:`PERIOD` seconds."""
+        if self._clock() - self._written >= PERIOD:
+            self.write(self._entry.sending if sending is None else sending)
+
+    def write(self, sending: tuple[Chunk, ...] = ()) -> None:
+        """
+        Write the ledger.
+
+        :param sending: what is about to be sent
+        :raises StorageError: when ledger or failures cannot be written
+        """
+        if self._waiting and (
+            len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
+        ):
+            self._make_durable()
+        entry = self._entry
+        if self._indexes:
+            entry.settled.add_all(self._indexes)
+            self._indexes = []
+        entry.sending = sending
+        entry.seconds = self.seconds
+        entry.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
+        entry.reasons = self._tally.reasons - self._open_reasons
+        settled = entry.settled
+        if self._waiting:
+            # A crash now loses the failure records that wait; so their records are not settled yet.
+            entry.settled = settled.minus(self._waiting)
+            entry.counts = dict(Counter(entry.counts) - Counter(outcome for outcome, _ in self._waiting.values()))
+            entry.reasons -= Counter(reason for _, reason in self._waiting.values())
+        self._store.save(entry.to_json())
+        entry.settled = settled
+        self._written = self._clock()
+
+    def close(self, *, complete: bool) -> str | None:
+        """
+        Make all of it durable, and fold the failures file into one part.
+
+        :param complete: nothing is left that another attempt could mend
+        :return: the path of the failures file, with ``*`` where it has several parts; ``None`` for no failures
+        """
+        self._open.close()
+        self._make_durable()
+        self._entry.complete = complete
+        parts = self._entry.parts
+        if len(parts) > 1:
+            name = f"failures-{len(parts) + self._entry.attempts * 100_000:05d}.ndjson"
+            if fold_parts(self._folder, parts, name):
+                self._entry.parts = [name]
+        self.write()
+        if len(parts) > len(self._entry.parts):
+            remove_parts(self._folder, [*self._entry.parts, *self._open.parts])
+        names = [*self._entry.parts, *self._open.parts]
+        if not names:
+            return None
+        return str(self._folder / (names[0] if len(names) == 1 else "failures-*.ndjson"))
+
+    def _make_durable(self) -> None:
+        self._failures.close()
+        self._entry.settled.add_all(self._waiting)
+        self._entry.parts = list(self._failures.parts)
+        self._waiting.clear()

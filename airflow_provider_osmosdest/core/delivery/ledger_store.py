@@ -1,0 +1,87 @@
+"""The ledger as a file in the delivery's folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.delivery.failures import Folder
+
+__all__ = ["FolderLedgerStore", "MemoryLedgerStore"]
+
+_NAME = "ledger.json"
+
+
+class FolderLedgerStore:
+    """
+    Keep a ledger as ``ledger.json``.
+
+    :param folder: the delivery's folder
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._path: Any = folder / _NAME
+        self._made = False
+
+    def load(self) -> bytes | None:
+        """Return the document, ``None`` if there is none."""
+        try:
+            with self._path.open("rb") as file:
+                content: bytes = file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._failed("read", error) from error
+        return content
+
+    def save(self, document: bytes) -> None:
+        """Replace the document."""
+        try:
+            if not self._made:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._made = True
+            if _is_local(self._path):
+                self._replace(document)
+            else:
+                # An object appears whole, when it is closed.
+                with self._path.open("wb") as file:
+                    file.write(document)
+        except OSError as error:
+            raise self._failed("written", error) from error
+
+    def _replace(self, document: bytes) -> None:
+        """Write beside the file and rename: a file that is overwritten in place can be cut short by a crash."""
+        path = os.fspath(getattr(self._path, "path", self._path))
+        beside = f"{path}.new"
+        with open(beside, "wb", buffering=0) as file:  # noqa: PTH123 - a path of the operating system, not an object
+            file.write(document)
+        os.replace(beside, path)  # noqa: PTH105 - likewise
+
+    def _failed(self, what: str, error: OSError) -> StorageError:
+        return StorageError(
+            f"the ledger {self._path} cannot be {what}: {error}. Without it a retry would send records twice; mend "
+            "the storage ([osmosdest] storage_path), then retry the task."
+        )
+
+
+class MemoryLedgerStore:
+    """Keep a ledger for as long as the process lives: for deliveries that nobody retries."""
+
+    def __init__(self) -> None:
+        self.document: bytes | None = None
+
+    def load(self) -> bytes | None:
+        """Return the document, ``None`` if there is none."""
+        return self.document
+
+    def save(self, document: bytes) -> None:
+        """Replace the document."""
+        self.document = document
+
+
+def _is_local(path: Any) -> bool:
+    return getattr(path, "protocol", "") in ("", "file", "local")
