@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import DeliveryError, SystemicError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_osmosdest.core.delivery.courier import Courier
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
@@ -57,7 +57,6 @@ class BatchMode:
         self._envelope = around
         self._cutter = BatchCutter(options.batch_size, options.max_batch_bytes, overhead)
         self._parts: deque[tuple[Batch, int, int]] = deque()
-        self._stopped: DeliveryError | None = None
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
         """
@@ -73,13 +72,11 @@ class BatchMode:
             run = Run(validated.lines.replace(b"\n", b",\n"), indexes, b",\n")
         else:
             run = Run(validated.lines, indexes)
-        for batch in self._cutter.add(run):
-            self._deliver(batch)
+        self._deliver_all(self._cutter.add(run))
 
     def finish(self) -> None:
         """Send what is left at the end of the source."""
-        for batch in self._cutter.flush():
-            self._deliver(batch)
+        self._deliver_all(self._cutter.flush())
 
     def abandon(self, reason: str) -> None:
         """Settle everything that was taken and is not settled yet as ``unsent``."""
@@ -89,23 +86,27 @@ class BatchMode:
             batch, start, stop = self._parts.popleft()
             self._outcomes.unsent(batch.items(start, stop), reason)
 
+    def _deliver_all(self, batches: Iterable[Batch]) -> None:
+        # All of them are cut before the first is sent: where that stops the delivery, the rest must be settled too.
+        waiting = deque(batches)
+        try:
+            while waiting:
+                self._deliver(waiting.popleft())
+        except DeliveryError:
+            self._parts.extend((batch, 0, batch.size) for batch in waiting)
+            raise
+
     def _deliver(self, batch: Batch) -> None:
         self._parts.append((batch, 0, batch.size))
-        if self._stopped is not None:
-            raise self._stopped
         rounds = _ITEM_ROUNDS
-        try:
-            while self._parts:
-                batch, start, stop = self._parts[0]
-                limit = self._sizes.limit
-                if limit is not None and batch.bytes_between(start, stop) > limit and stop - start > 1:
-                    self._parts.popleft()
-                    self._parts.extendleft(reversed(_cut_by_bytes(batch, start, stop, limit)))
-                    continue
-                rounds = self._send_part(batch, start, stop, rounds)
-        except DeliveryError as error:
-            self._stopped = error
-            raise
+        while self._parts:
+            batch, start, stop = self._parts[0]
+            limit = self._sizes.limit
+            if limit is not None and batch.bytes_between(start, stop) > limit and stop - start > 1:
+                self._parts.popleft()
+                self._parts.extendleft(reversed(_cut_by_bytes(batch, start, stop, limit)))
+                continue
+            rounds = self._send_part(batch, start, stop, rounds)
 
     def _send_part(self, batch: Batch, start: int, stop: int, rounds: int) -> int:
         """Send the part on top; settle it, or put in its place what it is cut into."""

@@ -207,9 +207,8 @@ class BatchCutter:
     def flush(self) -> Iterator[Batch]:
         """Yield what is collected, if anything."""
         if self._runs:
-            yield Batch(self._runs)
-            self._runs = []
-            self._bytes = 0
+            runs, self._runs, self._bytes = self._runs, [], 0
+            yield Batch(runs)
 
     def _fitting(self, run: Run, start: int, stop: int) -> int:
         """Return how far a run fits into the batch begun; at least one record into an empty one."""
