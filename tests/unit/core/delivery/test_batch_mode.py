@@ -89,6 +89,24 @@ class TestTooLarge:
         assert len(refused) <= 6
         assert len(came.bodies) <= 6 + 2 * sum(map(len, came.bodies)) / 3_000
 
+    @pytest.mark.parametrize("envelope", [None, "data", {"padding": "x" * 500, "rows": "$records"}])
+    @pytest.mark.parametrize("bound", [60, 95, 560, 600, 1_000])
+    @pytest.mark.parametrize("batch_format", ["json", "ndjson"])
+    def test_any_bound_ends_whatever_stands_around_the_records(self, bench, envelope, bound, batch_format):
+        if batch_format == "ndjson" and envelope is not None:
+            pytest.skip("NDJSON has no envelope")
+
+        def handler(request):
+            assert len(transport_requests) < 2_000, "it goes round in circles"
+            transport_requests.append(request)
+            return Answer(request, 413 if request.length > bound else 200)
+
+        transport_requests = []
+        came = bench(handler, records(100), envelope=envelope, batch_size=40, batch_format=batch_format, systemic_after=1_000)
+        single = max(request.length for request in transport_requests if request.length <= bound) if came.report.delivered else 0
+        assert came.report.delivered + came.report.rejected == 100
+        assert (came.report.delivered == 100) == (single > 0)
+
     def test_one_record_that_is_too_large_is_rejected(self, bench):
         big = [*records(20), {"id": 20, "note": "x" * 5_000}, *[{"id": n, "note": "n"} for n in range(21, 40)]]
 
