@@ -29,6 +29,8 @@ __all__ = ["BatchMode"]
 _ITEM_ROUNDS = 3
 # A part of a chunk whose retries are spent has seen the API fail through all of the backoff already.
 _RETRIES_OF_A_PART = 1
+# What says something of the records themselves, and so settles them even where it stops the delivery.
+_SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.AMBIGUOUS})
 
 
 class BatchMode:
@@ -115,9 +117,9 @@ class BatchMode:
         judgement, attempts = self._courier.send(body, stop - start, self._options.max_retries)
         spent = judgement.verdict in PASSING
         if (error := self._patience.hear(judgement, stop - start, in_full=True)) is not None:
-            if judgement.verdict is Verdict.AMBIGUOUS:
+            if judgement.verdict in _SETTLING:
                 self._parts.popleft()
-                self._outcomes.failed("unknown", batch.items(start, stop), judgement, attempts)
+                self._outcomes.failed(_outcome(judgement), batch.items(start, stop), judgement, attempts)
             raise error
         if judgement.verdict is Verdict.ACCEPTED:
             self._sizes.passed(batch.bytes_between(start, stop))
@@ -153,7 +155,7 @@ class BatchMode:
                 first, last = start + part[0], start + part[1]
                 judgement, attempts = self._courier.send(batch.body(first, last, self._envelope), last - first, retries)
                 error = self._patience.hear(judgement, last - first, in_full=retries == self._options.max_retries)
-                if error is not None and judgement.verdict is not Verdict.AMBIGUOUS:
+                if error is not None and judgement.verdict not in _SETTLING:
                     raise error
                 if judgement.verdict is Verdict.ACCEPTED:
                     splitter.accepted()

@@ -171,3 +171,11 @@ class TestStopping:
         assert came.counts == (0, 0, 0, 0, 95)
         assert came.indexes("unsent") == list(range(95))
         assert came.report.requests == 1
+
+    def test_the_refusal_that_makes_it_systemic_settles_its_record(self, bench):
+        came = bench(answering(422, b"no"), records(50), systemic_after=5)
+        assert isinstance(came.error, SystemicError)
+        assert came.counts == (0, 0, 5, 0, 45)
+        came = bench(answering(422, b"no"), records(50), systemic_after=5, batch_size=1)
+        assert came.counts == (0, 0, 5, 0, 45)
+        assert came.indexes("rejected") == [0, 1, 2, 3, 4]
