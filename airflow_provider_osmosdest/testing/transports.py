@@ -11,7 +11,7 @@ A transport for tests: a function that answers each request, and nothing patched
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.transport import Answer, Body, Request
 from airflow_provider_osmosdest.core.errors import TransportError
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.delivery.target import Target
 
-__all__ = ["HandlerTransport", "body_of"]
+__all__ = ["HandlerTransport", "answering", "body_of"]
+
+
+def answering(status: int, body: bytes = b"", **more: Any) -> Callable[[Request], Answer]:
+    """Return a handler that answers every request alike; ``more`` are fields of the answer."""
+    return lambda request: Answer(request, status, body, **more)
 
 
 def body_of(request: Request) -> bytes:

@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import DeliveryError, SystemicError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_osmosdest.core.delivery.courier import Courier
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
@@ -29,6 +29,8 @@ __all__ = ["BatchMode"]
 _ITEM_ROUNDS = 3
 # A part of a chunk whose retries are spent has seen the API fail through all of the backoff already.
 _RETRIES_OF_A_PART = 1
+# What says something of the records themselves, and so settles them even where it stops the delivery.
+_SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.AMBIGUOUS})
 
 
 class BatchMode:
@@ -46,6 +48,7 @@ class BatchMode:
         self._courier = courier
         self._outcomes = outcomes
         self._patience = patience
+        # In bytes of records: with the envelope's added, cutting to the limit might leave a part as it is.
         self._sizes = SizeLimit()
         around = Envelope.of(options.envelope)
         if options.batch_format == "json":
@@ -57,7 +60,6 @@ class BatchMode:
         self._envelope = around
         self._cutter = BatchCutter(options.batch_size, options.max_batch_bytes, overhead)
         self._parts: deque[tuple[Batch, int, int]] = deque()
-        self._stopped: DeliveryError | None = None
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
         """
@@ -73,13 +75,11 @@ class BatchMode:
             run = Run(validated.lines.replace(b"\n", b",\n"), indexes, b",\n")
         else:
             run = Run(validated.lines, indexes)
-        for batch in self._cutter.add(run):
-            self._deliver(batch)
+        self._deliver_all(self._cutter.add(run))
 
     def finish(self) -> None:
         """Send what is left at the end of the source."""
-        for batch in self._cutter.flush():
-            self._deliver(batch)
+        self._deliver_all(self._cutter.flush())
 
     def abandon(self, reason: str) -> None:
         """Settle everything that was taken and is not settled yet as ``unsent``."""
@@ -89,23 +89,27 @@ class BatchMode:
             batch, start, stop = self._parts.popleft()
             self._outcomes.unsent(batch.items(start, stop), reason)
 
+    def _deliver_all(self, batches: Iterable[Batch]) -> None:
+        # All of them are cut before the first is sent: where that stops the delivery, the rest must be settled too.
+        waiting = deque(batches)
+        try:
+            while waiting:
+                self._deliver(waiting.popleft())
+        except DeliveryError:
+            self._parts.extend((batch, 0, batch.size) for batch in waiting)
+            raise
+
     def _deliver(self, batch: Batch) -> None:
         self._parts.append((batch, 0, batch.size))
-        if self._stopped is not None:
-            raise self._stopped
         rounds = _ITEM_ROUNDS
-        try:
-            while self._parts:
-                batch, start, stop = self._parts[0]
-                limit = self._sizes.limit
-                if limit is not None and batch.bytes_between(start, stop) > limit and stop - start > 1:
-                    self._parts.popleft()
-                    self._parts.extendleft(reversed(_cut_by_bytes(batch, start, stop, limit)))
-                    continue
-                rounds = self._send_part(batch, start, stop, rounds)
-        except DeliveryError as error:
-            self._stopped = error
-            raise
+        while self._parts:
+            batch, start, stop = self._parts[0]
+            limit = self._sizes.limit
+            if limit is not None and batch.bytes_between(start, stop) > limit and stop - start > 1:
+                self._parts.popleft()
+                self._parts.extendleft(reversed(_cut_by_bytes(batch, start, stop, limit)))
+                continue
+            rounds = self._send_part(batch, start, stop, rounds)
 
     def _send_part(self, batch: Batch, start: int, stop: int, rounds: int) -> int:
         """Send the part on top; settle it, or put in its place what it is cut into."""
@@ -113,17 +117,17 @@ class BatchMode:
         judgement, attempts = self._courier.send(body, stop - start, self._options.max_retries)
         spent = judgement.verdict in PASSING
         if (error := self._patience.hear(judgement, stop - start, in_full=True)) is not None:
-            if judgement.verdict is Verdict.AMBIGUOUS:
+            if judgement.verdict in _SETTLING:
                 self._parts.popleft()
-                self._outcomes.failed("unknown", batch.items(start, stop), judgement, attempts)
+                self._outcomes.failed(_outcome(judgement), batch.items(start, stop), judgement, attempts)
             raise error
         if judgement.verdict is Verdict.ACCEPTED:
-            self._sizes.passed(body.length)
+            self._sizes.passed(batch.bytes_between(start, stop))
             self._parts.popleft()
             self._accepted(batch, start, stop, judgement, attempts)
         elif judgement.verdict is Verdict.TOO_LARGE and stop - start > 1:
             self._outcomes.tally.splits += 1
-            self._sizes.failed(body.length)
+            self._sizes.failed(batch.bytes_between(start, stop))
         elif judgement.items and rounds:
             self._parts.popleft()
             rest = self._take_its_word(batch, start, stop, judgement, attempts)
@@ -151,7 +155,7 @@ class BatchMode:
                 first, last = start + part[0], start + part[1]
                 judgement, attempts = self._courier.send(batch.body(first, last, self._envelope), last - first, retries)
                 error = self._patience.hear(judgement, last - first, in_full=retries == self._options.max_retries)
-                if error is not None and judgement.verdict is not Verdict.AMBIGUOUS:
+                if error is not None and judgement.verdict not in _SETTLING:
                     raise error
                 if judgement.verdict is Verdict.ACCEPTED:
                     splitter.accepted()

@@ -31,16 +31,29 @@ __all__ = ["RecordMode"]
 _GLANCE = 1.0
 """Seconds between two looks at the progress while answers are awaited."""
 
+_MOST_WAITING = 1_000
+"""Records waiting for a retry at which no new one is started: an API that is down must not be asked for each."""
+
+_UNTOUCHED = frozenset({Verdict.MISCONFIGURED, Verdict.UNREACHABLE, Verdict.TRANSIENT})
+"""Verdicts that say nothing of the record: where the delivery stops, it goes again once the cause is mended."""
+
 
 class _Errand:
-    """One record under way: its index, its JSON, and how often it was sent."""
+    """
+    One record under way.
 
-    __slots__ = ("attempts", "index", "record")
+    :param index: its index
+    :param record: its JSON
+    """
+
+    __slots__ = ("attempts", "doubt", "index", "record")
 
     def __init__(self, index: int, record: bytes) -> None:
         self.index = index
         self.record = record
         self.attempts = 0
+        # What was said when it may have been taken all the same, if ever.
+        self.doubt: Judgement | None = None
 
 
 class RecordMode:
@@ -112,10 +125,10 @@ class RecordMode:
         while self._in_flight:
             for answer in self._transport.exchange((), _GLANCE):
                 self._settle_last(answer, reason)
-        waiting = [*self._ready, *(request for _, _, request in sorted(self._later))]
+        for request in [*self._ready, *(request for _, _, request in sorted(self._later))]:
+            self._leave(request.key, reason)
         self._ready.clear()
         self._later.clear()
-        self._outcomes.unsent([(request.key.index, request.key.record) for request in waiting], reason)
 
     def _requests(self, validated: Validated, indexes: Sequence[int]) -> Iterator[Request]:
         lines = validated.lines.split(b"\n")
@@ -146,17 +159,19 @@ class RecordMode:
         tally = self._outcomes.tally
         tally.requests += len(starting)
         accepted = 0
+        others: list[tuple[Request, Judgement]] = []
         for answer in answers:
             judgement = self._judge(answer, 1)
-            errand: _Errand = answer.request.key
-            del self._in_flight[errand]
+            del self._in_flight[answer.request.key]
             if judgement.verdict is Verdict.ACCEPTED and not judgement.items:
                 accepted += 1
             else:
-                self._act(answer, errand, judgement)
+                others.append((answer.request, judgement))
         if accepted:
             self._outcomes.delivered(accepted)
             self._patience.accepted()
+        for request, judgement in others:
+            self._act(request, judgement)
         self._progress.tick()
         if self._stop is not None:
             raise self._stop
@@ -168,8 +183,9 @@ class RecordMode:
             now = time.monotonic()
             while self._later and len(starting) < free and self._later[0][0] <= now:
                 starting.append(heapq.heappop(self._later)[2])
-        while self._ready and len(starting) < free:
-            starting.append(self._ready.popleft())
+        if len(self._later) < _MOST_WAITING:
+            while self._ready and len(starting) < free:
+                starting.append(self._ready.popleft())
         sent = 0
         for request in starting:
             errand = request.key
@@ -185,19 +201,21 @@ class RecordMode:
             return min(_GLANCE, max(0.0, self._later[0][0] - time.monotonic()))
         return _GLANCE
 
-    def _act(self, answer: Answer, errand: _Errand, judgement: Judgement) -> None:
+    def _act(self, request: Request, judgement: Judgement) -> None:
         """Act on an answer that is not a plain success."""
+        errand: _Errand = request.key
+        if judgement.verdict is Verdict.AMBIGUOUS:
+            errand.doubt = judgement
         if judgement.verdict in PASSING and errand.attempts <= self._retries and self._stop is None:
             self._outcomes.tally.retries += 1
             due = time.monotonic() + self._backoff.wait(errand.attempts - 1, judgement.retry_after)
-            heapq.heappush(self._later, (due, errand.index, answer.request))
+            heapq.heappush(self._later, (due, errand.index, request))
             return
         error = self._patience.hear(judgement, 1)
         if self._stop is None:
             self._stop = error
-        if error is not None and judgement.verdict in (Verdict.MISCONFIGURED, Verdict.UNREACHABLE):
-            # Refused for what is no fault of its own: it goes again once the cause is mended.
-            self._ready.appendleft(answer.request)
+        if self._stop is not None and judgement.verdict in _UNTOUCHED:
+            self._ready.appendleft(request)
             return
         self._settle(errand, judgement)
 
@@ -213,7 +231,14 @@ class RecordMode:
         judgement = self._judge(answer, 1)
         if judgement.verdict is Verdict.ACCEPTED and not judgement.items:
             self._outcomes.delivered(1)
-        elif judgement.verdict in (Verdict.MISCONFIGURED, Verdict.UNREACHABLE, Verdict.TRANSIENT):
-            self._outcomes.unsent([(errand.index, errand.record)], reason)
+        elif judgement.verdict in _UNTOUCHED:
+            self._leave(errand, reason)
         else:
             self._settle(errand, judgement)
+
+    def _leave(self, errand: _Errand, reason: str) -> None:
+        """Settle a record that the delivery stopped before, or before it was known whether it was taken."""
+        if errand.doubt is not None:
+            self._settle(errand, errand.doubt)
+        else:
+            self._outcomes.unsent([(errand.index, errand.record)], reason)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator
+from pydantic_core import SchemaError as CoreSchemaError
 from pydantic_core import core_schema as cs
 
 from airflow_provider_osmosdest.core.schema.coercions import (
@@ -37,7 +38,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.schema.fields import Constraints, Field
 
-__all__ = ["FAST", "GUARD", "SLOW", "constant", "field_schema", "free_schema", "whole_match", "with_json_values"]
+__all__ = [
+    "FAST",
+    "GUARD",
+    "SLOW",
+    "constant",
+    "field_schema",
+    "free_schema",
+    "pattern_problem",
+    "whole_match",
+    "with_json_values",
+]
 
 FAST = "\0fast"
 """Labels a union's branches that Rust decides alone; errors with it in their place are not shown."""
@@ -101,6 +112,17 @@ def constant(type_: str, value: Any) -> Any:
 def whole_match(pattern: str) -> str:
     """Return the pattern that matches where the given one matches the whole of a string."""
     return rf"\A(?:{pattern})\z"
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Return what keeps a pattern from being a regular expression in Rust's syntax, None where nothing does."""
+    try:
+        # Both: "a)(b" is only a pattern once it is wrapped, "(?x) a #" only until it is.
+        for each in (pattern, whole_match(pattern)):
+            SchemaValidator(cs.str_schema(pattern=each))
+    except (CoreSchemaError, UnicodeEncodeError) as error:
+        return " ".join(str(error).rpartition("error:")[2].split())
+    return None
 
 
 def _as_it_is(schema: CoreSchema) -> CoreSchema:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from pydantic_core import SchemaValidator, ValidationError
+from pydantic_core import core_schema as cs
 
-from airflow_provider_osmosdest.core.schema.core_schemas import field_schema, with_json_values
+from airflow_provider_osmosdest.core.schema.core_schemas import field_schema
 from airflow_provider_osmosdest.core.schema.splitting import split_elements
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ class ExactDecimals:
 
     def __init__(self, schema: DestinationSchema, mapping: Mapping[str, str]) -> None:
         fields = [field for field in schema.fields if field.type == "decimal"]
-        self._checks = {field.name: SchemaValidator(with_json_values(field_schema(field))) for field in fields}
+        self._checks = {
+            field.name: SchemaValidator(cs.typed_dict_schema({field.name: cs.typed_dict_field(field_schema(field))}))
+            for field in fields
+        }
         attributes = {f"a{number}": field.name for number, field in enumerate(fields)}
         self._attributes = list(attributes.items())
         row = msgspec.defstruct(
@@ -97,4 +101,4 @@ class ExactDecimals:
             if (len(raw) > _SAFE_LENGTH or b"e" in raw or b"E" in raw) and raw[:1] in b"-0123456789":
                 exact = Decimal(raw.decode())
                 if exact != record[name]:
-                    record[name] = self._checks[name].validate_python(exact)
+                    record.update(self._checks[name].validate_python({name: exact}))

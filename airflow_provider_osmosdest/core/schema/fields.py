@@ -80,7 +80,8 @@ class Field:
         if given := self.constraints.given():
             import msgspec
 
-            document["constraints"] = msgspec.to_builtins(given)
+            plain: dict[str, Any] = msgspec.to_builtins(given)
+            document["constraints"] = plain | ({"enum": list(plain["enum"])} if "enum" in plain else {})
         return document
 
 
