@@ -18,12 +18,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["Books", "Receiver", "main"]
+__all__ = ["Books", "Receiver", "exit_with_stdin", "main"]
 
 # Together they tell one flight from every other.
 _FLIGHT_KEY = ("carrier", "flight", "time_hour", "origin", "dest")
@@ -142,9 +141,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _exit_with_stdin() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
+def exit_with_stdin() -> None:
+    """End this process when its stdin closes: when the process that started it has ended, however it did."""
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main() -> None:
@@ -161,7 +166,7 @@ def main() -> None:
         parser.error("set RECEIVER_TOKEN to the token that requests shall carry")
     server = Receiver((args.host, args.port), token)
     if args.until_stdin_closes:
-        threading.Thread(target=_exit_with_stdin, daemon=True).start()
+        exit_with_stdin()
     print(f"listening on http://{args.host}:{server.server_port}", flush=True)
     try:
         server.serve_forever()

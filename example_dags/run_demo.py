@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import secrets
 import shutil
 import signal
@@ -21,6 +22,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.request import ProxyHandler, build_opener
+
+from receiver import exit_with_stdin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,9 +126,9 @@ def _airflow(env: dict[str, str], *command: str) -> None:
         log.write(f"\n$ airflow {' '.join(command)}\n")
         log.flush()
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", *command],
+            [sys.executable, __file__, "airflow", *command],
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -145,6 +148,13 @@ def _airflow(env: dict[str, str], *command: str) -> None:
         tail = "".join(LOG.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-30:])
         print(tail, file=sys.stderr)
         stop(f"airflow {' '.join(command)} ended with status {status}; the end of {_short(LOG)} is above")
+
+
+def _be_airflow() -> None:
+    """Be the ``airflow`` command with this process's arguments, and end with the process that started it."""
+    exit_with_stdin()
+    del sys.argv[0]
+    runpy.run_module("airflow", run_name="__main__")
 
 
 def _report() -> dict[str, Any]:
@@ -216,7 +226,7 @@ def _short(path: Path | str) -> str:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(_be_airflow() if sys.argv[1:] else main())
     except KeyboardInterrupt:
         print("\ninterrupted; nothing is left running", file=sys.stderr)
         sys.exit(130)

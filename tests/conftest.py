@@ -41,6 +41,8 @@ def _isolate_airflow() -> None:
 
 _isolate_airflow()
 
+pytest_plugins = ["tests.airflow_fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def _fresh_settings() -> Iterator[None]:

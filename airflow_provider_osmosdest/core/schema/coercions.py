@@ -25,12 +25,22 @@ from airflow_provider_osmosdest.core.schema.json_values import is_temporal, plai
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DATETIME_TEXT", "DATE_TEXT", "INTEGER_TEXT", "NUMBER_TEXT", "TIME_TEXT", "coerce", "coerce_text"]
+__all__ = [
+    "DATETIME_TEXT",
+    "DATE_TEXT",
+    "INTEGER_TEXT",
+    "NUMBER_TEXT",
+    "REAL_TEXT",
+    "TIME_TEXT",
+    "coerce",
+    "coerce_text",
+]
 
 # Written for both Python's and Rust's engine. The temporal ones only tell ISO 8601 from a Unix time
 # stamp written as digits, which pydantic would guess at; the calendar is checked by pydantic.
 INTEGER_TEXT = r"[+-]?[0-9]+"
 NUMBER_TEXT = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+REAL_TEXT = r"[+-]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)"
 DATE_TEXT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 TIME_TEXT = r"[0-9]{2}:[0-9]{2}.*"
 DATETIME_TEXT = DATE_TEXT + r"(?:[Tt ][0-9]{2}:[0-9]{2}.*)?"

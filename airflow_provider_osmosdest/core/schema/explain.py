@@ -7,7 +7,8 @@ from datetime import date, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.schema.core_schemas import FAST, GUARD, SLOW
+from airflow_provider_osmosdest.core.schema.branches import FAST, GUARD, SLOW
+from airflow_provider_osmosdest.core.schema.originals import safe_repr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,5 +67,5 @@ def _found(value: Any) -> str:
         value = value[: _MAX_VALUE + 1]
         text = repr(value)
     else:
-        text = _short.repr(value)
+        text = safe_repr(value, _short.repr)
     return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"

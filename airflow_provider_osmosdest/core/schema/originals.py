@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,10 @@ from pydantic_core import from_json
 from airflow_provider_osmosdest.core.schema.encoding import encode
 from airflow_provider_osmosdest.core.schema.json_values import MAX_DEPTH, is_temporal
 
-__all__ = ["original_json", "original_of_row"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["original_json", "original_of_row", "safe_repr"]
 
 _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
 
@@ -60,12 +63,14 @@ def _holdable(value: Any, inside: tuple[int, ...]) -> Any:
     if not isinstance(value, Mapping | list | tuple):
         return _holdable_scalar(value)
     if id(value) in inside or len(inside) >= MAX_DEPTH:
-        return _text(repr(value))
+        return safe_repr(value)
     inside = (*inside, id(value))
     if not isinstance(value, Mapping):
         return [_holdable(item, inside) for item in value]
-    named = {_text(key if isinstance(key, str) else repr(key)): _holdable(item, inside) for key, item in value.items()}
-    return named if len(named) == len(value) else _text(repr(value))
+    named = {
+        _text(key if isinstance(key, str) else safe_repr(key)): _holdable(item, inside) for key, item in value.items()
+    }
+    return named if len(named) == len(value) else safe_repr(value)
 
 
 def _holdable_scalar(value: Any) -> Any:
@@ -77,7 +82,20 @@ def _holdable_scalar(value: Any) -> Any:
         return float(value) if math.isfinite(value) else _NON_FINITE.get(value, "NaN")
     if is_temporal(value):
         return value.isoformat()
-    return _text(str(value) if isinstance(value, str | Decimal | UUID) else repr(value))
+    return _text(str(value)) if isinstance(value, str | Decimal | UUID) else safe_repr(value)
+
+
+def safe_repr(value: Any, show: Callable[[Any], str] = repr) -> str:
+    """
+    Return the ``repr`` of a value, whatever its class makes of that.
+
+    :param value: any Python object
+    :param show: what makes the text
+    """
+    try:
+        return _text(show(value))
+    except Exception:  # noqa: BLE001 - somebody's __repr__, or one nested too deep: no reason to lose the record
+        return object.__repr__(value)
 
 
 def _text(value: str) -> str:

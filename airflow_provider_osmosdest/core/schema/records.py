@@ -8,7 +8,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core import core_schema as cs
 
 from airflow_provider_osmosdest.core.errors import SchemaError
-from airflow_provider_osmosdest.core.schema.core_schemas import GUARD, field_schema, free_schema, with_json_values
+from airflow_provider_osmosdest.core.schema.branches import GUARD
+from airflow_provider_osmosdest.core.schema.core_schemas import field_schema, free_schema, with_json_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
