@@ -15,7 +15,9 @@ Every error this package raises, in one tree; each class says what to do about i
     │   ├── MisconfiguredError    the API says no to all of it: stopped at once, mend the connector
     │   ├── SystemicError         every record fails alike: stopped, mend schema, mapping or endpoint
     │   ├── GivenUpError          the API stayed unreachable or overloaded: try the task again later
-    │   └── TooManyFailuresError  it ran to the end, with more failures than ``max_failures`` allows
+    │   ├── TooManyFailuresError  it ran to the end, with more failures than ``max_failures`` allows
+    │   ├── StoppedError          somebody asked it to stop: a retry goes on where it stood
+    │   └── WaitError             the API asked for a long wait: go on after it, without a worker slot
     └── TransportError            one exchange brought no answer (never leaves the delivery engine)
         ├── NotSentError          nothing of the request can have been processed: safe to send again
         ├── AmbiguousError        the request went out, no answer came back: it may have been processed
@@ -40,11 +42,13 @@ __all__ = [
     "OsmosError",
     "SchemaError",
     "SourceError",
+    "StoppedError",
     "StorageError",
     "SystemicError",
     "TlsError",
     "TooManyFailuresError",
     "TransportError",
+    "WaitError",
 ]
 
 
@@ -108,6 +112,22 @@ class GivenUpError(DeliveryError):
 
 class TooManyFailuresError(DeliveryError):
     """The delivery ran to its end, and more records failed than ``max_failures`` allows."""
+
+
+class StoppedError(DeliveryError):
+    """Somebody asked the delivery to stop (a signal, a time limit): a retry goes on where it stood."""
+
+
+class WaitError(DeliveryError):
+    """
+    There is nothing to do but wait, longer than a worker slot should be held for it.
+
+    :param seconds: how long
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the API asked to wait {seconds:,.0f} s; the delivery goes on after that")
+        self.seconds = seconds
 
 
 class TransportError(OsmosError):

@@ -150,11 +150,18 @@ class HttpDestinationHook(HttpHook):
 
             return CurlTransport
 
-        def make(target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int) -> Transport:
+        def make(
+            target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool
+        ) -> Transport:
             from airflow_provider_osmosdest.core.delivery.requests_transport import RequestsTransport
 
             return RequestsTransport(
-                target, self.get_conn(), in_flight=in_flight, headers=headers, answer_bytes=answer_bytes
+                target,
+                self.get_conn(),
+                in_flight=in_flight,
+                headers=headers,
+                answer_bytes=answer_bytes,
+                may_repeat=may_repeat,
             )
 
         return make

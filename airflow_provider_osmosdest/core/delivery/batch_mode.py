@@ -6,21 +6,19 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.batching import Batch, BatchCutter, Run
-from airflow_provider_osmosdest.core.delivery.courier import PASSING
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.sizing import SizeLimit
 from airflow_provider_osmosdest.core.delivery.splitting import Splitter
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
-from airflow_provider_osmosdest.core.errors import DeliveryError, SystemicError
+from airflow_provider_osmosdest.core.errors import DeliveryError, StoppedError, SystemicError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from airflow_provider_osmosdest.core.delivery.attempt import Attempt
     from airflow_provider_osmosdest.core.delivery.courier import Courier
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
-    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
-    from airflow_provider_osmosdest.core.delivery.patience import Patience
+    from airflow_provider_osmosdest.core.delivery.ledger import Chunk
     from airflow_provider_osmosdest.core.schema.bulk import Validated
 
 __all__ = ["BatchMode"]
@@ -32,23 +30,26 @@ _RETRIES_OF_A_PART = 1
 # What says something of the records themselves, and so settles them even where it stops the delivery.
 _SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.AMBIGUOUS})
 
+_UNANSWERED = "the delivery was stopped before an answer to this record came"
+_UNHEARD = "an earlier attempt sent this record and heard no answer; at_most_once forbids a second send"
+
 
 class BatchMode:
     """
     Deliver in batches.
 
-    :param options: the write options
+    :param attempt: what all requests share
     :param courier: sends a chunk
-    :param outcomes: settles records
-    :param patience: says when to stop
     """
 
-    def __init__(self, options: DeliveryOptions, courier: Courier, outcomes: Outcomes, patience: Patience) -> None:
+    def __init__(self, attempt: Attempt, courier: Courier) -> None:
+        options = attempt.options
+        self._attempt = attempt
         self._options = options
         self._courier = courier
-        self._outcomes = outcomes
-        self._patience = patience
-        # In bytes of records: with the envelope's added, cutting to the limit might leave a part as it is.
+        self._outcomes = attempt.outcomes
+        self._journal = attempt.outcomes.journal
+        self._patience = attempt.patience
         self._sizes = SizeLimit()
         around = Envelope.of(options.envelope)
         if options.batch_format == "json":
@@ -60,6 +61,9 @@ class BatchMode:
         self._envelope = around
         self._cutter = BatchCutter(options.batch_size, options.max_batch_bytes, overhead)
         self._parts: deque[tuple[Batch, int, int]] = deque()
+        # A batch that is cut from the source needs no note before it is sent: the next attempt cuts the same.
+        self._cut: Batch | None = None
+        self._unanswered: tuple[Batch, int, int] | None = None
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
         """
@@ -81,13 +85,17 @@ class BatchMode:
         """Send what is left at the end of the source."""
         self._deliver_all(self._cutter.flush())
 
-    def abandon(self, reason: str) -> None:
-        """Settle everything that was taken and is not settled yet as ``unsent``."""
+    def abandon(self, reason: str, *, at_once: bool = False) -> None:  # noqa: ARG002 - nothing here waits
+        """Settle everything that was taken and is not settled yet: ``unsent``, but for what awaits its answer."""
         for batch in self._cutter.flush():
             self._parts.append((batch, 0, batch.size))
         while self._parts:
-            batch, start, stop = self._parts.popleft()
-            self._outcomes.unsent(batch.items(start, stop), reason)
+            part = self._parts.popleft()
+            batch, start, stop = part
+            if part == self._unanswered:
+                self._outcomes.unknown(batch.items(start, stop), _UNANSWERED)
+            else:
+                self._outcomes.unsent(batch.items(start, stop), reason)
 
     def _deliver_all(self, batches: Iterable[Batch]) -> None:
         # All of them are cut before the first is sent: where that stops the delivery, the rest must be settled too.
@@ -100,7 +108,8 @@ class BatchMode:
             raise
 
     def _deliver(self, batch: Batch) -> None:
-        self._parts.append((batch, 0, batch.size))
+        self._cut = batch
+        self._parts.extend(self._resumed(batch))
         rounds = _ITEM_ROUNDS
         while self._parts:
             batch, start, stop = self._parts[0]
@@ -110,16 +119,49 @@ class BatchMode:
                 self._parts.extendleft(reversed(_cut_by_bytes(batch, start, stop, limit)))
                 continue
             rounds = self._send_part(batch, start, stop, rounds)
+        self._journal.write()
+
+    def _resumed(self, batch: Batch) -> list[tuple[Batch, int, int]]:
+        """Return what of a batch to send: first the chunk an earlier attempt was about to send, exactly as it was."""
+        for chunk in self._journal.resumed:
+            first, last = batch.ordinals(chunk.start, chunk.stop)
+            if first < last:
+                parts = [(batch, 0, first), (batch, last, batch.size)]
+                parts = [part for part in parts if part[1] < part[2]]
+                return [*self._exactly(batch, first, last, chunk), *parts]
+        return [(batch, 0, batch.size)]
+
+    def _exactly(self, batch: Batch, first: int, last: int, chunk: Chunk) -> list[tuple[Batch, int, int]]:
+        inside = batch.part(first, last)
+        left_out = [at for hole in chunk.without for at in range(*inside.ordinals(hole, hole + 1))]
+        same = inside.without(left_out) if left_out else inside
+        if same is not None and self._attempt.once:
+            self._outcomes.unknown(same.items(0, same.size), _UNHEARD)
+            same = None
+        parts = [] if same is None else [(same, 0, same.size)]
+        return [*parts, *((inside, at, at + 1) for at in left_out)]
+
+    def _send(self, batch: Batch, start: int, stop: int, retries: int) -> tuple[Judgement, int]:
+        """Send a chunk, noted before it goes wherever its borders could not be found again."""
+        derived = batch is not self._cut or start or stop < batch.size
+        if derived or self._attempt.once:
+            self._journal.write((batch.chunk(start, stop),))
+        key = batch.key(self._journal.delivery_id, start, stop)
+        try:
+            return self._courier.send(batch.body(start, stop, self._envelope), stop - start, retries, key)
+        except StoppedError:
+            if self._courier.under_way:
+                self._unanswered = (batch, start, stop)
+            raise
 
     def _send_part(self, batch: Batch, start: int, stop: int, rounds: int) -> int:
         """Send the part on top; settle it, or put in its place what it is cut into."""
-        body = batch.body(start, stop, self._envelope)
-        judgement, attempts = self._courier.send(body, stop - start, self._options.max_retries)
-        spent = judgement.verdict in PASSING
-        if (error := self._patience.hear(judgement, stop - start, in_full=True)) is not None:
+        judgement, attempts = self._send(batch, start, stop, self._options.max_retries)
+        spent = self._attempt.passing(judgement)
+        if (error := self._patience.hear(judgement, stop - start, in_full=not self._attempt.once)) is not None:
             if judgement.verdict in _SETTLING:
                 self._parts.popleft()
-                self._outcomes.failed(_outcome(judgement), batch.items(start, stop), judgement, attempts)
+                self._outcomes.failed(batch.items(start, stop), judgement, attempts)
             raise error
         if judgement.verdict is Verdict.ACCEPTED:
             self._sizes.passed(batch.bytes_between(start, stop))
@@ -134,14 +176,18 @@ class BatchMode:
             if rest is not None:
                 self._parts.appendleft((rest, 0, rest.size))
             return rounds - 1
-        elif stop - start == 1 or self._options.on_batch_failure == "fail":
+        elif stop - start == 1 or self._options.on_batch_failure == "fail" or self._is_lost(judgement):
             self._parts.popleft()
-            self._outcomes.failed(_outcome(judgement), batch.items(start, stop), judgement, attempts)
+            self._outcomes.failed(batch.items(start, stop), judgement, attempts)
         else:
             self._parts.popleft()
             retries = min(self._options.max_retries, _RETRIES_OF_A_PART) if spent else self._options.max_retries
             self._split(batch, start, stop, retries)
         return rounds
+
+    def _is_lost(self, judgement: Judgement) -> bool:
+        """Whether nobody knows what became of a chunk, and it may not be sent again, not even in parts."""
+        return judgement.verdict is Verdict.AMBIGUOUS and self._attempt.once
 
     def _split(self, batch: Batch, start: int, stop: int, retries: int) -> None:
         """Send ever smaller parts of a refused chunk until each is settled."""
@@ -153,16 +199,16 @@ class BatchMode:
                 self._check_bound(sent)
                 sent += 1
                 first, last = start + part[0], start + part[1]
-                judgement, attempts = self._courier.send(batch.body(first, last, self._envelope), last - first, retries)
+                judgement, attempts = self._send(batch, first, last, retries)
                 error = self._patience.hear(judgement, last - first, in_full=retries == self._options.max_retries)
                 if error is not None and judgement.verdict not in _SETTLING:
                     raise error
                 if judgement.verdict is Verdict.ACCEPTED:
                     splitter.accepted()
                     self._accepted(batch, first, last, judgement, attempts)
-                elif last - first == 1 or error is not None:
+                elif last - first == 1 or error is not None or self._is_lost(judgement):
                     splitter.refused() if last - first == 1 else splitter.accepted()
-                    self._outcomes.failed(_outcome(judgement), batch.items(first, last), judgement, attempts)
+                    self._outcomes.failed(batch.items(first, last), judgement, attempts)
                 else:
                     splitter.refused()
                     self._outcomes.tally.splits += 1
@@ -175,18 +221,17 @@ class BatchMode:
 
     def _accepted(self, batch: Batch, start: int, stop: int, judgement: Judgement, attempts: int) -> None:
         self._refuse_items(batch, start, judgement, attempts)
-        self._outcomes.delivered(stop - start - len(judgement.items))
+        self._outcomes.delivered(stop - start - len(judgement.items), batch.index_ranges(start, stop))
 
     def _take_its_word(self, batch: Batch, start: int, stop: int, judgement: Judgement, attempts: int) -> Batch | None:
         """Reject the items a refusal names and return the others, which were refused only along with them."""
         self._refuse_items(batch, start, judgement, attempts)
-        inside = Batch(batch.runs(start, stop))
-        return inside.without(judgement.items)
+        return batch.part(start, stop).without(judgement.items)
 
     def _refuse_items(self, batch: Batch, start: int, judgement: Judgement, attempts: int) -> None:
         for position, error in sorted(judgement.items.items()):
             record = (batch.index(start + position), batch.record(start + position))
-            self._outcomes.failed("rejected", [record], judgement, attempts, error)
+            self._outcomes.failed([record], judgement, attempts, error)
 
     def _check_bound(self, sent: int) -> None:
         if sent >= self._options.max_split_requests:
@@ -195,11 +240,6 @@ class BatchMode:
                 "many of its records are refused. Look at the failures file for the reason, or raise the bound."
             )
             raise SystemicError(msg)
-
-
-def _outcome(judgement: Judgement) -> str:
-    """Return the outcome of records that this answer settles: without any answer nobody knows."""
-    return "unknown" if judgement.verdict is Verdict.AMBIGUOUS else "rejected"
 
 
 def _cut_by_bytes(batch: Batch, start: int, stop: int, limit: int) -> list[tuple[Batch, int, int]]:

@@ -4,89 +4,87 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.attempt import GLANCE
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
-from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from airflow_provider_osmosdest.core.delivery.attempt import Attempt
+    from airflow_provider_osmosdest.core.delivery.judging import Judgement
 
-    from airflow_provider_osmosdest.core.delivery.judging import Judge, Judgement
-    from airflow_provider_osmosdest.core.delivery.progress import Progress
-    from airflow_provider_osmosdest.core.delivery.report import Tally
-    from airflow_provider_osmosdest.core.delivery.retry import Backoff
-    from airflow_provider_osmosdest.core.delivery.transport import Transport
-
-__all__ = ["PASSING", "Courier"]
-
-PASSING = frozenset({Verdict.TRANSIENT, Verdict.UNREACHABLE, Verdict.AMBIGUOUS})
-"""Verdicts that the same request may not meet again."""
-
-_GLANCE = 1.0
-"""Seconds between two looks at the progress while an answer is awaited."""
+__all__ = ["Courier"]
 
 
 class Courier:
     """
     Carry chunks one after another.
 
-    :param transport: carries the requests
-    :param judge: says what an answer means
-    :param backoff: says how long to wait
-    :param tally: counts requests, retries and bytes
-    :param progress: is told that time goes by
-    :param compress: compresses a body
+    :param attempt: what all requests share
     """
 
-    def __init__(
-        self,
-        *,
-        transport: Transport,
-        judge: Judge,
-        backoff: Backoff,
-        tally: Tally,
-        progress: Progress,
-        compress: Callable[[Body], Body] | None = None,
-    ) -> None:
-        self._transport = transport
-        self._judge = judge
-        self._backoff = backoff
-        self._tally = tally
-        self._progress = progress
-        self._compress = compress
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._transport = attempt.transport
+        self._pacer = attempt.pacer
+        self._tally = attempt.outcomes.tally
+        self.under_way = False
+        """Whether a request is out and its answer is not in."""
 
-    def send(self, body: Body, size: int, retries: int) -> tuple[Judgement, int]:
+    def send(self, body: Body, size: int, retries: int, key: str) -> tuple[Judgement, int]:
         """
         Send a chunk.
 
         :param body: its bytes
         :param size: how many records are in it
         :param retries: how often to send it again after a transient failure
+        :param key: its idempotency key, the same each time
         :return: the last judgement, and how many requests it took
+        :raises StoppedError: when somebody wishes to stop; what was sent and not answered is not settled then
+        :raises WaitError: before a wait that is too long to hold a worker slot for
         """
-        if self._compress is not None:
-            body = self._compress(body)
-        request = Request(body)
-        attempts = 0
+        attempt = self._attempt
+        if attempt.compress is not None:
+            body = attempt.compress(body)
+        request = Request(body, headers=attempt.key_header(key))
+        sent = 0
         while True:
+            self._wait_turn(size)
             judgement = self._once(request, size)
-            attempts += 1
-            if judgement.verdict not in PASSING or attempts > retries:
-                return judgement, attempts
+            sent += 1
+            now = attempt.now()
+            if not attempt.passing(judgement):
+                self._pacer.succeeded(0.0, 1, now)
+                return judgement, sent
+            wait = attempt.backoff.wait(sent - 1, judgement.retry_after)
+            # The courier waits itself; the pacer is told only of what holds beyond this chunk.
+            self._pacer.failed(judgement.status, wait, None, now)
+            if sent > retries:
+                return judgement, sent
+            attempt.check_wait(wait)
             self._tally.retries += 1
-            self._wait(self._backoff.wait(attempts - 1, judgement.retry_after))
+            self._wait(wait)
+
+    def _wait_turn(self, size: int) -> None:
+        attempt = self._attempt
+        attempt.check_stop()
+        while not self._pacer.may_start(0, attempt.now()):
+            self._wait(max(0.001, self._pacer.wait(attempt.now())))
+        self._pacer.started(1, size, attempt.now())
 
     def _once(self, request: Request, size: int) -> Judgement:
+        attempt = self._attempt
         self._tally.requests += 1
         self._tally.bytes_sent += request.length
-        answers = self._transport.exchange([request], _GLANCE)
+        self.under_way = True
+        answers = self._transport.exchange([request], GLANCE)
         while not answers:
-            self._progress.tick()
-            answers = self._transport.exchange([], _GLANCE)
-        self._progress.tick()
-        return self._judge(answers[0], size)
+            attempt.glance()
+            answers = self._transport.exchange([], GLANCE)
+        self.under_way = False
+        attempt.progress.tick()
+        return attempt.judge(answers[0], size)
 
     def _wait(self, seconds: float) -> None:
         while seconds > 0:
-            self._transport.exchange([], min(seconds, _GLANCE))
-            seconds -= _GLANCE
-            self._progress.tick()
+            self._transport.exchange([], min(seconds, GLANCE))
+            seconds -= GLANCE
+            self._attempt.glance()

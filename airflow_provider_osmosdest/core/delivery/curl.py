@@ -62,6 +62,7 @@ class _Handle:
 
     __slots__ = (
         "_limit",
+        "_may_repeat",
         "_offset",
         "_piece",
         "_plain",
@@ -75,7 +76,7 @@ class _Handle:
         "url",
     )
 
-    def __init__(self, target: Target, lines: Sequence[str], limit: int) -> None:
+    def __init__(self, target: Target, lines: Sequence[str], limit: int, *, may_repeat: bool) -> None:
         self.curl = pycurl.Curl()
         self.request: Request | None = None
         self.url = target.url
@@ -87,6 +88,7 @@ class _Handle:
         self._offset = 0
         self._plain = True
         self._timeout_raised = False
+        self._may_repeat = may_repeat
         self._target = target
         self._configure(target, lines)
 
@@ -102,6 +104,9 @@ class _Handle:
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
+        if not self._may_repeat:
+            curl.setopt(pycurl.FRESH_CONNECT, 1)
+            curl.setopt(pycurl.FORBID_REUSE, 1)
         curl.setopt(pycurl.PATH_AS_IS, 1)
         curl.setopt(pycurl.UPLOAD_BUFFERSIZE, 512 * 1024)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(target.connect_timeout * 1000))
@@ -238,6 +243,8 @@ class CurlTransport:
     :param in_flight: requests in flight at most; more are refused by :meth:`exchange`
     :param headers: headers for every request beside the target's, which win
     :param answer_bytes: how much of an answer is kept, in bytes
+    :param may_repeat: let libcurl send a request again by itself when a kept connection turns out to be closed; without
+        it every request has a connection of its own
     """
 
     def __init__(
@@ -247,12 +254,13 @@ class CurlTransport:
         in_flight: int = 1,
         headers: Mapping[str, str] | None = None,
         answer_bytes: int = ANSWER_BYTES,
+        may_repeat: bool = True,
     ) -> None:
         # libcurl would wait a second for "100 Continue" before every large body.
         self._lines = [*_lines(request_headers(target.headers, headers or {})), "Expect:"]
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, in_flight)
-        self._handles = [_Handle(target, self._lines, answer_bytes) for _ in range(in_flight)]
+        self._handles = [_Handle(target, self._lines, answer_bytes, may_repeat=may_repeat) for _ in range(in_flight)]
         self._free = list(self._handles)
         self._busy: dict[Any, _Handle] = {}
 

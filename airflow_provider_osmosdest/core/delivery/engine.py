@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_provider_osmosdest.core.delivery.attempt import Attempt
 from airflow_provider_osmosdest.core.delivery.batch_mode import BatchMode
 from airflow_provider_osmosdest.core.delivery.compression import compressor
 from airflow_provider_osmosdest.core.delivery.courier import Courier
 from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
-from airflow_provider_osmosdest.core.delivery.failures import FailuresFile
+from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
 from airflow_provider_osmosdest.core.delivery.judging import READ_BYTES, Judge
+from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.narration import ending, opening
 from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
+from airflow_provider_osmosdest.core.delivery.pacing import Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.patience import Patience
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.record_mode import RecordMode
+from airflow_provider_osmosdest.core.delivery.reopening import take_up_again
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.retry import Backoff
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES
@@ -25,7 +28,9 @@ from airflow_provider_osmosdest.core.errors import (
     OptionsError,
     OsmosError,
     SourceError,
+    StoppedError,
     TooManyFailuresError,
+    WaitError,
 )
 from airflow_provider_osmosdest.core.schema.bulk import BulkValidator
 
@@ -33,7 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow_provider_osmosdest.core.delivery.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
     from airflow_provider_osmosdest.core.delivery.target import Target
     from airflow_provider_osmosdest.core.delivery.transport import Transport
     from airflow_provider_osmosdest.core.records import Source
@@ -41,14 +48,23 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.schema.blocks import Block
     from airflow_provider_osmosdest.core.schema.bulk import Validated
 
-__all__ = ["Delivery", "Result", "TransportFactory", "carry_out", "deliver"]
+__all__ = ["Delivery", "Result", "Surroundings", "TransportFactory", "carry_out", "deliver"]
 
 
 class TransportFactory(Protocol):
     """Make the transport of a delivery, once its needs are known."""
 
-    def __call__(self, target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int) -> Transport:
-        """Return a transport that carries ``in_flight`` requests and keeps ``answer_bytes`` of each answer."""
+    def __call__(
+        self, target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool
+    ) -> Transport:
+        """
+        Return a transport.
+
+        :param in_flight: requests it must be able to carry at the same time
+        :param headers: headers for every request beside the target's, which win
+        :param answer_bytes: how much of each answer it must keep, in bytes
+        :param may_repeat: whether it may send a request again by itself
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +72,33 @@ class Delivery:
     """
     All that a delivery is made of, as frozen values.
 
-    :param delivery_id: the same in every retry
     :param target: where to
     :param options: how
     :param schema: what a record must be
-    :param mapping: field name to source column, for fields that are called otherwise in the source
     :param folder: where report and failures go
+    :param mapping: field name to source column, for fields that are called otherwise in the source
     """
 
-    delivery_id: str
     target: Target
     options: DeliveryOptions
     schema: DestinationSchema
     folder: Folder
     mapping: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """
+    What a delivery may ask of whoever runs it.
+
+    :param ledger: keeps the ledger; by default it is a file in the delivery's folder
+    :param stopping: returns why to stop, ``None`` to go on; asked at least once a second
+    :param deferrable: whether long waits can be left to the caller, as a :class:`~.errors.WaitError` in the result
+    """
+
+    ledger: LedgerStore | None = None
+    stopping: Callable[[], str | None] = field(default=lambda: None)
+    deferrable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +108,12 @@ class Result:
 
     :param report: the numbers and paths
     :param error: why the delivery stopped, could not read on, or had more failures than allowed
+    :param mendable: whether another attempt may deliver more than this one did
     """
 
     report: DeliveryReport
     error: OsmosError | None = None
+    mendable: bool = False
 
 
 class _Mode(Protocol):
@@ -92,7 +123,7 @@ class _Mode(Protocol):
 
     def finish(self) -> None: ...
 
-    def abandon(self, reason: str) -> None: ...
+    def abandon(self, reason: str, *, at_once: bool = False) -> None: ...
 
 
 def deliver(
@@ -100,9 +131,10 @@ def deliver(
     source: Source,
     transport: TransportFactory,
     say: Callable[[str], None],
+    surroundings: Surroundings | None = None,
 ) -> Result:
     """
-    Deliver the records of a source.
+    Deliver the records of a source, or go on delivering them where an earlier attempt stood.
 
     Whatever happens on the wire or in the source ends in the result; every record that could be read has an outcome.
 
@@ -110,85 +142,104 @@ def deliver(
     :param source: the records
     :param transport: makes what carries the requests
     :param say: takes the lines of the log, a few and then one every 10 seconds
-    :raises StorageError: when report or failures cannot be written
+    :param surroundings: what the delivery may ask of its caller
+    :raises StorageError: when report, failures or ledger cannot be read or written
     :raises ConfigurationError: when options, schema and mapping do not fit together; nothing was sent
     """
     say(opening(source.description, delivery.target, delivery.options))
-    result = carry_out(delivery, source, transport, say)
+    result = carry_out(delivery, source, transport, say, surroundings)
     write_report(result.report, delivery.folder)
     for line in ending(result.report):
         say(line)
     return result
 
 
-def carry_out(delivery: Delivery, source: Source, transport: TransportFactory, say: Callable[[str], None]) -> Result:
+def carry_out(
+    delivery: Delivery,
+    source: Source,
+    transport: TransportFactory,
+    say: Callable[[str], None],
+    surroundings: Surroundings | None = None,
+) -> Result:
     """Do what :func:`deliver` does, but for saying so and writing the report."""
-    started = time.monotonic()
+    surroundings = surroundings or Surroundings()
     options, target = delivery.options, delivery.target
     endpoint = _endpoint(delivery)
     validator = BulkValidator(delivery.schema, mapping=delivery.mapping, keep_records=bool(endpoint))
+    compress = compressor(options.compression)
+    store = surroundings.ledger or FolderLedgerStore(delivery.folder)
     tally = Tally()
-    failures = FailuresFile(delivery.folder)
-    outcomes = Outcomes(tally, failures)
-    progress = Progress(tally, lambda: source.progress, say)
-    patience = Patience(options.systemic_after, f"{target.method} {target.public_url}")
+    entry = begin(store, source.fingerprint, say)
+    if options.retry_rejected and entry.parts:
+        take_up_again(entry, delivery.folder)
+    journal = Journal(entry, store, delivery.folder, tally)
     judge = Judge(
         success_when=options.success_when,
         item_errors=options.item_errors,
         url_of_record=bool(endpoint),
+        once=options.guarantee == "at_most_once",
         redact=target.redact,
     )
-    backoff = Backoff(options.backoff, options.max_backoff)
-    compress = compressor(options.compression)
     carrier = transport(
         target,
-        in_flight=options.concurrency if options.write_mode == "record" else 1,
+        in_flight=most_in_flight(options),
         headers=_headers(options),
         answer_bytes=READ_BYTES if judge.reads_bodies else ANSWER_BYTES,
+        may_repeat=options.guarantee != "at_most_once",
+    )
+    backoff = Backoff(options.backoff, options.max_backoff)
+    attempt = Attempt(
+        options=options,
+        transport=carrier,
+        judge=judge,
+        backoff=backoff,
+        pacer=Pacer(options, backoff),
+        patience=Patience(options.systemic_after, f"{target.method} {target.public_url}"),
+        outcomes=Outcomes(tally, journal, resends_unknown=options.guarantee != "at_most_once"),
+        progress=Progress(tally, lambda: source.progress, say),
+        compress=compress,
+        stopping=surroundings.stopping,
+        deferrable=surroundings.deferrable,
     )
     mode: _Mode
     if options.write_mode == "record":
-        mode = RecordMode(
-            options=options,
-            transport=carrier,
-            judge=judge,
-            backoff=backoff,
-            outcomes=outcomes,
-            patience=patience,
-            progress=progress,
-            endpoint=endpoint,
-            compress=compress,
-        )
+        mode = RecordMode(attempt, endpoint)
     else:
-        courier = Courier(
-            transport=carrier, judge=judge, backoff=backoff, tally=tally, progress=progress, compress=compress
-        )
-        mode = BatchMode(options, courier, outcomes, patience)
+        mode = BatchMode(attempt, Courier(attempt))
     try:
-        error = _run(source, validator, mode, outcomes, progress)
+        # Before the first send, so that every attempt knows the delivery by one id.
+        journal.write(journal.resumed)
+        error = _run(source, validator, mode, attempt)
     finally:
         carrier.close()
-        failures.close()
-    if error is None and (failed := tally.read - tally.delivered) > options.failures_allowed(tally.read):
+    return _closed(delivery, journal, tally, error)
+
+
+def _closed(delivery: Delivery, journal: Journal, tally: Tally, error: OsmosError | None) -> Result:
+    """Close the books: decide whether it failed, whether another attempt may mend it, and write the ledger."""
+    allowed = delivery.options.failures_allowed(tally.read)
+    failed = tally.read - tally.delivered
+    mendable = error is not None or journal.has_open
+    failures_path = journal.close(complete=not mendable and failed <= allowed)
+    if error is None and failed > allowed:
         error = TooManyFailuresError(
-            f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows "
-            f"{options.failures_allowed(tally.read):,}: {tally.invalid:,} invalid, {tally.rejected:,} rejected, "
-            f"{tally.unknown:,} unknown. Each is in {failures.path} with its reason."
+            f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows {allowed:,}: "
+            f"{tally.invalid:,} invalid, {tally.rejected:,} rejected, {tally.unknown:,} unknown. Each is in "
+            f"{failures_path} with its reason."
         )
     report = tally.report(
-        delivery.delivery_id,
-        seconds=time.monotonic() - started,
-        failures_path=failures.path,
+        journal.delivery_id,
+        seconds=journal.seconds,
+        failures_path=failures_path,
         report_path=str(delivery.folder / "report.json"),
         error=None if error is None else str(error),
     )
-    return Result(report, error)
+    return Result(report, error, mendable=mendable)
 
 
-def _run(
-    source: Source, validator: BulkValidator, mode: _Mode, outcomes: Outcomes, progress: Progress
-) -> OsmosError | None:
+def _run(source: Source, validator: BulkValidator, mode: _Mode, attempt: Attempt) -> OsmosError | None:
     """Send what the source holds; return why not all of it could be, if so."""
+    outcomes = attempt.outcomes
     stopped: DeliveryError | None = None
     broken: SourceError | None = None
     blocks = source.blocks()
@@ -201,36 +252,61 @@ def _run(
         if block is None:
             break
         validated, indexes = _validated(block, validator, outcomes)
-        progress.tick()
-        if stopped is None:
-            try:
+        try:
+            if stopped is None:
+                attempt.glance()
                 mode.take(validated, indexes)
-            except DeliveryError as error:
-                stopped = error
-                mode.abandon(_reason(stopped))
-        else:
+                continue
+            attempt.check_stop()
             outcomes.unsent(_items(validated, indexes), _reason(stopped))
+        except DeliveryError as error:
+            stopped = stopped or error
+            if isinstance(error, WaitError):
+                # What is not settled is not lost: it is read again when the wait is over.
+                return error
+            mode.abandon(_reason(stopped), at_once=isinstance(error, StoppedError))
+            if isinstance(error, StoppedError):
+                return error
     if stopped is None:
         try:
             mode.finish()
         except DeliveryError as error:
             stopped = error
-            mode.abandon(_reason(stopped))
+            if not isinstance(error, WaitError):
+                mode.abandon(_reason(stopped), at_once=isinstance(error, StoppedError))
     return stopped or broken
 
 
 def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tuple[Validated, Sequence[int]]:
-    """Validate a block, settle its invalid records, and number its valid ones."""
+    """Validate a block, settle its invalid records, and number its valid ones that are not settled yet."""
     validated = validator.validate(block)
     first = outcomes.tally.read
     outcomes.tally.read += validated.count
-    if not validated.invalid:
+    settled = outcomes.journal.earlier
+    resuming = settled.touches(first, first + validated.count)
+    if not validated.invalid and not resuming:
         return validated, range(first, first + validated.count)
     bad = set()
     for record in validated.invalid:
-        outcomes.invalid(first + record.position, record.error, record.record)
+        index = first + record.position
         bad.add(record.position)
-    return validated, [first + position for position in range(validated.count) if position not in bad]
+        if not resuming or index not in settled:
+            outcomes.invalid(index, record.error, record.record)
+    indexes = [first + position for position in range(validated.count) if position not in bad]
+    return _unsettled(validated, indexes, settled) if resuming else (validated, indexes)
+
+
+def _unsettled(validated: Validated, indexes: list[int], settled: RangeSet) -> tuple[Validated, Sequence[int]]:
+    """Leave out the valid records of a block that an earlier attempt has settled."""
+    keep = [at for at, index in enumerate(indexes) if index not in settled]
+    lines = validated.lines.split(b"\n")
+    records = validated.records
+    left = replace(
+        validated,
+        lines=b"".join(lines[at] + b"\n" for at in keep),
+        records=None if records is None else [records[at] for at in keep],
+    )
+    return left, [indexes[at] for at in keep]
 
 
 def _items(validated: Validated, indexes: Sequence[int]) -> Iterator[tuple[int, bytes]]:

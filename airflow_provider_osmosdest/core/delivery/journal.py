@@ -109,6 +109,11 @@ class Journal:
         return self._entry.delivery_id
 
     @property
+    def has_open(self) -> bool:
+        """Whether records failed that another attempt sends again."""
+        return self._open_counts.total() > 0
+
+    @property
     def seconds(self) -> float:
         """How long all attempts took."""
         return self._seconds + self._clock() - self._started
@@ -201,7 +206,8 @@ class Journal:
             name = f"failures-{len(parts) + self._entry.attempts * 100_000:05d}.ndjson"
             if fold_parts(self._folder, parts, name):
                 self._entry.parts = [name]
-        self.write()
+        # What was about to be sent when the delivery stopped is what the next attempt begins with.
+        self.write(() if complete else self._entry.sending)
         if len(parts) > len(self._entry.parts):
             remove_parts(self._folder, [*self._entry.parts, *self._open.parts])
         names = [*self._entry.parts, *self._open.parts]

@@ -53,6 +53,7 @@ class Judge:
     :param success_when: JMESPath that must be true for a 2xx answer to be a success
     :param item_errors: JMESPath that lists the refused items of an answer
     :param url_of_record: request URLs are made from records
+    :param once: nothing may be sent twice
     :param redact: takes secrets out of what a server says
     """
 
@@ -62,6 +63,7 @@ class Judge:
         success_when: str | None = None,
         item_errors: str | None = None,
         url_of_record: bool = False,
+        once: bool = False,
         redact: Callable[[str], str] = str,
     ) -> None:
         self._success = _compiled(success_when)
@@ -69,6 +71,7 @@ class Judge:
         self._success_text = success_when
         self._items_text = item_errors
         self._url_of_record = url_of_record
+        self._once = once
         self._redact = redact
         self._reads = success_when is not None or item_errors is not None
 
@@ -85,7 +88,7 @@ class Judge:
         it had to show, it is refused; with positions outside the chunk, the API and ``item_errors`` do not fit
         and the delivery must stop.
         """
-        verdict = judge(answer.status, answer.error, url_of_record=self._url_of_record)
+        verdict = judge(answer.status, answer.error, url_of_record=self._url_of_record, once=self._once)
         if verdict is Verdict.ACCEPTED and not self._reads:
             return _PLAIN_SUCCESS
         if not self._reads or answer.status is None or verdict not in (Verdict.ACCEPTED, Verdict.REFUSED):

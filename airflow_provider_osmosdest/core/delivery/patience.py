@@ -35,12 +35,15 @@ class Patience:
         self._spent = 0
         self._spent_in_full = 0
 
-    def hear(self, judgement: Judgement, records: int, *, in_full: bool = True) -> DeliveryError | None:
+    def hear(
+        self, judgement: Judgement, records: int, *, in_full: bool = True, hopeless: bool = False
+    ) -> DeliveryError | None:
         """
         Hear the last judgement on a chunk; return the error to stop with, if it is time to.
 
         :param records: how many are in the chunk
         :param in_full: it had all the retries the options allow
+        :param hopeless: so many probes have failed that the API is as good as down
         """
         match judgement.verdict:
             case Verdict.ACCEPTED:
@@ -51,7 +54,7 @@ class Patience:
             case Verdict.REFUSED | Verdict.TOO_LARGE:
                 return self._refused(judgement, records)
             case _:
-                return self._spent_all(judgement, in_full=in_full)
+                return self._spent_all(judgement, in_full=in_full, hopeless=hopeless)
 
     def accepted(self) -> None:
         """Hear that a chunk was accepted."""
@@ -72,7 +75,7 @@ class Patience:
             "envelope, write mode and endpoint."
         )
 
-    def _spent_all(self, judgement: Judgement, *, in_full: bool) -> DeliveryError | None:
+    def _spent_all(self, judgement: Judgement, *, in_full: bool, hopeless: bool) -> DeliveryError | None:
         self._spent += 1
         self._spent_in_full += in_full
         if judgement.verdict is Verdict.UNREACHABLE:
@@ -81,7 +84,7 @@ class Patience:
                 f"{self._where} cannot be reached: {judgement.error}. What was not sent is 'unsent'; "
                 "check host, port and network, or retry the task when the API is back."
             )
-        if self._spent < _SPENT_IN_A_ROW and self._spent_in_full < _SPENT_IN_FULL:
+        if not hopeless and self._spent < _SPENT_IN_A_ROW and self._spent_in_full < _SPENT_IN_FULL:
             return None
         return GivenUpError(
             f"{self._where} stayed unavailable through all retries; it last answered {judgement.error}. "

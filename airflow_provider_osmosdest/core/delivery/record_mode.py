@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import heapq
-import time
 from collections import deque
 from typing import TYPE_CHECKING
+from zlib import crc32
 
-from airflow_provider_osmosdest.core.delivery.courier import PASSING
+from airflow_provider_osmosdest.core.delivery.attempt import GLANCE
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
+from airflow_provider_osmosdest.core.delivery.intents import Intents
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from airflow_provider_osmosdest.core.delivery.attempt import Attempt
     from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
-    from airflow_provider_osmosdest.core.delivery.judging import Judge, Judgement
-    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
-    from airflow_provider_osmosdest.core.delivery.patience import Patience
-    from airflow_provider_osmosdest.core.delivery.progress import Progress
-    from airflow_provider_osmosdest.core.delivery.retry import Backoff
-    from airflow_provider_osmosdest.core.delivery.transport import Answer, Transport
+    from airflow_provider_osmosdest.core.delivery.judging import Judgement
+    from airflow_provider_osmosdest.core.delivery.transport import Answer
     from airflow_provider_osmosdest.core.errors import DeliveryError
     from airflow_provider_osmosdest.core.schema.bulk import Validated
 
 __all__ = ["RecordMode"]
 
-_GLANCE = 1.0
-"""Seconds between two looks at the progress while answers are awaited."""
-
 _MOST_WAITING = 1_000
 """Records waiting for a retry at which no new one is started: an API that is down must not be asked for each."""
+
+_GRACE = 1.0
+"""Seconds that answers under way are waited for when somebody wishes to stop."""
+
+_UNANSWERED = "the delivery was stopped before an answer to this record came"
+_UNHEARD = "an earlier attempt may have sent this record and heard no answer; at_most_once forbids a second send"
 
 _UNTOUCHED = frozenset({Verdict.MISCONFIGURED, Verdict.UNREACHABLE, Verdict.TRANSIENT})
 """Verdicts that say nothing of the record: where the delivery stops, it goes again once the cause is mended."""
@@ -46,12 +46,13 @@ class _Errand:
     :param record: its JSON
     """
 
-    __slots__ = ("attempts", "doubt", "index", "record")
+    __slots__ = ("attempts", "doubt", "index", "record", "started")
 
     def __init__(self, index: int, record: bytes) -> None:
         self.index = index
         self.record = record
         self.attempts = 0
+        self.started = 0.0
         # What was said when it may have been taken all the same, if ever.
         self.doubt: Judgement | None = None
 
@@ -60,46 +61,29 @@ class RecordMode:
     """
     Deliver one by one.
 
-    :param options: the write options
-    :param transport: carries the requests, ``options.concurrency`` at a time
-    :param judge: says what an answer means
-    :param backoff: says how long to wait before a retry
-    :param outcomes: settles records
-    :param patience: says when to stop
-    :param progress: is told that time goes by
+    :param attempt: what all requests share
     :param endpoint: makes a URL of each record, where it has places for fields
-    :param compress: compresses a body
     """
 
-    def __init__(
-        self,
-        *,
-        options: DeliveryOptions,
-        transport: Transport,
-        judge: Judge,
-        backoff: Backoff,
-        outcomes: Outcomes,
-        patience: Patience,
-        progress: Progress,
-        endpoint: EndpointTemplate,
-        compress: Callable[[Body], Body] | None = None,
-    ) -> None:
-        self._transport = transport
-        self._judge = judge
-        self._backoff = backoff
-        self._outcomes = outcomes
-        self._patience = patience
-        self._progress = progress
+    def __init__(self, attempt: Attempt, endpoint: EndpointTemplate) -> None:
+        self._attempt = attempt
+        self._transport = attempt.transport
+        self._judge = attempt.judge
+        self._pacer = attempt.pacer
+        self._outcomes = attempt.outcomes
+        self._journal = attempt.outcomes.journal
+        self._patience = attempt.patience
         self._endpoint = endpoint
-        self._compress = compress
-        self._retries = options.max_retries
-        envelope = Envelope.of(options.envelope)
+        self._compress = attempt.compress
+        self._retries = attempt.options.max_retries
+        envelope = Envelope.of(attempt.options.envelope)
         self._prefix, self._suffix = envelope.prefix, envelope.suffix
-        self._concurrency = options.concurrency
         self._in_flight: dict[_Errand, Request] = {}
         self._ready: deque[Request] = deque()
         self._later: list[tuple[float, int, Request]] = []
         self._stop: DeliveryError | None = None
+        self._intents = Intents() if attempt.once else None
+        self._unheard = self._journal.resumed if attempt.once else ()
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
         """
@@ -120,109 +104,151 @@ class RecordMode:
         while self._in_flight or self._later or self._ready:
             self._turn()
 
-    def abandon(self, reason: str) -> None:
-        """Settle what was taken: what is in flight by its answer, the rest as ``unsent``."""
-        while self._in_flight:
-            for answer in self._transport.exchange((), _GLANCE):
+    def abandon(self, reason: str, *, at_once: bool = False) -> None:
+        """
+        Settle what was taken: what is in flight by its answer, the rest as ``unsent``.
+
+        :param at_once: wait for answers no longer than a second
+        """
+        until = self._attempt.now() + _GRACE
+        while self._in_flight and not (at_once and self._attempt.now() >= until):
+            for answer in self._transport.exchange((), GLANCE / 4 if at_once else GLANCE):
                 self._settle_last(answer, reason)
+        for errand in self._in_flight:
+            self._outcomes.unknown([(errand.index, errand.record)], _UNANSWERED)
         for request in [*self._ready, *(request for _, _, request in sorted(self._later))]:
             self._leave(request.key, reason)
+        self._in_flight.clear()
         self._ready.clear()
         self._later.clear()
 
     def _requests(self, validated: Validated, indexes: Sequence[int]) -> Iterator[Request]:
         lines = validated.lines.split(b"\n")
-        prefix, suffix = self._prefix, self._suffix
-        plain = not prefix and not suffix and self._compress is None
-        if not self._endpoint:
-            for index, line in zip(indexes, lines, strict=False):
-                yield Request(line if plain else self._body(line), _Errand(index, line))
-            return
-        for index, line, record in zip(indexes, lines, validated.records or (), strict=False):
-            try:
-                url = self._endpoint.fill(record)
-            except ValueError as error:
-                self._outcomes.invalid(index, str(error), line)
+        records = validated.records if self._endpoint else None
+        for position, (index, line) in enumerate(zip(indexes, lines, strict=False)):
+            url = None
+            if records is not None:
+                try:
+                    url = self._endpoint.fill(records[position])
+                except ValueError as error:
+                    self._outcomes.invalid(index, str(error), line)
+                    continue
+            if any(chunk.start <= index < chunk.stop for chunk in self._unheard):
+                self._outcomes.unknown([(index, line)], _UNHEARD)
                 continue
-            yield Request(self._body(line), _Errand(index, line), url)
+            yield Request(self._body(line), _Errand(index, line), url, self._headers(index, line))
+
+    def _headers(self, index: int, line: bytes) -> Mapping[str, str] | None:
+        return self._attempt.key_header(f"{self._journal.delivery_id}-{index}-{crc32(line):08x}")
 
     def _body(self, line: bytes) -> bytes | Body:
-        whole = self._prefix + line + self._suffix
+        if self._prefix or self._suffix:
+            line = self._prefix + line + self._suffix
         if self._compress is None:
-            return whole
-        return b"".join(self._compress(Body([whole], len(whole))).pieces)
+            return line
+        return b"".join(self._compress(Body([line], len(line))).pieces)
 
     def _turn(self) -> None:
         """Start what may start, wait for an answer, and act on all that came."""
-        starting = self._starting()
-        answers = self._transport.exchange(starting, self._patience_for_answers())
-        tally = self._outcomes.tally
-        tally.requests += len(starting)
-        accepted = 0
+        now = self._attempt.now()
+        starting = self._starting(now)
+        answers = self._transport.exchange(starting, self._wait(now))
+        now = self._attempt.now()
+        accepted: list[int] = []
         others: list[tuple[Request, Judgement]] = []
         for answer in answers:
             judgement = self._judge(answer, 1)
-            del self._in_flight[answer.request.key]
+            errand: _Errand = answer.request.key
+            del self._in_flight[errand]
             if judgement.verdict is Verdict.ACCEPTED and not judgement.items:
-                accepted += 1
+                accepted.append(errand.index)
+                if self._pacer.measures:
+                    self._pacer.succeeded(now - errand.started, len(self._in_flight) + 1, now)
             else:
                 others.append((answer.request, judgement))
         if accepted:
-            self._outcomes.delivered(accepted)
+            self._outcomes.delivered_each(accepted)
             self._patience.accepted()
+            if not self._pacer.measures:
+                self._pacer.succeeded(0.0, len(accepted), now)
         for request, judgement in others:
-            self._act(request, judgement)
-        self._progress.tick()
+            self._act(request, judgement, now)
+        self._note()
+        self._attempt.glance()
         if self._stop is not None:
             raise self._stop
 
-    def _starting(self) -> list[Request]:
-        free = self._concurrency - len(self._in_flight)
+    def _starting(self, now: float) -> list[Request]:
+        free = self._pacer.may_start(len(self._in_flight), now)
         starting: list[Request] = []
-        if self._later:
-            now = time.monotonic()
-            while self._later and len(starting) < free and self._later[0][0] <= now:
-                starting.append(heapq.heappop(self._later)[2])
+        while self._later and len(starting) < free and self._later[0][0] <= now:
+            starting.append(heapq.heappop(self._later)[2])
         if len(self._later) < _MOST_WAITING:
             while self._ready and len(starting) < free:
                 starting.append(self._ready.popleft())
-        sent = 0
+        if not starting:
+            return starting
+        tally = self._outcomes.tally
         for request in starting:
             errand = request.key
             errand.attempts += 1
+            errand.started = now
             self._in_flight[errand] = request
-            sent += request.length
-        self._outcomes.tally.bytes_sent += sent
+            tally.bytes_sent += request.length
+        tally.requests += len(starting)
+        self._pacer.started(len(starting), len(starting), now)
+        if self._intents is not None and self._intents.needs(max(request.key.index for request in starting)):
+            self._journal.write((self._intents.chunk(self._under_way(), now),))
         return starting
 
-    def _patience_for_answers(self) -> float:
-        """Return how long to wait for an answer before there is something else to do, in seconds."""
-        if self._later and len(self._in_flight) < self._concurrency:
-            return min(_GLANCE, max(0.0, self._later[0][0] - time.monotonic()))
-        return _GLANCE
+    def _note(self) -> None:
+        """Write the ledger once a second."""
+        if self._intents is None:
+            self._journal.tick()
 
-    def _act(self, request: Request, judgement: Judgement) -> None:
+    def _under_way(self) -> tuple[int, int]:
+        """Return the lowest and the highest index that is not settled yet."""
+        waiting = (request.key.index for _, _, request in self._later)
+        indexes = [errand.index for errand in self._in_flight]
+        indexes += waiting
+        return min(indexes), max(indexes)
+
+    def _wait(self, now: float) -> float:
+        """Return how long to wait for an answer before there is something else to do, in seconds."""
+        if not self._ready and not self._later:
+            return GLANCE
+        # When a request may start: as soon as the pace allows, and one is ready or due.
+        due = 0.0 if self._ready and len(self._later) < _MOST_WAITING else self._later[0][0] - now
+        wait = max(due, self._pacer.wait(now))
+        if not self._in_flight:
+            self._attempt.check_wait(wait)
+            return min(GLANCE, wait)
+        if wait > 0 and self._pacer.may_start(len(self._in_flight), now + wait):
+            return min(GLANCE, wait)
+        return GLANCE
+
+    def _act(self, request: Request, judgement: Judgement, now: float) -> None:
         """Act on an answer that is not a plain success."""
         errand: _Errand = request.key
         if judgement.verdict is Verdict.AMBIGUOUS:
             errand.doubt = judgement
-        if judgement.verdict in PASSING and errand.attempts <= self._retries and self._stop is None:
-            self._outcomes.tally.retries += 1
-            due = time.monotonic() + self._backoff.wait(errand.attempts - 1, judgement.retry_after)
-            heapq.heappush(self._later, (due, errand.index, request))
-            return
-        error = self._patience.hear(judgement, 1)
+        if self._attempt.passing(judgement):
+            wait = self._attempt.backoff.wait(errand.attempts - 1, judgement.retry_after)
+            self._pacer.failed(judgement.status, wait, judgement.retry_after, now)
+            if errand.attempts <= self._retries and self._stop is None and not self._pacer.is_hopeless(self._retries):
+                self._outcomes.tally.retries += 1
+                heapq.heappush(self._later, (now + wait, errand.index, request))
+                return
+        else:
+            self._pacer.succeeded(now - errand.started, len(self._in_flight) + 1, now)
+        hopeless = self._pacer.is_hopeless(self._retries)
+        error = self._patience.hear(judgement, 1, in_full=not self._attempt.once, hopeless=hopeless)
         if self._stop is None:
             self._stop = error
         if self._stop is not None and judgement.verdict in _UNTOUCHED:
             self._ready.appendleft(request)
             return
-        self._settle(errand, judgement)
-
-    def _settle(self, errand: _Errand, judgement: Judgement) -> None:
-        outcome = "unknown" if judgement.verdict is Verdict.AMBIGUOUS else "rejected"
-        record = [(errand.index, errand.record)]
-        self._outcomes.failed(outcome, record, judgement, errand.attempts, judgement.items.get(0, ""))
+        self._fail(errand, judgement)
 
     def _settle_last(self, answer: Answer, reason: str) -> None:
         """Settle an answer that came after the delivery was stopped."""
@@ -230,15 +256,19 @@ class RecordMode:
         del self._in_flight[errand]
         judgement = self._judge(answer, 1)
         if judgement.verdict is Verdict.ACCEPTED and not judgement.items:
-            self._outcomes.delivered(1)
+            self._outcomes.delivered_each([errand.index])
         elif judgement.verdict in _UNTOUCHED:
             self._leave(errand, reason)
         else:
-            self._settle(errand, judgement)
+            self._fail(errand, judgement)
 
     def _leave(self, errand: _Errand, reason: str) -> None:
         """Settle a record that the delivery stopped before, or before it was known whether it was taken."""
         if errand.doubt is not None:
-            self._settle(errand, errand.doubt)
+            self._fail(errand, errand.doubt)
         else:
             self._outcomes.unsent([(errand.index, errand.record)], reason)
+
+    def _fail(self, errand: _Errand, judgement: Judgement) -> None:
+        record = [(errand.index, errand.record)]
+        self._outcomes.failed(record, judgement, errand.attempts, judgement.items.get(0, ""))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.engine import Result, carry_out
+from airflow_provider_osmosdest.core.delivery.engine import Result, Surroundings, carry_out
+from airflow_provider_osmosdest.core.delivery.ledger_store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.transport import Answer, Body, request_headers
 
 if TYPE_CHECKING:
@@ -80,14 +81,16 @@ def rehearse(delivery: Delivery, source: Source, say: Callable[[str], None]) -> 
     """
     stages: list[_Stage] = []
 
-    def make(target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int) -> _Stage:  # noqa: ARG001
+    def make(  # noqa: PLR0913, PLR0917 - the factory's signature
+        target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool  # noqa: ARG001
+    ) -> _Stage:
         stages.append(_Stage(target, headers))
         return stages[0]
 
     # What reads answers has none to read.
     options = replace(delivery.options, success_when=None, item_errors=None)
     say("Dry run: everything is validated, nothing is sent.")
-    result = carry_out(replace(delivery, options=options), source, make, say)
+    result = carry_out(replace(delivery, options=options), source, make, say, Surroundings(ledger=MemoryLedgerStore()))
     report = replace(
         result.report, delivered=0, unsent=result.report.delivered, requests=0, bytes_sent=0, report_path=None
     )

@@ -68,6 +68,7 @@ class RequestsTransport:
     :param in_flight: requests in flight at most
     :param headers: headers for every request beside the target's, which win
     :param answer_bytes: how much of an answer is kept, in bytes
+    :param may_repeat: makes no difference: this transport never sends a request again by itself
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class RequestsTransport:
         in_flight: int = 1,
         headers: Mapping[str, str] | None = None,
         answer_bytes: int = ANSWER_BYTES,
+        may_repeat: bool = True,  # noqa: ARG002 - this one never does
     ) -> None:
         self._target = target
         self._session = session

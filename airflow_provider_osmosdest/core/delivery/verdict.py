@@ -33,7 +33,7 @@ _ABOUT_THE_URL = frozenset({404, 410})
 
 
 def judge(  # noqa: PLR0911 - a table has a return for each line
-    status: int | None, error: TransportError | None, *, url_of_record: bool = False
+    status: int | None, error: TransportError | None, *, url_of_record: bool = False, once: bool = False
 ) -> Verdict:
     """
     Decide what came back.
@@ -41,6 +41,8 @@ def judge(  # noqa: PLR0911 - a table has a return for each line
     :param status: the status code of the whole answer, ``None`` where there was none
     :param error: why there was none
     :param url_of_record: the URL was made from the record, so 404 and 410 are about the data
+    :param once: nothing may be sent twice: a server error other than 503 may come from behind a gateway that had
+        passed the request on, or from a server that failed half-way, so it does not tell
     """
     if status is None:
         return _judge_error(error)
@@ -50,6 +52,8 @@ def judge(  # noqa: PLR0911 - a table has a return for each line
         return Verdict.TOO_LARGE
     if status in _MISCONFIGURED:
         return Verdict.REFUSED if url_of_record and status in _ABOUT_THE_URL else Verdict.MISCONFIGURED
+    if once and status >= 500 and status != 503:  # noqa: PLR2004 - RFC 9110 section 15.6
+        return Verdict.AMBIGUOUS
     if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - server errors, RFC 9110 section 15.6
         return Verdict.TRANSIENT
     if status >= 400:  # noqa: PLR2004 - client errors, RFC 9110 section 15.5

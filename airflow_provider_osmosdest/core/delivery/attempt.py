@@ -1,0 +1,101 @@
+"""What every request of one attempt shares, whichever write mode sends it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_osmosdest.core.delivery.judging import Judge, Judgement
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
+    from airflow_provider_osmosdest.core.delivery.pacing import Pacer
+    from airflow_provider_osmosdest.core.delivery.patience import Patience
+    from airflow_provider_osmosdest.core.delivery.progress import Progress
+    from airflow_provider_osmosdest.core.delivery.retry import Backoff
+    from airflow_provider_osmosdest.core.delivery.transport import Body, Transport
+
+__all__ = ["GLANCE", "Attempt"]
+
+GLANCE = 1.0
+"""Seconds between two looks at progress, ledger and the wish to stop, while answers are awaited."""
+
+_PASSING = frozenset({Verdict.TRANSIENT, Verdict.UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """
+    One attempt at a delivery.
+
+    :param options: the write options
+    :param transport: carries requests
+    :param judge: says what an answer means
+    :param backoff: says how long to wait before a retry
+    :param pacer: says how fast requests may start
+    :param patience: says when to give up
+    :param outcomes: settles records
+    :param progress: is told that time goes by
+    :param compress: compresses a body
+    :param stopping: returns why to stop, ``None`` to go on
+    :param deferrable: whether the caller can wait without holding a worker slot
+    """
+
+    options: DeliveryOptions
+    transport: Transport
+    judge: Judge
+    backoff: Backoff
+    pacer: Pacer
+    patience: Patience
+    outcomes: Outcomes
+    progress: Progress
+    compress: Callable[[Body], Body] | None = None
+    stopping: Callable[[], str | None] = field(default=lambda: None)
+    deferrable: bool = False
+
+    @property
+    def once(self) -> bool:
+        """Whether nothing may be sent that may have arrived already."""
+        return self.options.guarantee == "at_most_once"
+
+    def passing(self, judgement: Judgement) -> bool:
+        """Whether the same request may go again, and may fare better."""
+        return judgement.verdict in _PASSING or (judgement.verdict is Verdict.AMBIGUOUS and not self.once)
+
+    def check_stop(self) -> None:
+        """
+        Stop if somebody wishes it.
+
+        :raises StoppedError: with the reason
+        """
+        if (reason := self.stopping()) is not None:
+            raise StoppedError(f"{reason}. A retry of the task goes on where this attempt stood.")
+
+    def check_wait(self, seconds: float) -> None:
+        """
+        Leave a wait that is too long to hold a worker slot for to whoever can wait without one.
+
+        :raises WaitError: with the seconds
+        """
+        if self.deferrable and seconds > self.options.defer_after:
+            raise WaitError(seconds)
+
+    def key_header(self, key: str) -> dict[str, str] | None:
+        """Return the header that carries an idempotency key, ``None`` where it is off."""
+        name = self.options.idempotency_header
+        return None if name == "none" else {name: key}
+
+    def glance(self) -> None:
+        """Look up from the work: say how far it is, and stop if somebody wishes it."""
+        self.progress.tick()
+        self.check_stop()
+
+    def now(self) -> float:
+        """Return seconds that only ever grow."""
+        return time.monotonic()
