@@ -20,8 +20,8 @@ from airflow_provider_osmosdest.core.schema.importing import (
     schema_from_json_schema,
     schema_from_openapi,
 )
+from airflow_provider_osmosdest.hooks.delivery import TaskRequest, load_schema, make_delivery, source_of
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
-from airflow_provider_osmosdest.operators.task import TaskRequest, load_schema, make_delivery, source_of
 
 if TYPE_CHECKING:
     from argparse import Namespace

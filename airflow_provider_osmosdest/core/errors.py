@@ -21,7 +21,8 @@ Every error this package raises, in one tree; each class says what to do about i
     └── TransportError            one exchange brought no answer (never leaves the delivery engine)
         ├── NotSentError          nothing of the request can have been processed: safe to send again
         ├── AmbiguousError        the request went out, no answer came back: it may have been processed
-        └── TlsError              the peer's identity cannot be verified: stop
+        ├── TlsError              the peer's identity cannot be verified: stop
+        └── CredentialsError      the token endpoint refuses the credentials: stop
 
 Code branches on these types and never on a message. A message names the thing, what was found,
 what was expected and what to do next, and never holds a secret.
@@ -33,6 +34,7 @@ __all__ = [
     "AmbiguousError",
     "ConfigurationError",
     "ConnectorError",
+    "CredentialsError",
     "DeliveryError",
     "GivenUpError",
     "MisconfiguredError",
@@ -144,3 +146,7 @@ class AmbiguousError(TransportError):
 
 class TlsError(TransportError):
     """The peer's identity or the TLS parameters cannot be agreed: a setting is wrong, not the moment."""
+
+
+class CredentialsError(TransportError):
+    """The token endpoint refuses the credentials: a setting is wrong, not the moment."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.operators.interruption import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +60,15 @@ class HttpDestinationOperator(BaseOperator):
     :param max_backoff: seconds of any wait at most
     :param systemic_after: refused single records after which to stop where none was accepted
     :param max_split_requests: requests that splitting one batch may take
+    :param guarantee: ``at_least_once`` or ``at_most_once``
+    :param idempotency_header: name of the header with a chunk's idempotency key, ``"none"`` for none
+    :param retry_rejected: a further attempt takes up ``rejected`` and ``invalid`` records too
+    :param requests_per_second: at most
+    :param records_per_second: at most
+    :param circuit_after: transient failures in a row after which single requests ask whether the API is well
+    :param defer_after: seconds of waiting from which a deferrable task gives its worker slot back
     :param auth_type: a ``requests`` ``AuthBase`` class; sends through ``requests``, which is slower
+    :param deferrable: leave waits longer than ``defer_after`` to the triggerer
     """
 
     template_fields: Sequence[str] = (
@@ -111,7 +120,15 @@ class HttpDestinationOperator(BaseOperator):
         max_backoff: float | str | None = None,
         systemic_after: int | str | None = None,
         max_split_requests: int | str | None = None,
+        guarantee: str | None = None,
+        idempotency_header: str | None = None,
+        retry_rejected: bool | str | None = None,
+        requests_per_second: float | str | None = None,
+        records_per_second: float | str | None = None,
+        circuit_after: int | str | None = None,
+        defer_after: float | str | None = None,
         auth_type: Any = None,
+        deferrable: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -141,7 +158,16 @@ class HttpDestinationOperator(BaseOperator):
         self.max_backoff = max_backoff
         self.systemic_after = systemic_after
         self.max_split_requests = max_split_requests
+        self.guarantee = guarantee
+        self.idempotency_header = idempotency_header
+        self.retry_rejected = retry_rejected
+        self.requests_per_second = requests_per_second
+        self.records_per_second = records_per_second
+        self.circuit_after = circuit_after
+        self.defer_after = defer_after
         self.auth_type = auth_type
+        self.deferrable = deferrable
+        self._interruption = Interruption()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -153,17 +179,26 @@ class HttpDestinationOperator(BaseOperator):
         """
         return self._finish(context, self._deliver(context, self.records))
 
+    def on_kill(self) -> None:
+        """End the delivery between two steps: with its ledger written, and a report that is true."""
+        self._interruption.ask("The task was told to stop")
+
+    def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
+        """Go on after a wait that the triggerer kept."""
+        return self.execute(context)
+
     def _deliver(self, context: Context, records: Any) -> Result:
         from airflow.exceptions import AirflowFailException
 
-        from airflow_provider_osmosdest.core.delivery.engine import deliver
+        from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
         from airflow_provider_osmosdest.core.errors import ConfigurationError
+        from airflow_provider_osmosdest.hooks.delivery import TaskRequest, make_delivery, source_of
         from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
-        from airflow_provider_osmosdest.operators.task import TaskRequest, delivery_of, source_of
+        from airflow_provider_osmosdest.operators.ledger_store import ledger_store
 
+        ti = context["ti"]
         try:
             hook = HttpDestinationHook(http_conn_id=self.http_conn_id, auth_type=self.auth_type)
-            connector = hook.connector()
             request = TaskRequest(
                 endpoint=self.endpoint,
                 method=self.method,
@@ -172,9 +207,16 @@ class HttpDestinationOperator(BaseOperator):
                 mapping=self.mapping,
                 options={name: getattr(self, name) for name in DeliveryOptions.names()},
             )
-            delivery = delivery_of(context, connector, request)
+            instance = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
+            delivery = make_delivery(instance, hook.connector(), request)
             source = source_of(records, self.records_format, self.records_conn_id)
-            return deliver(delivery, source, hook.transport(), self.log.info)
+            surroundings = Surroundings(
+                ledger=ledger_store(context, delivery.folder),
+                stopping=lambda: self._interruption.reason,
+                deferrable=self.deferrable,
+            )
+            with self._interruption.watching_the_clock():
+                return deliver(delivery, source, hook.transport(), self.log.info, surroundings)
         except ConfigurationError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
@@ -182,12 +224,22 @@ class HttpDestinationOperator(BaseOperator):
         """Push the report, and let the task fail if the delivery did."""
         from airflow.exceptions import AirflowFailException
 
-        from airflow_provider_osmosdest.core.errors import MisconfiguredError, SystemicError
+        from airflow_provider_osmosdest.core.errors import MisconfiguredError, SystemicError, WaitError
 
         xcom = result.report.to_xcom()
         if result.error is None:
             return xcom
+        if isinstance(result.error, WaitError):
+            self._wait(result.error.seconds)
         context["ti"].xcom_push(key="return_value", value=xcom)
-        if isinstance(result.error, (MisconfiguredError, SystemicError)):
+        if isinstance(result.error, (MisconfiguredError, SystemicError)) or not result.mendable:
+            # Another attempt would meet the same answer, or have nothing to send.
             raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
         raise result.error
+
+    def _wait(self, seconds: float) -> None:
+        from datetime import timedelta
+
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=seconds)), method_name="resume")

@@ -119,6 +119,8 @@ class BatchMode:
                 self._parts.extendleft(reversed(_cut_by_bytes(batch, start, stop, limit)))
                 continue
             rounds = self._send_part(batch, start, stop, rounds)
+        # Let go of it: the next one is collected now, and two in memory would be one too many.
+        self._cut = None
         self._journal.write()
 
     def _resumed(self, batch: Batch) -> list[tuple[Batch, int, int]]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import errno
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pycurl  # noqa: TID253 - this module is itself imported only when a delivery starts
 
+from airflow_provider_osmosdest.core.delivery.redirects import next_url
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES, Answer, Body, Request, request_headers
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
 
@@ -70,6 +72,7 @@ class _Handle:
         "_timeout_raised",
         "curl",
         "extra",
+        "followed",
         "kept",
         "request",
         "size",
@@ -83,6 +86,7 @@ class _Handle:
         self.extra: Mapping[str, str] | None = None
         self.kept: list[bytes] = []
         self.size = 0
+        self.followed = 0
         self._limit = limit
         self._piece = 0
         self._offset = 0
@@ -268,10 +272,7 @@ class CurlTransport:
         """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
         multi, busy = self._multi, self._busy
         for request in starting:
-            handle = self._free.pop()
-            handle.load(request, self._lines)
-            busy[handle.curl] = handle
-            multi.add_handle(handle.curl)
+            self._start(request, 0)
         if not busy:
             time.sleep(wait)
             return []
@@ -294,9 +295,28 @@ class CurlTransport:
         more = 1
         while more:
             more, done, failed = self._multi.info_read(256)
-            answers.extend(self._release(curl).answer() for curl in done)
+            for curl in done:
+                handle = self._release(curl)
+                answer = handle.answer()
+                if answer.location is None or not self._follow(handle, answer):
+                    answers.append(answer)
             answers.extend(self._release(curl).answer(code, reason) for curl, code, reason in failed)
         return answers
+
+    def _follow(self, handle: _Handle, answer: Answer) -> bool:
+        """Send a request on to where it is redirected, if it may go there."""
+        url = next_url(answer.status or 0, answer.location, handle.url, handle.followed)
+        if url is None:
+            return False
+        self._start(replace(answer.request, url=url), handle.followed + 1)
+        return True
+
+    def _start(self, request: Request, followed: int) -> None:
+        handle = self._free.pop()
+        handle.load(request, self._lines)
+        handle.followed = followed
+        self._busy[handle.curl] = handle
+        self._multi.add_handle(handle.curl)
 
     def _release(self, curl: Any) -> _Handle:
         handle = self._busy.pop(curl)

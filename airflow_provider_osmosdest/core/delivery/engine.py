@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_osmosdest.core.delivery.attempt import Attempt
@@ -201,11 +202,9 @@ def carry_out(
         stopping=surroundings.stopping,
         deferrable=surroundings.deferrable,
     )
-    mode: _Mode
-    if options.write_mode == "record":
-        mode = RecordMode(attempt, endpoint)
-    else:
-        mode = BatchMode(attempt, Courier(attempt))
+    mode: _Mode = (
+        RecordMode(attempt, endpoint) if options.write_mode == "record" else BatchMode(attempt, Courier(attempt))
+    )
     try:
         # Before the first send, so that every attempt knows the delivery by one id.
         journal.write(journal.resumed)
@@ -243,38 +242,42 @@ def _run(source: Source, validator: BulkValidator, mode: _Mode, attempt: Attempt
     stopped: DeliveryError | None = None
     broken: SourceError | None = None
     blocks = source.blocks()
-    while True:
-        try:
-            block = next(blocks, None)
-        except SourceError as error:
-            broken = error
-            break
-        if block is None:
-            break
-        validated, indexes = _validated(block, validator, outcomes)
-        try:
+    try:
+        while True:
+            try:
+                block = next(blocks, None)
+            except SourceError as error:
+                broken = error
+                block = None
+            if block is None:
+                break
+            attempt.glance()
+            validated, indexes = _validated(block, validator, outcomes)
             if stopped is None:
-                attempt.glance()
-                mode.take(validated, indexes)
-                continue
-            attempt.check_stop()
-            outcomes.unsent(_items(validated, indexes), _reason(stopped))
-        except DeliveryError as error:
-            stopped = stopped or error
-            if isinstance(error, WaitError):
-                # What is not settled is not lost: it is read again when the wait is over.
-                return error
-            mode.abandon(_reason(stopped), at_once=isinstance(error, StoppedError))
-            if isinstance(error, StoppedError):
-                return error
-    if stopped is None:
-        try:
-            mode.finish()
-        except DeliveryError as error:
-            stopped = error
-            if not isinstance(error, WaitError):
-                mode.abandon(_reason(stopped), at_once=isinstance(error, StoppedError))
+                stopped = _sent(mode, partial(mode.take, validated, indexes))
+            else:
+                outcomes.unsent(_items(validated, indexes), _reason(stopped))
+        if stopped is None:
+            stopped = _sent(mode, mode.finish)
+    except StoppedError as error:
+        mode.abandon(_reason(error), at_once=True)
+        return stopped or error
+    except WaitError as error:
+        # What is not settled is not lost: it is read again when the wait is over.
+        return error
     return stopped or broken
+
+
+def _sent(mode: _Mode, send: Callable[[], None]) -> DeliveryError | None:
+    """Send; settle what is left where that stops the delivery for good, and return why."""
+    try:
+        send()
+    except (StoppedError, WaitError):
+        raise
+    except DeliveryError as error:
+        mode.abandon(_reason(error))
+        return error
+    return None
 
 
 def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tuple[Validated, Sequence[int]]:

@@ -12,7 +12,7 @@ _MOST = 65_536
 
 class Intents:
     """
-    Note a window of indexes before any of them is sent, so that the ledger is written once a second and not once a record.
+    Note a window of indexes before any of them is sent, so that the ledger is written once a second, not once a record.
 
     After a crash every unsettled record of the window is ``unknown``, sent or not: the smaller it is, the fewer.
     """

@@ -123,23 +123,13 @@ class DeliveryOptions:
                 msg = f"{name}: found {value!r}, expected one of {', '.join(choices)}"
                 raise OptionsError(msg)
         for name, (low, high) in _WHOLE.items():
-            value = getattr(self, name)
-            if name == "concurrency" and value == AUTO:
-                continue
-            if value is not None or name not in _OPTIONAL:
-                _check_whole(name, value, low, high)
+            _check_whole(name, getattr(self, name), low, high)
         for name in _NUMBERS:
-            value = getattr(self, name)
-            if value is not None or name not in _OPTIONAL:
-                _check_number(name, value)
+            _check_number(name, getattr(self, name))
         for name in ("item_errors", "success_when"):
             _check_expression(name, getattr(self, name))
-        if not isinstance(self.retry_rejected, bool):
-            msg = f"retry_rejected: found {self.retry_rejected!r}, expected true or false"
-            raise OptionsError(msg)
-        if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", self.idempotency_header):
-            msg = f"idempotency_header: found {self.idempotency_header!r}, expected the name of a header, or 'none'"
-            raise OptionsError(msg)
+        _check_truth("retry_rejected", self.retry_rejected)
+        _check_header("idempotency_header", self.idempotency_header)
         _ = self.failures_allowed(0)
         Envelope.of(self.envelope)
         if self.batch_format == "ndjson" and self.envelope is not None and self.write_mode == "batch":
@@ -194,25 +184,23 @@ class DeliveryOptions:
 
 
 def _converted(name: str, value: Any) -> Any:
-    """Turn the text of a form field or a template into the number it stands for; the check comes after."""
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            if name == "concurrency" and text == AUTO:
-                return text
-            if name in _WHOLE:
-                return int(text.replace("_", ""))
-            if name == "retry_rejected":
-                return _TRUTHS.get(text.lower(), text)
-            if name in _NUMBERS:
-                return float(text)
-        except ValueError:
-            return value
-        return text
-    return value
+    """Turn the text of a form field or a template into the value it stands for; the check comes after."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    try:
+        if name in _WHOLE and text != AUTO:
+            return int(text.replace("_", ""))
+        if name in _NUMBERS:
+            return float(text)
+    except ValueError:
+        return value
+    return _TRUTHS.get(text.lower(), text) if name == "retry_rejected" else text
 
 
 def _check_whole(name: str, value: Any, low: int, high: int | None) -> None:
+    if (value is None and name in _OPTIONAL) or (value == AUTO and name == "concurrency"):
+        return
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
         bounds = f"from {low:,} to {high:,}" if high is not None else f"of at least {low:,}"
         msg = f"{name}: found {value!r}, expected a whole number {bounds}"
@@ -220,8 +208,23 @@ def _check_whole(name: str, value: Any, low: int, high: int | None) -> None:
 
 
 def _check_number(name: str, value: Any) -> None:
+    if value is None and name in _OPTIONAL:
+        return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
         msg = f"{name}: found {value!r}, expected a number above 0"
+        raise OptionsError(msg)
+
+
+def _check_truth(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        msg = f"{name}: found {value!r}, expected true or false"
+        raise OptionsError(msg)
+
+
+def _check_header(name: str, value: Any) -> None:
+    # RFC 9110 section 5.1: a token.
+    if not isinstance(value, str) or not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", value):
+        msg = f"{name}: found {value!r}, expected the name of a header, or 'none'"
         raise OptionsError(msg)
 
 

@@ -48,7 +48,7 @@ class Outcomes:
     def invalid(self, index: int, error: str, record: bytes) -> None:
         """Settle a record that does not satisfy the schema."""
         # Values make every message different; the part before them is what many records share.
-        reason = error.split(" (found ")[0]
+        reason = error.partition(" (found ")[0]
         self.journal.fail("invalid", [(index, record)], status=None, error=error, attempts=0, reason=reason)
 
     def failed(
@@ -79,9 +79,7 @@ class Outcomes:
 
     def unknown(self, records: Iterable[tuple[int, bytes]], error: str) -> None:
         """Settle records that were sent by somebody who did not live to see the answer."""
-        self.journal.fail(
-            "unknown", records, status=None, error=error, attempts=1, final=not self._resends_unknown
-        )
+        self.journal.fail("unknown", records, status=None, error=error, attempts=1, final=not self._resends_unknown)
 
     def unsent(self, records: Iterable[tuple[int, bytes]], reason: str) -> None:
         """Count records the delivery stopped before; they stay unsettled."""

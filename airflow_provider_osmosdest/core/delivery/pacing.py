@@ -126,11 +126,9 @@ class AdaptivePace:
             return
         passed = now - self._raised_at
         self._raised_at = now
-        if self._bucket.rate < 0.98 * self._ceiling:
-            share = 0.01
-        else:
-            # The longer nothing is refused, the more likely the limit is another one now.
-            share = 0.0025 * 2 ** min(10.0, (now - self._cut_at) / 20)
+        # Near the limit slowly; but the longer nothing is refused, the more likely the limit is another one now.
+        near = 0.0025 * 2 ** min(10.0, (now - self._cut_at) / 20)
+        share = 0.01 if self._bucket.rate < 0.98 * self._ceiling else near
         self._bucket.rate *= 1 + share * passed
 
     def _shrink(self, factor: float, now: float) -> None:

@@ -105,7 +105,7 @@ _ADVICE = {
 
 def _advice(status: int | None) -> str:
     if status is None:
-        return "Check the certificate, the host name in it, and the connection's 'verify' and 'cert'."
+        return "Check the host name and certificate ('verify', 'cert') and the credentials of the connection."
     if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
         return "Records are not sent after a redirect: put the address it names into the connection's base URL."
     return f"Check {_ADVICE.get(status, 'the connection')}. Nothing more was sent."

@@ -82,7 +82,7 @@ class RangeSet:
     def copy(self) -> RangeSet:
         """Return another set of the same indexes."""
         result = RangeSet()
-        result._starts, result._stops = self._starts.copy(), self._stops.copy()  # noqa: SLF001 - its own kind
+        result._starts, result._stops = self._starts.copy(), self._stops.copy()
         return result
 
     def covers(self, start: int, stop: int) -> bool:

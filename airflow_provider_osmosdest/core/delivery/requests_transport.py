@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.redirects import next_url
 from airflow_provider_osmosdest.core.delivery.retry import parse_retry_after
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES, Answer, Body, Request, request_headers
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
@@ -122,22 +123,31 @@ class RequestsTransport:
     def _send(self, request: Request) -> Answer:
         import requests
 
-        reader = _Reader(request.body)
+        url: str | None = request.url or self._target.url
+        followed = 0
+        while url is not None:
+            reader = _Reader(request.body)
+            try:
+                answer = self._ask(request, url, reader)
+            except requests.exceptions.RequestException as error:
+                return Answer(request, error=_translated(error, reader))
+            url = next_url(answer.status or 0, answer.location, url, followed)
+            followed += 1
+        return answer
+
+    def _ask(self, request: Request, url: str, reader: _Reader) -> Answer:
         target = self._target
-        try:
-            response = self._session.request(
-                target.method,
-                request.url or target.url,
-                data=reader,
-                headers={**self._headers, **(request.headers or {})},
-                timeout=(target.connect_timeout, target.timeout),
-                allow_redirects=False,
-                stream=True,
-            )
-            with response:
-                return self._answer(request, response)
-        except requests.exceptions.RequestException as error:
-            return Answer(request, error=_translated(error, reader))
+        response = self._session.request(
+            target.method,
+            url,
+            data=reader,
+            headers={**self._headers, **(request.headers or {})},
+            timeout=(target.connect_timeout, target.timeout),
+            allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            return self._answer(request, response)
 
     def _answer(self, request: Request, response: Response) -> Answer:
         kept = bytearray()

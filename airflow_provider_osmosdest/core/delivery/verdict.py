@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from enum import Enum
 
-from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
+from airflow_provider_osmosdest.core.errors import (
+    AmbiguousError,
+    CredentialsError,
+    NotSentError,
+    TlsError,
+    TransportError,
+)
 
 __all__ = ["Verdict", "judge"]
 
@@ -64,7 +70,7 @@ def judge(  # noqa: PLR0911 - a table has a return for each line
 
 def _judge_error(error: TransportError | None) -> Verdict:
     match error:
-        case TlsError():
+        case TlsError() | CredentialsError():
             return Verdict.MISCONFIGURED
         case NotSentError():
             return Verdict.UNREACHABLE

@@ -1,8 +1,7 @@
-"""From a task instance and its parameters to the frozen values that the core takes."""
+"""From a connector and what a task asks for to the frozen values that the core takes."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from contextlib import suppress
@@ -22,12 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow.sdk import ObjectStoragePath
-    from airflow.sdk.definitions.context import Context
 
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.hooks.http_destination import Connector
 
-__all__ = ["TaskRequest", "delivery_folder", "delivery_of", "load_schema", "source_of"]
+__all__ = ["TaskRequest", "delivery_folder", "load_schema", "make_delivery", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +44,11 @@ class TaskRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def delivery_of(context: Context, connector: Connector, request: TaskRequest) -> Delivery:
-    """
-    Put together the delivery of a task instance.
-
-    :raises ConfigurationError: naming what cannot be used
-    """
-    ti = context["ti"]
-    instance = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
-    return make_delivery(instance, connector, request)
-
-
 def make_delivery(instance: tuple[str, ...], connector: Connector, request: TaskRequest) -> Delivery:
     """
     Put together a delivery.
 
-    :param instance: what it belongs to, from which its id and folder are made
+    :param instance: what it belongs to, from which its folder is made
     :raises ConfigurationError: naming what cannot be used
     """
     from airflow.sdk.log import mask_secret
@@ -73,7 +60,6 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
         mask_secret(secret)
     schema = request.destination_schema or connector.destination_schema
     return Delivery(
-        delivery_id=hashlib.sha256("\0".join(instance).encode()).hexdigest()[:24],
         target=target,
         options=options,
         schema=load_schema(schema) if schema else DestinationSchema.any_object(),

@@ -1,0 +1,99 @@
+"""A transport around another: adds what shows who sends a request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.errors import TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.oauth2 import TokenSource
+    from airflow_provider_osmosdest.core.delivery.signing import Signer
+    from airflow_provider_osmosdest.core.delivery.transport import Request, Transport
+
+__all__ = ["AuthorizingTransport"]
+
+
+class _Errand:
+    """The caller's request, and what has been tried for it."""
+
+    __slots__ = ("renewed", "request", "token")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.token: str | None = None
+        self.renewed = False
+
+
+class AuthorizingTransport:
+    """
+    Authorise each request, and renew a token once on a 401.
+
+    :param inner: carries the requests
+    :param tokens: gives bearer tokens, ``None`` for no OAuth2
+    :param signer: signs bodies, ``None`` for no signatures
+    :param message_header: the header that carries a request's idempotency key, which is also its message id
+    """
+
+    def __init__(
+        self,
+        inner: Transport,
+        *,
+        tokens: TokenSource | None = None,
+        signer: Signer | None = None,
+        message_header: str,
+    ) -> None:
+        self._inner = inner
+        self._tokens = tokens
+        self._signer = signer
+        self._message_header = message_header
+        self._again: list[_Errand] = []
+
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+        """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
+        errands = [*self._again, *(_Errand(request) for request in starting)]
+        self._again = []
+        answers: list[Answer] = []
+        dressed: list[Request] = []
+        for errand in errands:
+            try:
+                dressed.append(self._dressed(errand))
+            except TransportError as error:
+                answers.append(Answer(errand.request, error=error))
+        received = self._inner.exchange(dressed, 0.0 if answers else wait)
+        return [*answers, *(answer for answer in map(self._received, received) if answer is not None)]
+
+    def close(self) -> None:
+        """Give up what is in flight and close the connections."""
+        self._inner.close()
+
+    def _dressed(self, errand: _Errand) -> Request:
+        request = errand.request
+        headers: dict[str, str] = dict(request.headers or {})
+        if self._tokens is not None:
+            errand.token = self._tokens.token()
+            headers["Authorization"] = f"Bearer {errand.token}"
+        if self._signer is not None:
+            headers.update(self._signature(headers, request))
+        return replace(request, key=errand, headers=headers)
+
+    def _signature(self, headers: Mapping[str, str], request: Request) -> Mapping[str, str]:
+        assert self._signer is not None
+        message_id = headers.get(self._message_header) or f"{id(request):x}"
+        return self._signer.headers(message_id, request.body)
+
+    def _received(self, answer: Answer) -> Answer | None:
+        """Return the caller's answer, ``None`` where its request goes out once more."""
+        errand: _Errand = answer.request.key
+        if answer.status == 401 and self._tokens is not None and not errand.renewed:  # noqa: PLR2004 - RFC 9110
+            errand.renewed = True
+            # With many requests in flight, one renewal serves all that were refused with the same token.
+            self._tokens.forget(errand.token)
+            self._again.append(errand)
+            return None
+        answer.request = errand.request
+        return answer

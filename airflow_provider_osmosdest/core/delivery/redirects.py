@@ -1,0 +1,30 @@
+"""Which redirects may be followed with records and credentials in hand."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin, urlsplit
+
+__all__ = ["next_url"]
+
+# 307 and 308 keep method and body (RFC 9110 sections 15.4.8 and 15.4.9); the others would turn a POST into a GET.
+_KEEPING = frozenset({307, 308})
+_MOST = 5
+
+
+def next_url(status: int, location: str | None, here: str, followed: int) -> str | None:
+    """
+    Return where a request goes from here, ``None`` where the redirect is not followed.
+
+    Only on the same scheme, host and port: headers and body are for nobody else.
+
+    :param status: of the answer
+    :param location: where it points to
+    :param here: the URL that answered
+    :param followed: how many redirects the request has followed already
+    """
+    if status not in _KEEPING or not location or followed >= _MOST:
+        return None
+    there = urljoin(here, location)
+    first, second = urlsplit(here), urlsplit(there)
+    same = (first.scheme, first.hostname, first.port) == (second.scheme, second.hostname, second.port)
+    return there if same else None

@@ -1,0 +1,56 @@
+"""Sign requests by the Standard Webhooks scheme, over the exact bytes that are sent.
+
+Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import time
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.transport import Body
+from airflow_provider_osmosdest.core.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Signer"]
+
+_PREFIX = "whsec_"
+
+
+class Signer:
+    """
+    Sign with one secret.
+
+    :param secret: ``whsec_`` and the key in base64, or the key in base64 alone
+    :param clock: seconds since 1970
+    :raises ConnectorError: when the secret is not base64
+    """
+
+    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+        try:
+            self._key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        except (binascii.Error, ValueError):
+            raise ConnectorError(
+                "the signing secret (password) is not base64; expected one like whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+            ) from None
+        self._clock = clock
+
+    def headers(self, message_id: str, body: bytes | Body) -> Mapping[str, str]:
+        """
+        Return the headers that sign a body as it is now.
+
+        :param message_id: the same each time the same chunk is sent
+        :param body: the bytes as they go out, after compression
+        """
+        moment = str(int(self._clock()))
+        worker = hmac.new(self._key, f"{message_id}.{moment}.".encode(), hashlib.sha256)
+        for piece in body.pieces if isinstance(body, Body) else (body,):
+            worker.update(piece)
+        signature = base64.b64encode(worker.digest()).decode()
+        return {"webhook-id": message_id, "webhook-timestamp": moment, "webhook-signature": f"v1,{signature}"}

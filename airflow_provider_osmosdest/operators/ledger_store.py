@@ -1,0 +1,81 @@
+"""The ledger in Airflow's task state store, where there is one (Airflow 3.3), else in the delivery's folder."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_osmosdest.core.delivery.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
+
+__all__ = ["TaskStateLedgerStore", "ledger_store"]
+
+_KEY = "osmosdest_ledger"
+# Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
+_MOST_BYTES = 48 * 1024
+_SPILLED = {"in": "folder"}
+
+
+class TaskStateLedgerStore:
+    """
+    Keep a ledger in the task state store, and in the delivery's folder while it is large.
+
+    :param store: ``context["task_state_store"]``
+    :param folder: the delivery's folder
+    """
+
+    def __init__(self, store: Any, folder: Folder) -> None:
+        self._store = store
+        self._file = FolderLedgerStore(folder)
+        self._spilled = False
+
+    def load(self) -> bytes | None:
+        """Return the document, ``None`` if there is none."""
+        try:
+            value = self._store.get(_KEY)
+        except Exception as error:
+            raise _failed("read", error) from error
+        if value is None:
+            return None
+        if value == _SPILLED:
+            self._spilled = True
+            document = self._file.load()
+            if document is None:
+                raise StorageError(
+                    "the ledger of this delivery is not in its folder, where the task's state says it is. Restore it, "
+                    f"or delete the state {_KEY} of this task to send everything again."
+                )
+            return document
+        return json.dumps(value).encode()
+
+    def save(self, document: bytes) -> None:
+        """Replace the document."""
+        large = len(document) > _MOST_BYTES
+        if large:
+            self._file.save(document)
+            if self._spilled:
+                return
+        try:
+            self._store.set(_KEY, _SPILLED if large else json.loads(document))
+        except Exception as error:
+            raise _failed("written", error) from error
+        self._spilled = large
+
+
+def ledger_store(context: Context, folder: Folder) -> LedgerStore:
+    """Return where the ledger of a task instance is kept."""
+    store = context.get("task_state_store")
+    return FolderLedgerStore(folder) if store is None else TaskStateLedgerStore(store, folder)
+
+
+def _failed(what: str, error: Exception) -> StorageError:
+    return StorageError(
+        f"the ledger cannot be {what} in Airflow's task state store: {error}. Without it a retry would send records "
+        "twice; see whether the API server is well, then retry the task."
+    )
