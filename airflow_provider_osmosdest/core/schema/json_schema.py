@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from airflow_provider_osmosdest.core.schema.core_schemas import constant
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
@@ -59,11 +63,14 @@ def field_json_schema(field: Field) -> dict[str, Any]:
     :param field: a field of the schema
     """
     document = dict(_TYPES[field.type])
-    given = msgspec.to_builtins(field.constraints.given())
+    given = field.constraints.given()
     for name in ("minimum", "maximum"):
         if name in given:
-            temporal = field.type in ("date", "time", "datetime")
-            document[_TEMPORAL_BOUNDS[name] if temporal else name] = given[name]
+            bound = constant(field.type, given[name])
+            if isinstance(bound, date | time):
+                document[_TEMPORAL_BOUNDS[name]] = msgspec.to_builtins(bound)
+            else:
+                document[name] = _number(bound)
     if field.type in _LENGTHS:
         for name, keyword in zip(("min_length", "max_length"), _LENGTHS[field.type], strict=True):
             if name in given:
@@ -71,10 +78,18 @@ def field_json_schema(field: Field) -> dict[str, Any]:
     if "pattern" in given:
         document["pattern"] = f"^(?:{given['pattern']})$"
     if "enum" in given:
-        document["enum"] = [*given["enum"], *([None] if field.nullable else [])]
+        values = [msgspec.to_builtins(constant(field.type, value)) for value in given["enum"]]
+        document["enum"] = [*values, *([None] if field.nullable else [])]
     if field.nullable:
         types = document["type"] if isinstance(document["type"], list) else [document["type"]]
         document["type"] = [*types, "null"]
     if field.description is not None:
         document["description"] = field.description
     return document
+
+
+def _number(bound: float | Decimal) -> int | float:
+    """Return a bound as the JSON number that JSON Schema demands."""
+    if isinstance(bound, Decimal):
+        return int(bound) if bound == bound.to_integral_value() else float(bound)
+    return bound
