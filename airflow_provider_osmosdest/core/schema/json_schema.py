@@ -66,15 +66,9 @@ def field_json_schema(field: Field) -> dict[str, Any]:
     given = field.constraints.given()
     for name in ("minimum", "maximum"):
         if name in given:
-            bound = constant(field.type, given[name])
-            if isinstance(bound, date | time):
-                document[_TEMPORAL_BOUNDS[name]] = msgspec.to_builtins(bound)
-            else:
-                document[name] = _number(bound)
-    if field.type in _LENGTHS:
-        for name, keyword in zip(("min_length", "max_length"), _LENGTHS[field.type], strict=True):
-            if name in given:
-                document[keyword] = given[name]
+            document |= _bound(name, constant(field.type, given[name]))
+    lengths = zip(("min_length", "max_length"), _LENGTHS.get(field.type, ()), strict=False)
+    document |= {keyword: given[name] for name, keyword in lengths if name in given}
     if "pattern" in given:
         document["pattern"] = f"^(?:{given['pattern']})$"
     if "enum" in given:
@@ -88,8 +82,10 @@ def field_json_schema(field: Field) -> dict[str, Any]:
     return document
 
 
-def _number(bound: float | Decimal) -> int | float:
-    """Return a bound as the JSON number that JSON Schema demands."""
+def _bound(name: str, bound: Any) -> dict[str, Any]:
+    """Return a bound with its keyword; JSON Schema demands a JSON number of those it has itself."""
+    if isinstance(bound, date | time):
+        return {_TEMPORAL_BOUNDS[name]: msgspec.to_builtins(bound)}
     if isinstance(bound, Decimal):
-        return int(bound) if bound == bound.to_integral_value() else float(bound)
-    return bound
+        return {name: int(bound) if bound == bound.to_integral_value() else float(bound)}
+    return {name: bound}
