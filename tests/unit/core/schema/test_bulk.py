@@ -493,6 +493,8 @@ def test_a_byte_order_mark_is_taken_off_every_line():
         b'{"a":"x\ty"}',
         pytest.param(b"9" * 5000, id="5000 digits"),
         b"\x00",
+        b"\x0c",
+        b'{"a":1}\x0b',
         b"id;name",
     ],
 )
