@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.hooks.http_destination import Connector
 
-__all__ = ["TaskRequest", "delivery_folder", "delivery_of", "load_schema", "source_of"]
+__all__ = ["TaskRequest", "delivery_folder", "delivery_of", "load_schema", "make_delivery", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
     from airflow.sdk.log import mask_secret
 
     options = DeliveryOptions.layered([request.options, connector.options])
-    headers = headers_of(connector.conn_id, request.headers)
+    headers = headers_of(request.headers)
     target = connector.at(request.endpoint, method=request.method, headers=headers, timeout=options.timeout)
     for secret in target.secrets:
         mask_secret(secret)
