@@ -1,4 +1,8 @@
-"""Read the fields of an ``osmos_http`` connection, whichever way they were put there: form, JSON or URI."""
+"""
+Read the fields of an ``osmos_http`` connection, whichever way they were put there: form, JSON or URI.
+
+What is raised names the field; whoever knows the connection adds its id.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,25 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.target import DEFAULT_TIMEOUT
 from airflow_provider_osmosdest.core.errors import ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["AUTHS", "auth_of", "authorization", "base_url", "headers_of", "secrets_of", "verify_of", "write_options"]
+__all__ = [
+    "AUTHS",
+    "auth_of",
+    "authorization",
+    "base_url",
+    "headers_of",
+    "method_of",
+    "proxies_of",
+    "secrets_of",
+    "timeout_of",
+    "verify_of",
+    "write_options",
+]
 
 AUTHS = ("none", "basic", "bearer")
 """What the connection's ``auth`` may be."""
@@ -26,14 +43,14 @@ _NOT_SECRET = frozenset(
 _SHORTEST_SECRET = 5
 
 
-def base_url(conn_id: str, host: str | None, schema: str | None, port: int | None) -> str:
+def base_url(host: str | None, schema: str | None, port: int | None) -> str:
     """
     Return the base URL: the host field, which has a scheme and may have port and path.
 
     :raises ConnectorError: when there is no host
     """
     if not host:
-        msg = f"connection {conn_id!r}: Base URL (host) is empty; expected one like https://api.example.com/v1"
+        msg = "Base URL (host) is empty; expected one like https://api.example.com/v1"
         raise ConnectorError(msg)
     # As the HTTP provider has it: a scheme in its own field, for connections made of a URI.
     url = host if "://" in host else f"{schema or 'http'}://{host}"
@@ -43,7 +60,7 @@ def base_url(conn_id: str, host: str | None, schema: str | None, port: int | Non
     return url
 
 
-def headers_of(conn_id: str, value: Any) -> dict[str, str]:
+def headers_of(value: Any) -> dict[str, str]:
     """
     Read a ``headers`` field: a JSON object, or its text.
 
@@ -58,18 +75,18 @@ def headers_of(conn_id: str, value: Any) -> dict[str, str]:
             value = None
     if not isinstance(value, dict):
         # The value itself is not shown: half a header is half a secret.
-        msg = f'connection {conn_id!r}: headers is not a JSON object; expected one like {{"Authorization": "Bearer …"}}'
+        msg = 'headers is not a JSON object; expected one like {"Authorization": "Bearer …"}'
         raise ConnectorError(msg)
     headers: dict[str, str] = {}
     for name, text in value.items():
         if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-            msg = f"connection {conn_id!r}: the header {name} has a {type(text).__name__} for a value; expected a text"
+            msg = f"the header {name} has a {type(text).__name__} for a value; expected a text"
             raise ConnectorError(msg)
         headers[name] = str(text)
     return headers
 
 
-def auth_of(conn_id: str, value: Any, login: str | None, password: str | None) -> str:
+def auth_of(value: Any, login: str | None, password: str | None) -> str:
     """
     Return which authentication a connection asks for; by default ``basic`` where there is a login.
 
@@ -77,13 +94,13 @@ def auth_of(conn_id: str, value: Any, login: str | None, password: str | None) -
     """
     auth = value or ("basic" if login else "none")
     if auth not in AUTHS:
-        msg = f"connection {conn_id!r}: auth is {auth!r}; expected one of {', '.join(AUTHS)}"
+        msg = f"auth is {auth!r}; expected one of {', '.join(AUTHS)}"
         raise ConnectorError(msg)
     if auth == "bearer" and not password:
-        msg = f"connection {conn_id!r}: auth is 'bearer' and the password, which holds the token, is empty"
+        msg = "auth is 'bearer' and the password, which holds the token, is empty"
         raise ConnectorError(msg)
     if auth == "basic" and not login:
-        msg = f"connection {conn_id!r}: auth is 'basic' and the login is empty"
+        msg = "auth is 'basic' and the login is empty"
         raise ConnectorError(msg)
     return str(auth)
 
@@ -96,6 +113,50 @@ def authorization(auth: str, login: str | None, password: str | None) -> dict[st
     if auth == "bearer":
         return {"Authorization": f"Bearer {(password or '').strip()}"}
     return {}
+
+
+def method_of(value: Any) -> str:
+    """
+    Read a ``method`` field; by default ``POST``.
+
+    :raises ConnectorError: when it is not a text
+    """
+    if not isinstance(value or "", str):
+        msg = f"method is {value!r}; expected POST, PUT or PATCH"
+        raise ConnectorError(msg)
+    return (value or "POST").upper()
+
+
+def proxies_of(extra: Mapping[str, Any]) -> dict[str, str]:
+    """
+    Read ``proxies`` (or ``proxy``) as the HTTP provider does; ``trust_env`` false shuts out the environment's.
+
+    :raises ConnectorError: when it is not an object of texts
+    """
+    value = extra.get("proxies") or extra.get("proxy") or {}
+    if not isinstance(value, dict) or not all(isinstance(url, str) for url in value.values()):
+        # Not shown: a proxy's URL may hold its password.
+        msg = 'proxies is not an object of URLs; expected one like {"https": "http://…"}'
+        raise ConnectorError(msg)
+    return {"all": "", **value} if extra.get("trust_env") is False else value
+
+
+def timeout_of(value: Any) -> float:
+    """
+    Read a ``timeout`` field: seconds, as a number or its text.
+
+    :raises ConnectorError: when it is something else
+    """
+    if value is None or value == "":
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 < seconds < float("inf") or isinstance(value, bool):
+        msg = f"timeout is {value!r}; expected a number of seconds above 0"
+        raise ConnectorError(msg)
+    return seconds
 
 
 def verify_of(extra: Mapping[str, Any]) -> bool | str:

@@ -54,7 +54,7 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
     from airflow.sdk.log import mask_secret
 
     options = DeliveryOptions.layered([request.options, connector.options])
-    headers = headers_of(connector.conn_id, request.headers)
+    headers = headers_of(request.headers)
     target = connector.at(request.endpoint, method=request.method, headers=headers, timeout=options.timeout)
     for secret in target.secrets:
         mask_secret(secret)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_osmosdest.core.delivery.target import DEFAULT_TIMEOUT, Target, join_url
+from airflow_provider_osmosdest.core.delivery.target import Target, join_url
 from airflow_provider_osmosdest.hooks import connection_fields
 
 if TYPE_CHECKING:
@@ -116,28 +116,36 @@ class HttpDestinationHook(HttpHook):
 
         :raises ConnectorError: naming the connection and the field that cannot be used
         """
+        from airflow_provider_osmosdest.core.errors import ConnectorError
+
+        try:
+            return self._connector(self.get_connection(self.http_conn_id))
+        except ConnectorError as error:
+            msg = f"connection {self.http_conn_id!r}: {error}"
+            raise ConnectorError(msg) from None
+
+    def _connector(self, conn: Any) -> Connector:
         from airflow.sdk.log import mask_secret
 
-        conn = self.get_connection(self.http_conn_id)
         extra = conn.extra_dejson
-        url = connection_fields.base_url(self.http_conn_id, conn.host, conn.schema, conn.port)
-        headers = connection_fields.headers_of(self.http_conn_id, extra.get("headers"))
-        auth = connection_fields.auth_of(self.http_conn_id, extra.get("auth"), conn.login, conn.password)
-        proxies = extra.get("proxies") or extra.get("proxy") or {}
-        if extra.get("trust_env") is False:
-            proxies = {"all": "", **proxies}
+        url = connection_fields.base_url(conn.host, conn.schema, conn.port)
+        headers = connection_fields.headers_of(extra.get("headers"))
+        proxies = connection_fields.proxies_of(extra)
         secrets = connection_fields.secrets_of(url, headers, conn.login, conn.password, proxies.values())
         for secret in secrets:
             mask_secret(secret)
+        auth = connection_fields.auth_of(extra.get("auth"), conn.login, conn.password)
+        # An auth class of the caller's is given login and password itself; a digest must not go out beside a Basic.
+        own = connection_fields.authorization(auth, conn.login, conn.password) if self._auth_type is None else {}
         cert = extra.get("cert")
         target = Target(
             url=url,
-            method=(extra.get("method") or "POST").upper(),
-            headers={**connection_fields.authorization(auth, conn.login, conn.password), **headers},
+            method=connection_fields.method_of(extra.get("method")),
+            headers={**own, **headers},
             verify=connection_fields.verify_of(extra),
             cert=tuple(cert) if isinstance(cert, list) else cert,
             proxies=proxies,
-            timeout=float(extra.get("timeout") or DEFAULT_TIMEOUT),
+            timeout=connection_fields.timeout_of(extra.get("timeout")),
             secrets=secrets,
         )
         options = connection_fields.write_options(extra)
@@ -178,42 +186,42 @@ class HttpDestinationHook(HttpHook):
 
         try:
             target = self.connector().target
-            with self.get_conn() as session:
-                session.headers.update(target.headers)
-                status = _probe(session, target)
         except OsmosError as error:
             return False, str(error)
+        try:
+            with self.get_conn() as session:
+                status = _probe(session, target)
         except RequestException as error:
-            secrets = self.connector().target
-            return False, secrets.redact(f"{secrets.public_url} cannot be reached: {error}")
+            return False, target.redact(f"{target.public_url} cannot be reached: {error}")
         if status in (401, 403):
             return False, f"{target.public_url} answered {status}: check the token or password and the headers"
         if status == 407 or status >= 500:  # noqa: PLR2004 - proxy and server errors, RFC 9110 section 15
             return False, f"{target.public_url} is reached, but answered {status}"
         return True, f"{target.public_url} is reached and answered {status}. No data was sent."
 
+    def _configure_session_from_auth(self, session: Session, connection: Any) -> Session:
+        """Put basic, bearer and ``headers`` into the session's headers, as deliveries have them."""
+        session.auth = self._extract_auth(connection)
+        session.headers.update(self.connector().target.headers)
+        return session
+
     def _extract_auth(self, connection: Any) -> Any:
-        """Leave basic and bearer to the headers, which both transports take; keep an ``auth_type`` of the caller's."""
-        if self._auth_type is not None:
-            return super()._extract_auth(connection)
-        return None
+        """Return the caller's ``auth_type``, if there is one, made of login and password."""
+        return _as_it_is if self._auth_type is None else super()._extract_auth(connection)
 
     def _configure_session_from_extra(
         self, session: Session, connection: Any, extra_options: dict[str, Any]
     ) -> Session:
-        """Hand the base class the options it knows, and only ``headers`` as headers."""
+        """Hand the base class the options it knows, and nothing it would make headers of."""
         extra = connection.extra_dejson
-        auth = connection_fields.auth_of(self.http_conn_id, extra.get("auth"), connection.login, connection.password)
-        own = {} if self._auth_type else connection_fields.authorization(auth, connection.login, connection.password)
-        view = SimpleNamespace(
-            host=connection.host,
-            extra_dejson={
-                **{name: extra[name] for name in _SESSION_OPTIONS if extra.get(name) is not None},
-                **own,
-                **connection_fields.headers_of(self.http_conn_id, extra.get("headers")),
-            },
-        )
+        known = {name: extra[name] for name in _SESSION_OPTIONS if extra.get(name) is not None}
+        view = SimpleNamespace(host=connection.host, extra_dejson=known)
         return super()._configure_session_from_extra(session, view, extra_options)
+
+
+def _as_it_is(request: Any) -> Any:
+    """Authenticate by nothing but the headers: without any auth, ``requests`` lets ``~/.netrc`` overwrite them."""
+    return request
 
 
 def _probe(session: Session, target: Target) -> int:
@@ -221,7 +229,12 @@ def _probe(session: Session, target: Target) -> int:
     status = 0
     for method in ("OPTIONS", "HEAD"):
         response = session.request(
-            method, target.url, timeout=(target.connect_timeout, target.timeout), allow_redirects=False
+            method,
+            target.url,
+            # As bytes: http.client would take Latin-1 only.
+            headers={name: value.encode() for name, value in target.headers.items()},
+            timeout=(target.connect_timeout, target.timeout),
+            allow_redirects=False,
         )
         status = response.status_code
         if status not in (404, 405, 501):

@@ -123,17 +123,18 @@ class RequestsTransport:
     def _send(self, request: Request) -> Answer:
         import requests
 
-        url: str | None = request.url or self._target.url
+        url = request.url or self._target.url
         followed = 0
-        while url is not None:
+        while True:
             reader = _Reader(request.body)
             try:
                 answer = self._ask(request, url, reader)
             except requests.exceptions.RequestException as error:
                 return Answer(request, error=_translated(error, reader))
-            url = next_url(answer.status or 0, answer.location, url, followed)
-            followed += 1
-        return answer
+            there = next_url(answer.status or 0, answer.location, url, followed)
+            if there is None:
+                return answer
+            url, followed = there, followed + 1
 
     def _ask(self, request: Request, url: str, reader: _Reader) -> Answer:
         target = self._target

@@ -27,7 +27,8 @@ class Target:
     """
     An endpoint and how to reach it.
 
-    :param url: scheme, host, path and query; in ``record`` mode the path may hold ``{field}`` templates
+    :param url: scheme, host, path and query; in ``record`` mode the path may hold ``{field}`` templates. Its query may
+        be secret and never appears in ``repr``
     :param method: the HTTP method
     :param headers: what goes with every request; values may be secret and never appear in ``repr``
     :param verify: check the server's certificate: ``True``, ``False``, or the path of a CA bundle
@@ -39,7 +40,7 @@ class Target:
     :raises ConnectorError: for a URL, method or header that cannot be sent
     """
 
-    url: str
+    url: str = field(repr=False)
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     verify: bool | str = True

@@ -79,8 +79,8 @@ class Transport(Protocol):
     """
     What carries requests. Several may be in flight; they are started and collected by one method.
 
-    A transport never retries, never follows a redirect and never raises for what happened on the wire:
-    that stands in the answer's ``error``.
+    A transport never retries, follows only what :mod:`~.redirects` allows, and never raises for what happened on the
+    wire: that stands in the answer's ``error``.
     """
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:

@@ -20,7 +20,13 @@ from airflow_provider_osmosdest.core.schema.exact_decimals import ExactDecimals
 from airflow_provider_osmosdest.core.schema.explain import explain
 from airflow_provider_osmosdest.core.schema.originals import original_json, original_of_row
 from airflow_provider_osmosdest.core.schema.records import check_mapping, record_schema
-from airflow_provider_osmosdest.core.schema.splitting import is_line_aligned, line_count, split_elements, split_lines
+from airflow_provider_osmosdest.core.schema.splitting import (
+    WHITE_SPACE,
+    is_line_aligned,
+    line_count,
+    split_elements,
+    split_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +102,7 @@ class BulkValidator:
         return self._rows(block)
 
     def _lines(self, data: bytes) -> Validated:
-        text = data.rstrip()
+        text = data.rstrip(WHITE_SPACE)
         results = self._bulk_lines(text)
         if results is not None:
             return self._finish(results, lambda: text.split(b"\n"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,8 @@ def _bound_problems(type_: str, given: dict[str, Any]) -> Iterator[str]:
             bounds[name] = constant(type_, given[name])
             if type_ == "number" and float(bounds[name]) != bounds[name]:
                 yield f"{name}: {given[name]} is not held exactly by a double; give the field the type decimal"
+            if type_ == "decimal" and math.isinf(float(bounds[name])):
+                yield f"{name}: {given[name]} is beyond every number that JSON readers agree on (1.8e308)"
         except (ValidationError, OverflowError):
             yield f"{name}: expected a value of type {type_}, found {_shown(given[name])}"
     if len(bounds) == len(_BOUNDS):

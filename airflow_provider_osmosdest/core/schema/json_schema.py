@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from airflow_provider_osmosdest.core.schema.core_schemas import constant
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
@@ -59,22 +63,29 @@ def field_json_schema(field: Field) -> dict[str, Any]:
     :param field: a field of the schema
     """
     document = dict(_TYPES[field.type])
-    given = msgspec.to_builtins(field.constraints.given())
+    given = field.constraints.given()
     for name in ("minimum", "maximum"):
         if name in given:
-            temporal = field.type in ("date", "time", "datetime")
-            document[_TEMPORAL_BOUNDS[name] if temporal else name] = given[name]
-    if field.type in _LENGTHS:
-        for name, keyword in zip(("min_length", "max_length"), _LENGTHS[field.type], strict=True):
-            if name in given:
-                document[keyword] = given[name]
+            document |= _bound(name, constant(field.type, given[name]))
+    lengths = zip(("min_length", "max_length"), _LENGTHS.get(field.type, ()), strict=False)
+    document |= {keyword: given[name] for name, keyword in lengths if name in given}
     if "pattern" in given:
         document["pattern"] = f"^(?:{given['pattern']})$"
     if "enum" in given:
-        document["enum"] = [*given["enum"], *([None] if field.nullable else [])]
+        values = [msgspec.to_builtins(constant(field.type, value)) for value in given["enum"]]
+        document["enum"] = [*values, *([None] if field.nullable else [])]
     if field.nullable:
         types = document["type"] if isinstance(document["type"], list) else [document["type"]]
         document["type"] = [*types, "null"]
     if field.description is not None:
         document["description"] = field.description
     return document
+
+
+def _bound(name: str, bound: Any) -> dict[str, Any]:
+    """Return a bound with its keyword; JSON Schema demands a JSON number of those it has itself."""
+    if isinstance(bound, date | time):
+        return {_TEMPORAL_BOUNDS[name]: msgspec.to_builtins(bound)}
+    if isinstance(bound, Decimal):
+        return {name: int(bound) if bound == bound.to_integral_value() else float(bound)}
+    return {name: bound}

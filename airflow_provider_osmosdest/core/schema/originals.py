@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from airflow_provider_osmosdest.core.schema.encoding import encode
 from airflow_provider_osmosdest.core.schema.json_values import MAX_DEPTH, is_temporal
+from airflow_provider_osmosdest.core.schema.splitting import WHITE_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def original_json(text: bytes) -> bytes:
 
     :param text: one line, or one element of an array
     """
-    text = text.strip()
+    text = text.strip(WHITE_SPACE)
     try:
         value = from_json(text)
     except ValueError:

@@ -10,9 +10,11 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_line_aligned", "line_count", "split_elements", "split_lines"]
+__all__ = ["WHITE_SPACE", "is_line_aligned", "line_count", "split_elements", "split_lines"]
 
-_BLANK = b" \t\r"
+WHITE_SPACE = b" \t\r\n"
+"""What may stand between the tokens of JSON (RFC 8259, section 2); Python strips more than that."""
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _LINE_NOT_OPENING = re.compile(rb"\n[^{]")
@@ -31,7 +33,7 @@ def line_count(text: bytes) -> int:
 def split_lines(text: bytes) -> list[bytes]:
     """Return the lines that are not blank, each without a byte order mark at its start."""
     lines = (line.removeprefix(_BYTE_ORDER_MARK) for line in text.split(b"\n"))
-    return [line for line in lines if line.strip(_BLANK)]
+    return [line for line in lines if line.strip(WHITE_SPACE)]
 
 
 def is_line_aligned(text: bytes) -> bool:
@@ -71,7 +73,7 @@ def _scan_elements(data: bytes) -> Iterator[bytes]:
         elif token in b"]}":
             depth -= 1
         elif token == b"," and depth == 0:
-            yield data[start : match.start()].strip()
+            yield data[start : match.start()].strip(WHITE_SPACE)
             start = match.end()
-    if last := data[start:].strip():
+    if last := data[start:].strip(WHITE_SPACE):
         yield last

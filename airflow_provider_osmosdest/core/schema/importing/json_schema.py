@@ -10,10 +10,16 @@ is nullable, so that it is delivered as null where it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from airflow_provider_osmosdest.core.errors import SchemaError
-from airflow_provider_osmosdest.core.schema.fields import Constraints, DestinationSchema, Field, FieldType
+from airflow_provider_osmosdest.core.schema.fields import (
+    Constraints,
+    DestinationSchema,
+    Field,
+    FieldType,
+    UnknownFields,
+)
 from airflow_provider_osmosdest.core.schema.importing.flatten import ANNOTATIONS, flatten
 from airflow_provider_osmosdest.core.schema.importing.keywords import constraints, field_type
 
@@ -48,7 +54,8 @@ def schema_of_node(
     """
     flat = flatten(document, node, where)
     if flat.get("type") == ["array"]:
-        flat = flatten(document, flat.get("items", True), f"an item of {where}")
+        where = f"an item of {where}"
+        flat = flatten(document, flat.get("items", True), where)
     properties = flat.get("properties")
     if flat.get("type", ["object"]) != ["object"] or not isinstance(properties, Mapping) or not properties:
         found = "/".join(flat.get("type", ())) or "no type"
@@ -71,8 +78,10 @@ def schema_of_node(
     problems.extend(f"property {name!r}: required, but not among the properties" for name in required - set(properties))
     if problems:
         raise SchemaError(f"The JSON Schema cannot be used: {'; '.join(problems)}.")
-    unknown = {None: "drop", False: "reject"}.get(flat.get("additionalProperties"), "keep")
-    return DestinationSchema(tuple(fields), cast("Any", unknown))
+    unknown: UnknownFields = "drop"
+    if "additionalProperties" in flat:
+        unknown = "reject" if flat["additionalProperties"] is False else "keep"
+    return DestinationSchema(tuple(fields), unknown)
 
 
 def _field(name: str, prop: dict[str, Any], *, required: bool) -> Field:

@@ -95,7 +95,7 @@ def test_json_values_are_coerced_where_nothing_is_lost(type_, text, wire):
         ("integer", "true"),
         ("integer", '"5_000"'),
         ("integer", '" 5"'),
-        ("integer", '"٥"'),
+        ("integer", '"\u0665"'),
         ("integer", '"5.5"'),
         ("integer", "1e20"),
         ("integer", "9007199254740993.0"),
@@ -111,7 +111,7 @@ def test_json_values_are_coerced_where_nothing_is_lost(type_, text, wire):
         ("decimal", "true"),
         ("decimal", '"NaN"'),
         ("decimal", '"1_0"'),
-        ("decimal", '"１"'),
+        ("decimal", '"\uff11"'),
         ("decimal", "NaN"),
         ("boolean", "1"),
         ("boolean", "0"),
@@ -230,7 +230,7 @@ def test_python_values_that_would_change_are_invalid(type_, value):
     json.loads(refused.record)
 
 
-class Colour(str, Enum):
+class Colour(str, Enum):  # noqa: UP042 - as in code older than StrEnum
     RED = "red"
 
 
@@ -493,6 +493,8 @@ def test_a_byte_order_mark_is_taken_off_every_line():
         b'{"a":"x\ty"}',
         pytest.param(b"9" * 5000, id="5000 digits"),
         b"\x00",
+        b"\x0c",
+        b'{"a":1}\x0b',
         b"id;name",
     ],
 )

@@ -1,0 +1,230 @@
+"""The documentation names what there is, its links lead somewhere, and its examples run."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+import shlex
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from airflow_provider_osmosdest.cli.definition import get_cli_commands
+from airflow_provider_osmosdest.core import errors
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
+from airflow_provider_osmosdest.core.records import FORMATS
+from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, UNKNOWN_FIELDS, Constraints
+from airflow_provider_osmosdest.get_provider_info import get_provider_info
+from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+INFO = get_provider_info()
+(OSMOS_HTTP,) = [kind for kind in INFO["connection-types"] if kind["connection-type"] == "osmos_http"]
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+# What ends a delivery, or keeps one from beginning, in the words of whoever finds the task red.
+_ENDINGS = [
+    name
+    for name in errors.__all__
+    if not issubclass(getattr(errors, name), errors.TransportError) and not getattr(errors, name).__subclasses__()
+]
+
+
+def prose(page):
+    """Return a page's text without its code blocks, in which a # is no heading."""
+    return _FENCE.sub("", page.read_text("utf-8"))
+
+
+def headings(page):
+    return _HEADING.findall(prose(page))
+
+
+def named(page):
+    """Return what stands in code marks in the headings of a page."""
+    return {name for heading in headings(page) for name in re.findall(r"`([^`]+)`", heading)}
+
+
+def section(page, name):
+    """Return the text under the heading that has a name in code marks, up to the next heading."""
+    text = prose(page)
+    heading = next(match for match in _HEADING.finditer(text) if f"`{name}`" in match[1])
+    end = _HEADING.search(text, heading.end())
+    return text[heading.end() : end.start() if end else None]
+
+
+def anchor(heading):
+    """Return the anchor that GitHub makes of a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+def blocks(page, language):
+    return [code for found, code in _FENCE.findall(page.read_text("utf-8")) if found == language]
+
+
+def all_blocks(language):
+    return [
+        pytest.param(code, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, code in enumerate(blocks(page, language))
+    ]
+
+
+def commands():
+    """Return every command as its words and its parser arguments."""
+    found = []
+
+    def walk(node, words):
+        words = (*words, node.name)
+        if hasattr(node, "subcommands"):
+            for each in node.subcommands:
+                walk(each, words)
+        else:
+            found.append((words, node.args))
+
+    for each in get_cli_commands():
+        walk(each, ("airflow",))
+    return found
+
+
+def operator_parameters():
+    signature = inspect.signature(HttpDestinationOperator.__init__)
+    return [name for name, each in signature.parameters.items() if name != "self" and each.kind is not each.VAR_KEYWORD]
+
+
+@pytest.mark.parametrize("name", INFO["config"]["osmosdest"]["options"])
+def test_every_setting_has_a_heading(name):
+    assert name in named(DOCS / "settings.md")
+
+
+@pytest.mark.parametrize("name", ["host", "login", "password", *OSMOS_HTTP["conn-fields"], "verify", "cert", "proxies"])
+def test_every_connection_field_has_a_heading(name):
+    assert name in named(DOCS / "connection.md")
+
+
+@pytest.mark.parametrize("name", OSMOS_HTTP["conn-fields"])
+def test_every_connection_field_is_called_as_in_the_form(name):
+    label = OSMOS_HTTP["conn-fields"][name]["label"]
+    assert any(f"{label} (`{name}`)" == heading for heading in headings(DOCS / "connection.md"))
+
+
+@pytest.mark.parametrize("name", sorted({*operator_parameters(), *DeliveryOptions.names()}))
+def test_every_parameter_has_a_heading(name):
+    assert name in named(DOCS / "destination.md")
+
+
+@pytest.mark.parametrize("option", fields(DeliveryOptions), ids=lambda option: option.name)
+def test_every_write_option_says_its_default(option):
+    assert option.default is not MISSING
+    text = re.sub(r"\s+", " ", section(DOCS / "destination.md", option.name))
+    if option.default is None:
+        assert "Default: none." in text
+    else:
+        value = option.default if isinstance(option.default, str) else f"{option.default:,}".removesuffix(".0")
+        assert f"Default: `{value}`." in text
+
+
+@pytest.mark.parametrize(("words", "args"), commands(), ids=lambda each: " ".join(each) if each[0] == "airflow" else "")
+def test_every_command_and_option_has_a_heading(words, args):
+    known = named(DOCS / "command-line.md")
+    assert " ".join(words) in known
+    assert [flag for arg in args for flag in arg.flags if flag.startswith("-") and flag not in known] == []
+
+
+@pytest.mark.parametrize("name", _ENDINGS)
+def test_every_error_says_what_to_do_at_6_am(name):
+    assert name in named(DOCS / "destination.md")
+
+
+def test_the_report_and_the_failure_record_are_described():
+    text = (DOCS / "failures-and-reports.md").read_text("utf-8")
+    record = ["index", "outcome", "status", "error", "attempts", "record"]
+    missing = [name for name in [*(each.name for each in fields(DeliveryReport)), *record] if f"`{name}`" not in text]
+    assert missing == []
+
+
+def test_the_vocabulary_of_schemas_and_formats_is_described():
+    known = named(DOCS / "schema.md")
+    constraints = [each.name for each in fields(Constraints)]
+    for name in (*FIELD_TYPES, *constraints, *(each.name for each in fields(DestinationSchema))):
+        assert name in known, name
+    text = (DOCS / "schema.md").read_text("utf-8")
+    assert [name for name in UNKNOWN_FIELDS if f"`{name}`" not in text] == []
+    text = (DOCS / "records.md").read_text("utf-8")
+    assert [name for name in FORMATS if f"`{name}`" not in text] == []
+    assert [suffix for each in FORMATS.values() for suffix in each.suffixes if f"`{suffix}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page):
+    broken = []
+    for link in _LINK.findall(prose(page)):
+        if "://" in link:
+            continue
+        path, _, fragment = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (fragment and fragment not in map(anchor, headings(target))):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_the_readme_leads_to_every_page(page):
+    assert f"docs/{page.name}" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    asked = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", page.read_text("utf-8"))}
+    asked |= {name for page in PAGES for code in blocks(page, "sh") for name in re.findall(r"^make ([a-z-]+)", code)}
+    assert {"demo", "test"} <= asked <= targets
+
+
+@pytest.mark.parametrize("code", all_blocks("python"))
+def test_python_is_python_and_dags_load(code, tmp_path):
+    compile(code, "<docs>", "exec")
+    if "DAG(" not in code:
+        return
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    bag = DagBag(tmp_path)
+    assert bag.import_errors == {}
+    assert len(bag.dags) == 1
+
+
+def test_the_readme_shows_a_dag_of_about_20_lines():
+    (code,) = blocks(ROOT / "README.md", "python")
+    assert "DAG(" in code
+    assert len([line for line in code.splitlines() if line.strip()]) <= 22
+
+
+@pytest.mark.parametrize("code", all_blocks("json"))
+def test_json_is_json_and_schemas_can_be_loaded(code):
+    document = json.loads(code)
+    if isinstance(document, dict) and "fields" in document:
+        DestinationSchema.load(document)
+
+
+@pytest.mark.parametrize("code", all_blocks("sh"))
+def test_every_command_shown_is_understood(code):
+    parsers = {}
+    for words, args in commands():
+        parsers[words] = argparse.ArgumentParser(prog=" ".join(words), exit_on_error=False)
+        for arg in args:
+            arg.add_to_parser(parsers[words])
+    for line in code.replace("\\\n", " ").splitlines():
+        if not line.startswith("airflow osmosdest "):
+            continue
+        words = shlex.split(line.partition(" > ")[0], comments=True)
+        command = next(each for each in parsers if tuple(words[: len(each)]) == each)
+        parsers[command].parse_args(words[len(command) :])
