@@ -11,8 +11,9 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from airflow_provider_osmosdest.core.delivery.oauth2 import ClientCredentials
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import DEFAULT_TIMEOUT
+from airflow_provider_osmosdest.core.delivery.target import DEFAULT_TIMEOUT, masked_url
 from airflow_provider_osmosdest.core.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "auth_of",
     "authorization",
     "base_url",
+    "credentials_of",
     "headers_of",
     "method_of",
     "proxies_of",
@@ -32,7 +34,7 @@ __all__ = [
     "write_options",
 ]
 
-AUTHS = ("none", "basic", "bearer")
+AUTHS = ("none", "basic", "bearer", "oauth2", "signature")
 """What the connection's ``auth`` may be."""
 
 # Values that are the same for everybody: masking them would blot words out of every log.
@@ -99,10 +101,38 @@ def auth_of(value: Any, login: str | None, password: str | None) -> str:
     if auth == "bearer" and not password:
         msg = "auth is 'bearer' and the password, which holds the token, is empty"
         raise ConnectorError(msg)
-    if auth == "basic" and not login:
-        msg = "auth is 'basic' and the login is empty"
+    if auth in ("basic", "oauth2") and not login:
+        what = "login" if auth == "basic" else "login, which holds the client id,"
+        msg = f"auth is {auth!r} and the {what} is empty"
+        raise ConnectorError(msg)
+    if auth in ("oauth2", "signature") and not password:
+        what = "client secret" if auth == "oauth2" else "signing secret"
+        msg = f"auth is {auth!r} and the password, which holds the {what}, is empty"
         raise ConnectorError(msg)
     return str(auth)
+
+
+def credentials_of(
+    extra: Mapping[str, Any], auth: str, login: str | None, password: str | None
+) -> ClientCredentials | None:
+    """
+    Read the OAuth2 fields; ``None`` where the connection asks for another authentication.
+
+    :raises ConnectorError: when the URL to fetch tokens from is missing, or is none
+    """
+    if auth != "oauth2":
+        return None
+    url = str(extra.get("oauth2_url") or "")
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        msg = f"oauth2_url: found {masked_url(url)!r}, expected the URL that gives out tokens, https://…"
+        raise ConnectorError(msg)
+    return ClientCredentials(
+        url=url,
+        client_id=login or "",
+        client_secret=password or "",
+        scope=extra.get("oauth2_scope") or None,
+        audience=extra.get("oauth2_audience") or None,
+    )
 
 
 def authorization(auth: str, login: str | None, password: str | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from requests import Session
 
     from airflow_provider_osmosdest.core.delivery.engine import TransportFactory
+    from airflow_provider_osmosdest.core.delivery.oauth2 import TokenSource
     from airflow_provider_osmosdest.core.delivery.transport import Transport
 
 __all__ = ["Connector", "HttpDestinationHook"]
@@ -83,6 +84,8 @@ class Connector:
             proxies=base.proxies,
             timeout=timeout or base.timeout,
             connect_timeout=base.connect_timeout,
+            oauth2=base.oauth2,
+            signing_secret=base.signing_secret,
             secrets=base.secrets + connection_fields.secrets_of(join_url(base.url, endpoint), more, None, None),
         )
 
@@ -147,32 +150,65 @@ class HttpDestinationHook(HttpHook):
             proxies=proxies,
             timeout=connection_fields.timeout_of(extra.get("timeout")),
             secrets=secrets,
+            oauth2=connection_fields.credentials_of(extra, auth, conn.login, conn.password),
+            signing_secret=conn.password if auth == "signature" else None,
         )
         options = connection_fields.write_options(extra)
         return Connector(self.http_conn_id, target, options, extra.get("destination_schema") or None)
 
     def transport(self) -> TransportFactory:
         """Return what makes a delivery's transport: libcurl, or ``requests`` for an ``auth_type`` or ``adapter``."""
+        plain = self._plain_transport()
+
+        def make(target: Target, **needs: Any) -> Transport:
+            carrier = plain(target, **needs)
+            if target.oauth2 is None and target.signing_secret is None:
+                return carrier
+            from airflow_provider_osmosdest.core.delivery.authorizing import AuthorizingTransport
+            from airflow_provider_osmosdest.core.delivery.signing import Signer
+
+            return AuthorizingTransport(
+                carrier,
+                tokens=None if target.oauth2 is None else self._tokens(target),
+                signer=None if target.signing_secret is None else Signer(target.signing_secret),
+            )
+
+        return make
+
+    def _plain_transport(self) -> TransportFactory:
         if self._auth_type is None and self.adapter is None:
             from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
 
             return CurlTransport
 
-        def make(
-            target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool
-        ) -> Transport:
+        def make(target: Target, **needs: Any) -> Transport:
             from airflow_provider_osmosdest.core.delivery.requests_transport import RequestsTransport
 
-            return RequestsTransport(
-                target,
-                self.get_conn(),
-                in_flight=in_flight,
-                headers=headers,
-                answer_bytes=answer_bytes,
-                may_repeat=may_repeat,
-            )
+            return RequestsTransport(target, self.get_conn(), **needs)
 
         return make
+
+    def _tokens(self, target: Target) -> TokenSource:
+        """Return what fetches OAuth2 tokens, over the connection's own TLS and proxy settings."""
+        from airflow.sdk.log import mask_secret
+
+        from airflow_provider_osmosdest.core.delivery.oauth2 import TokenSource
+
+        def post(url: str, body: str, headers: dict[str, str]) -> tuple[int, str]:
+            # Every exception of requests is an OSError, which is what a token source expects.
+            with self.get_conn() as session:
+                session.headers.clear()
+                answer = session.post(
+                    url,
+                    data=body,
+                    headers=headers,
+                    timeout=(target.connect_timeout, target.timeout),
+                    allow_redirects=False,
+                )
+                return answer.status_code, answer.text
+
+        assert target.oauth2 is not None
+        return TokenSource(target.oauth2, post, mask_secret)
 
     def test_connection(self) -> tuple[bool, str]:
         """

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
 
@@ -89,7 +90,7 @@ class Attempt:
     def key_header(self, key: str) -> dict[str, str] | None:
         """Return the header that carries an idempotency key, ``None`` where it is off."""
         name = self.options.idempotency_header
-        return None if name == "none" else {name: key}
+        return None if name == NO_HEADER else {name: key}
 
     def glance(self) -> None:
         """Look up from the work: say how far it is, and stop if somebody wishes it."""

@@ -9,7 +9,7 @@ from airflow_provider_osmosdest.core.delivery.transport import Answer
 from airflow_provider_osmosdest.core.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from airflow_provider_osmosdest.core.delivery.oauth2 import TokenSource
     from airflow_provider_osmosdest.core.delivery.signing import Signer
@@ -36,7 +36,6 @@ class AuthorizingTransport:
     :param inner: carries the requests
     :param tokens: gives bearer tokens, ``None`` for no OAuth2
     :param signer: signs bodies, ``None`` for no signatures
-    :param message_header: the header that carries a request's idempotency key, which is also its message id
     """
 
     def __init__(
@@ -45,12 +44,10 @@ class AuthorizingTransport:
         *,
         tokens: TokenSource | None = None,
         signer: Signer | None = None,
-        message_header: str,
     ) -> None:
         self._inner = inner
         self._tokens = tokens
         self._signer = signer
-        self._message_header = message_header
         self._again: list[_Errand] = []
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
@@ -78,13 +75,9 @@ class AuthorizingTransport:
             errand.token = self._tokens.token()
             headers["Authorization"] = f"Bearer {errand.token}"
         if self._signer is not None:
-            headers.update(self._signature(headers, request))
+            # The same each time the chunk is sent, so that the other side can tell a repetition.
+            headers.update(self._signer.headers(request.message_id, request.body))
         return replace(request, key=errand, headers=headers)
-
-    def _signature(self, headers: Mapping[str, str], request: Request) -> Mapping[str, str]:
-        assert self._signer is not None
-        message_id = headers.get(self._message_header) or f"{id(request):x}"
-        return self._signer.headers(message_id, request.body)
 
     def _received(self, answer: Answer) -> Answer | None:
         """Return the caller's answer, ``None`` where its request goes out once more."""

@@ -44,7 +44,7 @@ class Courier:
         attempt = self._attempt
         if attempt.compress is not None:
             body = attempt.compress(body)
-        request = Request(body, headers=attempt.key_header(key))
+        request = Request(body, headers=attempt.key_header(key), message_id=key)
         sent = 0
         while True:
             self._wait_turn(size)

@@ -18,7 +18,7 @@ from airflow_provider_osmosdest.core.errors import OptionsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["AUTO", "IDEMPOTENCY_HEADER", "MAX_BATCH_SIZE", "DeliveryOptions"]
+__all__ = ["AUTO", "IDEMPOTENCY_HEADER", "MAX_BATCH_SIZE", "NO_HEADER", "DeliveryOptions"]
 
 AUTO = "auto"
 """The ``concurrency`` that finds its own."""
@@ -49,6 +49,9 @@ _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no
 _OPTIONAL = ("max_batch_bytes", "envelope", "item_errors", "success_when", "requests_per_second", "records_per_second")
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 """The header's usual name: draft-ietf-httpapi-idempotency-key-header."""
+
+NO_HEADER = "none"
+"""The ``idempotency_header`` that is not sent."""
 
 
 @dataclass(frozen=True, slots=True)

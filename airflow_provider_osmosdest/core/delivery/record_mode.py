@@ -10,11 +10,12 @@ from zlib import crc32
 from airflow_provider_osmosdest.core.delivery.attempt import GLANCE
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.intents import Intents
+from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_provider_osmosdest.core.delivery.attempt import Attempt
     from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
@@ -125,6 +126,7 @@ class RecordMode:
     def _requests(self, validated: Validated, indexes: Sequence[int]) -> Iterator[Request]:
         lines = validated.lines.split(b"\n")
         records = validated.records if self._endpoint else None
+        delivery_id, key_name = self._journal.delivery_id, self._attempt.options.idempotency_header
         for position, (index, line) in enumerate(zip(indexes, lines, strict=False)):
             url = None
             if records is not None:
@@ -136,10 +138,9 @@ class RecordMode:
             if any(chunk.start <= index < chunk.stop for chunk in self._unheard):
                 self._outcomes.unknown([(index, line)], _UNHEARD)
                 continue
-            yield Request(self._body(line), _Errand(index, line), url, self._headers(index, line))
-
-    def _headers(self, index: int, line: bytes) -> Mapping[str, str] | None:
-        return self._attempt.key_header(f"{self._journal.delivery_id}-{index}-{crc32(line):08x}")
+            key = f"{delivery_id}-{index}-{crc32(line):08x}"
+            headers = None if key_name == NO_HEADER else {key_name: key}
+            yield Request(self._body(line), _Errand(index, line), url, headers, key)
 
     def _body(self, line: bytes) -> bytes | Body:
         if self._prefix or self._suffix:

@@ -12,6 +12,8 @@ from airflow_provider_osmosdest.core.errors import ConnectorError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_osmosdest.core.delivery.oauth2 import ClientCredentials
+
 __all__ = ["DEFAULT_TIMEOUT", "Target", "join_url", "masked_url"]
 
 DEFAULT_TIMEOUT = 60.0
@@ -37,6 +39,8 @@ class Target:
     :param timeout: seconds to wait for an answer once the body is sent
     :param connect_timeout: seconds to wait for a connection
     :param secrets: texts that :meth:`redact` takes out of whatever a server says, lest it echoes them
+    :param oauth2: how to get a bearer token for each request, ``None`` for no OAuth2
+    :param signing_secret: signs each request's body, ``None`` for no signatures
     :raises ConnectorError: for a URL, method or header that cannot be sent
     """
 
@@ -49,6 +53,8 @@ class Target:
     timeout: float = DEFAULT_TIMEOUT
     connect_timeout: float = 30.0
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    oauth2: ClientCredentials | None = None
+    signing_secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what could not be sent, or would be sent as something else."""

@@ -40,12 +40,14 @@ class Request:
     :param key: the caller's own mark, handed back with the answer
     :param url: where to, if not the target's URL
     :param headers: headers for this request alone
+    :param message_id: names what is sent, the same each time it is sent
     """
 
     body: bytes | Body
     key: Any = None
     url: str | None = None
     headers: Mapping[str, str] | None = None
+    message_id: str = ""
 
     @property
     def length(self) -> int:
