@@ -59,7 +59,8 @@ class BatchMode:
         else:
             overhead = 0
         self._envelope = around
-        self._cutter = BatchCutter(options.batch_size, options.max_batch_bytes, overhead)
+        whole = [(chunk.start, chunk.stop) for chunk in self._journal.resumed]
+        self._cutter = BatchCutter(options.batch_size, options.max_batch_bytes, overhead, whole)
         self._parts: deque[tuple[Batch, int, int]] = deque()
         # A batch that is cut from the source needs no note before it is sent: the next attempt cuts the same.
         self._cut: Batch | None = None
@@ -128,6 +129,7 @@ class BatchMode:
         for chunk in self._journal.resumed:
             first, last = batch.ordinals(chunk.start, chunk.stop)
             if first < last:
+                self._journal.take_over(chunk)
                 parts = [(batch, 0, first), (batch, last, batch.size)]
                 parts = [part for part in parts if part[1] < part[2]]
                 return [*self._exactly(batch, first, last, chunk), *parts]
@@ -145,8 +147,9 @@ class BatchMode:
 
     def _send(self, batch: Batch, start: int, stop: int, retries: int) -> tuple[Judgement, int]:
         """Send a chunk, noted before it goes wherever its borders could not be found again."""
-        derived = batch is not self._cut or start or stop < batch.size
-        if derived or self._attempt.once:
+        # With a bound in bytes, borders depend on which records before are settled, and that may change.
+        by_index = batch is self._cut and stop - start == batch.size and self._options.max_batch_bytes is None
+        if not by_index or self._attempt.once:
             self._journal.write((batch.chunk(start, stop),))
         key = batch.key(self._journal.delivery_id, start, stop)
         try:

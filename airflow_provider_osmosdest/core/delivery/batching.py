@@ -235,25 +235,33 @@ class BatchCutter:
     :param batch_size: records
     :param max_bytes: bytes of a body at most, ``None`` for no bound; one record that is larger goes alone
     :param overhead: bytes of a body that are not records and their separators
+    :param whole: index ranges that were a chunk before and must come out in one batch, whatever the bounds are now
     """
 
-    def __init__(self, batch_size: int, max_bytes: int | None = None, overhead: int = 0) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        max_bytes: int | None = None,
+        overhead: int = 0,
+        whole: Collection[tuple[int, int]] = (),
+    ) -> None:
         self._batch_size = batch_size
         self._room = None if max_bytes is None else max_bytes - overhead
+        self._whole = sorted(whole)
         self._runs: list[Run] = []
         self._bytes = 0
-        self._number = 0
+        self._section: tuple[int, int] | None = None
 
     def add(self, run: Run) -> Iterator[Batch]:
         """Add a run; yield the batches that are full by it."""
         start, size = 0, len(run.indexes)
         while start < size:
-            number = run.indexes[start] // self._batch_size
-            if number != self._number:
+            section, end, bounded = self._find_section(run.indexes[start])
+            if section != self._section:
                 yield from self.flush()
-                self._number = number
-            stop = _first_at(run.indexes, (number + 1) * self._batch_size, start)
-            if self._room is not None:
+                self._section = section
+            stop = _first_at(run.indexes, end, start)
+            if bounded and self._room is not None:
                 stop = self._fitting(run, start, stop)
                 if stop == start:
                     yield from self.flush()
@@ -262,6 +270,20 @@ class BatchCutter:
             self._runs.append(part)
             self._bytes += len(part.lines)
             start = stop
+
+    def _find_section(self, index: int) -> tuple[tuple[int, int], int, bool]:
+        """Return what an index's batch goes by, the index it ends before, and whether bytes may end it sooner."""
+        number = index // self._batch_size
+        end = (number + 1) * self._batch_size
+        passed = 0
+        for first, last in self._whole:
+            if first <= index < last:
+                return (-1, first), last, False
+            if index < first:
+                end = min(end, first)
+                break
+            passed += 1
+        return (number, passed), end, True
 
     def flush(self) -> Iterator[Batch]:
         """Yield what is collected, if anything."""

@@ -207,7 +207,7 @@ def carry_out(
     )
     try:
         # Before the first send, so that every attempt knows the delivery by one id.
-        journal.write(journal.resumed)
+        journal.write()
         error = _run(source, validator, mode, attempt)
     finally:
         carrier.close()

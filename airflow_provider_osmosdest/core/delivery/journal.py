@@ -92,10 +92,12 @@ class Journal:
         self._open_counts: Counter[str] = Counter()
         self._open_reasons: Counter[str] = Counter()
         self._waiting: dict[int, tuple[str, str]] = {}
+        self._must_last = False
         self._waiting_since = self._written = self._started = clock()
         self._seconds = entry.seconds
         self._indexes: list[int] = []
-        self.resumed = entry.sending
+        self.resumed = tuple(chunk for chunk in entry.sending if not entry.settled.covers(chunk.start, chunk.stop))
+        self._owed = list(self.resumed)
         self.earlier = entry.settled.copy()
         entry.attempts += 1
         entry.sending = ()
@@ -154,13 +156,20 @@ class Journal:
             return
         if not self._waiting:
             self._waiting_since = self._clock()
+        # A refused record may be asked about again after a crash; one that may have arrived must not.
+        self._must_last = self._must_last or outcome == "unknown"
         for index in indexes:
             self._waiting[index] = (outcome, f"{outcome}: {reason or error}")
 
-    def tick(self, sending: tuple[Chunk, ...] | None = None) -> None:
+    def take_over(self, chunk: Chunk) -> None:
+        """Note an earlier attempt's chunk no longer: from the next write on it is settled, or noted as sent again."""
+        if chunk in self._owed:
+            self._owed.remove(chunk)
+
+    def tick(self) -> None:
         """Write the ledger if it was not written for :data:`PERIOD` seconds."""
         if self._clock() - self._written >= PERIOD:
-            self.write(self._entry.sending if sending is None else sending)
+            self.write(self._entry.sending)
 
     def write(self, sending: tuple[Chunk, ...] = ()) -> None:
         """
@@ -170,14 +179,15 @@ class Journal:
         :raises StorageError: when ledger or failures cannot be written
         """
         if self._waiting and (
-            len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
+            self._must_last or len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
         ):
             self._make_durable()
         entry = self._entry
         if self._indexes:
             entry.settled.add_all(self._indexes)
             self._indexes = []
-        entry.sending = sending
+        # What an earlier attempt may have sent stays noted until its turn comes: records before it may come first.
+        entry.sending = (*sending, *(chunk for chunk in self._owed if chunk not in sending))
         entry.seconds = self.seconds
         entry.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
         entry.reasons = self._tally.reasons - self._open_reasons
@@ -220,3 +230,4 @@ class Journal:
         self._entry.settled.add_all(self._waiting)
         self._entry.parts = list(self._failures.parts)
         self._waiting.clear()
+        self._must_last = False

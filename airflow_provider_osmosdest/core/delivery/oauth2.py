@@ -101,7 +101,7 @@ class TokenSource:
         if status >= 500 or status == 429:  # noqa: PLR2004 - RFC 9110 section 15
             raise NotSentError(f"the token endpoint {where} answered {status}")
         try:
-            answer = client.parse_request_body_response(text, scope=asked.scope)
+            answer: dict[str, Any] = client.parse_request_body_response(text, scope=asked.scope)
         except OAuth2Error as error:
             # Its description is the server's own words for the person who set this up; it names no secret.
             raise CredentialsError(
