@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import random
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 MARKER = '"order_id":'
 """Stands in each record exactly once, however it is serialised."""
+
+POISON = "poison"
+"""The note of a record that a server is to refuse, though it satisfies the schema."""
 
 FIELDS: list[dict[str, Any]] = [
     {"name": "order_id", "type": "integer", "nullable": False},
@@ -27,11 +33,12 @@ _CITIES = ("Amsterdam", "Bogotá", "Casablanca", "Dresden", "Edinburgh", "Fukuok
 _NOTE = "please leave the parcel with a neighbour if nobody answers and ring the bell twice before going on"
 
 
-def generate(path: Path, records: int, bad_share: float = 0.0, seed: int = 7) -> int:
+def generate(path: Path, records: int, *, bad_share: float = 0.0, poison: Collection[int] = (), seed: int = 7) -> int:
     """
     Write records as NDJSON.
 
     :param bad_share: the share of records, taken at random, whose amount is no number
+    :param poison: the indexes of records whose note is :data:`POISON`
     :return: how many of them are valid
     """
     chance = random.Random(seed)
@@ -44,6 +51,7 @@ def generate(path: Path, records: int, bad_share: float = 0.0, seed: int = 7) ->
             first, last = _FIRST[number % 10], _LAST[number // 10 % 10]
             amount = '"n/a"' if number in bad else f"{chance.random() * 1000:.2f}"
             note = f'"{notes[number % 997]}"' if number % 10 else "null"
+            note = f'"{POISON}"' if number in poison else note
             lines.append(
                 f'{{"order_id":{number},"customer":"{first} {last}",'
                 f'"email":"customer{number}@example.com","city":"{_CITIES[number % 8]}","amount":{amount},'
@@ -64,4 +72,4 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--bad-share", type=float, default=0.0)
     arguments = parser.parse_args()
-    print(generate(arguments.path, arguments.records, arguments.bad_share))
+    print(generate(arguments.path, arguments.records, bad_share=arguments.bad_share))

@@ -135,7 +135,9 @@ def test_every_write_option_says_its_default(option):
         assert f"Default: `{value}`." in text
 
 
-@pytest.mark.parametrize(("words", "args"), commands(), ids=lambda each: " ".join(each) if each[0] == "airflow" else "")
+@pytest.mark.parametrize(
+    ("words", "args"), [pytest.param(words, args, id=" ".join(words)) for words, args in commands()]
+)
 def test_every_command_and_option_has_a_heading(words, args):
     known = named(DOCS / "command-line.md")
     assert " ".join(words) in known

@@ -7,17 +7,18 @@ tells "never connected" from "sent, then silence", which the verdict table needs
 
 from __future__ import annotations
 
-import errno
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pycurl  # noqa: TID253 - this module is itself imported only when a delivery starts
 
+from airflow_provider_osmosdest.core.delivery.curl_errors import status_stands, translated
 from airflow_provider_osmosdest.core.delivery.redirects import next_url
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES, Answer, Body, Request, request_headers
-from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
+from airflow_provider_osmosdest.core.delivery.wire import ascii_url, trusted_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,40 +30,18 @@ __all__ = ["CurlTransport"]
 _SLOWEST = 100_000
 """Bytes a second below which sending a body counts as hanging."""
 
-# https://curl.se/libcurl/c/libcurl-errors.html
-_NEVER_CONNECTED = frozenset(
-    {
-        pycurl.E_COULDNT_RESOLVE_PROXY,
-        pycurl.E_COULDNT_RESOLVE_HOST,
-        pycurl.E_COULDNT_CONNECT,
-        pycurl.E_INTERFACE_FAILED,
-    }
-)
-_TLS = frozenset(
-    {
-        pycurl.E_SSL_CONNECT_ERROR,
-        pycurl.E_PEER_FAILED_VERIFICATION,
-        pycurl.E_SSL_CERTPROBLEM,
-        pycurl.E_SSL_CIPHER,
-        pycurl.E_SSL_CACERT_BADFILE,
-        pycurl.E_SSL_ISSUER_ERROR,
-        pycurl.E_SSL_INVALIDCERTSTATUS,
-        pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
-        pycurl.E_USE_SSL_FAILED,
-    }
-)
-_RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ECONNREFUSED})
 
-
-def _lines(headers: Mapping[str, str]) -> list[str]:
+def _lines(headers: Mapping[str, str]) -> list[bytes]:
     """Return header lines as libcurl takes them: a header without a value ends in a semicolon."""
-    return [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
+    return [(f"{name}: {value}" if value else f"{name};").encode() for name, value in headers.items()]
 
 
 class _Handle:
     """One easy handle, kept for many requests, with the buffers its callbacks write to."""
 
     __slots__ = (
+        "_all_taken",
+        "_begun",
         "_limit",
         "_may_repeat",
         "_offset",
@@ -79,7 +58,7 @@ class _Handle:
         "url",
     )
 
-    def __init__(self, target: Target, lines: Sequence[str], limit: int, *, may_repeat: bool) -> None:
+    def __init__(self, target: Target, lines: Sequence[bytes], limit: int, *, may_repeat: bool) -> None:
         self.curl = pycurl.Curl()
         self.request: Request | None = None
         self.url = target.url
@@ -93,12 +72,14 @@ class _Handle:
         self._plain = True
         self._timeout_raised = False
         self._may_repeat = may_repeat
+        self._begun = False
+        self._all_taken = False
         self._target = target
         self._configure(target, lines)
 
-    def _configure(self, target: Target, lines: Sequence[str]) -> None:
+    def _configure(self, target: Target, lines: Sequence[bytes]) -> None:
         curl = self.curl
-        curl.setopt(pycurl.URL, target.url)
+        curl.setopt(pycurl.URL, ascii_url(target.url))
         curl.setopt(pycurl.POST, 1)
         if target.method != "POST":
             curl.setopt(pycurl.CUSTOMREQUEST, target.method)
@@ -114,18 +95,17 @@ class _Handle:
         curl.setopt(pycurl.PATH_AS_IS, 1)
         curl.setopt(pycurl.UPLOAD_BUFFERSIZE, 512 * 1024)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(target.connect_timeout * 1000))
+        # Some servers compress whether asked or not; libcurl undoes it only where it has asked.
+        curl.setopt(pycurl.ENCODING, "gzip, deflate")
+        curl.setopt(pycurl.PREREQFUNCTION, self._may_send)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
         curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(_SLOWEST))
         if target.verify is False:
             curl.setopt(pycurl.SSL_VERIFYPEER, 0)
             curl.setopt(pycurl.SSL_VERIFYHOST, 0)
-        elif isinstance(target.verify, str):
-            curl.setopt(pycurl.CAINFO, target.verify)
         else:
-            # The wheel's libcurl looks for certificates where its build machine had them; certifi comes with requests.
-            import certifi
-
-            curl.setopt(pycurl.CAINFO, certifi.where())
+            trusted = target.verify if isinstance(target.verify, str) else trusted_certificates()
+            curl.setopt(pycurl.CAPATH if Path(trusted).is_dir() else pycurl.CAINFO, trusted)
         if target.cert is not None:
             cert, key = (target.cert, None) if isinstance(target.cert, str) else target.cert
             curl.setopt(pycurl.SSLCERT, cert)
@@ -135,17 +115,18 @@ class _Handle:
         if proxy is not None:
             curl.setopt(pycurl.PROXY, proxy)
 
-    def load(self, request: Request, lines: Sequence[str]) -> None:
+    def load(self, request: Request, lines: Sequence[bytes]) -> None:
         """Make the handle ready for a request."""
         curl, body = self.curl, request.body
         self.request = request
         self.kept = []
         self.size = 0
+        self._begun = False
         if isinstance(request.body, Body) is self._plain:
             self._change_kind(lines)
         url = request.url or self._target.url
         if url != self.url:
-            curl.setopt(pycurl.URL, url)
+            curl.setopt(pycurl.URL, ascii_url(url))
             self.url = url
         if request.headers is not self.extra:
             curl.setopt(pycurl.HTTPHEADER, [*lines, *_lines(request.headers or {})])
@@ -163,7 +144,7 @@ class _Handle:
             curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(_SLOWEST))
             self._timeout_raised = False
 
-    def _change_kind(self, lines: Sequence[str]) -> None:
+    def _change_kind(self, lines: Sequence[bytes]) -> None:
         """Go over from bodies in one piece to bodies in many, or back; connections stay open."""
         self.curl.reset()
         self.url, self.extra = self._target.url, None
@@ -193,8 +174,22 @@ class _Handle:
         """Go back to the start, which libcurl asks for when a kept connection turns out to be closed."""
         if offset or origin:
             return pycurl.SEEKFUNC_FAIL
+        pieces = self.request.body.pieces  # type: ignore[union-attr]
+        self._all_taken = sum(map(len, pieces[self._piece :])) <= self._offset
         self._piece = self._offset = 0
         return pycurl.SEEKFUNC_OK
+
+    def _may_send(self, *_: object) -> int:
+        """
+        Say whether the request may go out: once.
+
+        Where a kept connection closes without an answer, libcurl would send it again on a new one. It may only while
+        the server cannot have seen all of it; else to send it again is not the transport's to decide.
+        """
+        if self._begun and (self._plain or self._all_taken):
+            return pycurl.PREREQFUNC_ABORT
+        self._begun = True
+        return pycurl.PREREQFUNC_OK
 
     def _write(self, data: bytes) -> None:
         self.size += len(data)
@@ -207,11 +202,11 @@ class _Handle:
         assert request is not None
         curl = self.curl
         status: int = curl.getinfo(pycurl.RESPONSE_CODE)
-        if code and not (status >= 300 and self._answered(code)):  # noqa: PLR2004 - a refusal before the body was out
-            return Answer(request, error=self._error(code, reason, request, status))
+        if code and not status_stands(code, status):
+            return Answer(request, error=translated(curl, code, reason, status, request.length))
         body = b"".join(self.kept)[: self._limit]
         if 200 <= status < 300:  # noqa: PLR2004 - success needs no more of the headers
-            return Answer(request, status, body, whole=self.size <= self._limit)
+            return Answer(request, status, body, whole=not code and self.size <= self._limit)
         return Answer(
             request,
             status,
@@ -220,23 +215,6 @@ class _Handle:
             retry_after=curl.getinfo(pycurl.RETRY_AFTER) or None,
             location=curl.getinfo(pycurl.REDIRECT_URL),
         )
-
-    def _answered(self, code: int) -> bool:
-        """Whether the status stands although the exchange broke: a refusal that came while we were sending."""
-        return code in (pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_PARTIAL_FILE)
-
-    def _error(self, code: int, reason: str, request: Request, status: int) -> TransportError:
-        curl = self.curl
-        number: int = curl.getinfo(pycurl.OS_ERRNO)
-        if code in _TLS and number not in _RESETS:
-            return TlsError(reason)
-        if code in _NEVER_CONNECTED or code in _TLS or not curl.getinfo(pycurl.PRETRANSFER_TIME):
-            return NotSentError(reason)
-        # libcurl counts what the socket took, never less than what went out: short of the body is safe.
-        sent = int(curl.getinfo(pycurl.SIZE_UPLOAD))
-        if sent < request.length:
-            return NotSentError(f"{reason} (after {sent:,} of {request.length:,} bytes)")
-        return AmbiguousError(f"{reason} (answer {status} not whole)" if status else reason)
 
 
 class CurlTransport:
@@ -261,7 +239,7 @@ class CurlTransport:
         may_repeat: bool = True,
     ) -> None:
         # libcurl would wait a second for "100 Continue" before every large body.
-        self._lines = [*_lines(request_headers(target.headers, headers or {})), "Expect:"]
+        self._lines = [*_lines(request_headers(target.headers, headers or {})), b"Expect:"]
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, in_flight)
         self._handles = [_Handle(target, self._lines, answer_bytes, may_repeat=may_repeat) for _ in range(in_flight)]

@@ -142,7 +142,9 @@ class RequestsTransport:
             target.method,
             url,
             data=reader,
-            headers={**self._headers, **(request.headers or {})},
+            headers=_encoded({**self._headers, **(request.headers or {})}),
+            # Said again, as the environment's bundle would win over the session's.
+            verify=self._session.verify,
             timeout=(target.connect_timeout, target.timeout),
             allow_redirects=False,
             stream=True,
@@ -151,14 +153,22 @@ class RequestsTransport:
             return self._answer(request, response)
 
     def _answer(self, request: Request, response: Response) -> Answer:
+        from requests.exceptions import ContentDecodingError, RequestException
+
         kept = bytearray()
         whole = True
-        for data in response.iter_content(64 * 1024):
-            kept += data
-            if len(kept) > self._limit:
-                # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
-                whole = False
-                break
+        try:
+            for data in response.iter_content(64 * 1024):
+                kept += data
+                if len(kept) > self._limit:
+                    # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
+                    whole = False
+                    break
+        except RequestException as error:
+            # The status came whole, whatever became of the rest: a refusal stands.
+            if response.status_code < 300 and not isinstance(error, ContentDecodingError):  # noqa: PLR2004
+                raise
+            whole = False
         return Answer(
             request,
             response.status_code,
@@ -169,13 +179,19 @@ class RequestsTransport:
         )
 
 
+def _encoded(headers: Mapping[str, str]) -> dict[str, str | bytes]:
+    """Return headers as they go over the wire: ``requests`` itself knows no letters beyond Latin-1."""
+    return {name: value if value.isascii() else value.encode() for name, value in headers.items()}
+
+
 def _translated(error: Exception, reader: _Reader) -> TransportError:
     """Tell from an exception of ``requests`` whether the API can have seen the whole request."""
     import requests
     from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    text = f"{type(error).__name__}: {error}"
+    # The exception of requests quotes the URL with its query, which may be secret.
+    text = f"{type(error).__name__}: {reason or error}"
     if isinstance(error, requests.exceptions.SSLError):
         return TlsError(text)
     never = (ConnectTimeoutError, NameResolutionError, NewConnectionError)

@@ -103,7 +103,9 @@ class Came:
 def bench():
     """Return a function that delivers records to a handler, and checks what must hold of every delivery."""
 
-    def run(handler, records, *, block=50, fault=None, target=None, schema=SCHEMA, shuffle=None, mapping=None, **options):
+    def run(
+        handler, records, *, block=50, fault=None, target=None, schema=SCHEMA, shuffle=None, mapping=None, **options
+    ):
         options = {"backoff": 0.0001, "max_backoff": 0.0001, "max_retries": 2, **options}
         folder, log = MemoryFolder(), []
         transport = HandlerTransport(handler, shuffle=shuffle)

@@ -102,8 +102,14 @@ class TestTooLarge:
             return Answer(request, 413 if request.length > bound else 200)
 
         transport_requests = []
-        came = bench(handler, records(100), envelope=envelope, batch_size=40, batch_format=batch_format, systemic_after=1_000)
-        single = max(request.length for request in transport_requests if request.length <= bound) if came.report.delivered else 0
+        came = bench(
+            handler, records(100), envelope=envelope, batch_size=40, batch_format=batch_format, systemic_after=1_000
+        )
+        single = (
+            max(request.length for request in transport_requests if request.length <= bound)
+            if came.report.delivered
+            else 0
+        )
         assert came.report.delivered + came.report.rejected == 100
         assert (came.report.delivered == 100) == (single > 0)
 

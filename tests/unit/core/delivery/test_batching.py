@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -151,9 +152,11 @@ def test_batches_hold_the_records_in_order_within_their_borders_and_bounds(group
     if most is None:
         assert len({indexes[0] // size for indexes in seen}) == len(seen), "one batch between two borders"
     else:
-        for before, behind in zip(seen, seen[1:], strict=False):
+        for before, behind in itertools.pairwise(seen):
             if before[0] // size == behind[0] // size:
-                more = sum(len(dumped(a_record(index, width(index)))) + len(separator) for index in [*before, behind[0]])
+                more = sum(
+                    len(dumped(a_record(index, width(index)))) + len(separator) for index in [*before, behind[0]]
+                )
                 assert more > most, "a batch ends sooner only where the next record does not fit"
 
 
@@ -183,7 +186,7 @@ def test_borders_stay_where_they_are_when_other_records_are_invalid(groups, size
         return {index: number for number, batch in enumerate(batches) for index, _ in batch.items(0, batch.size)}
 
     whole, fewer = border_of(indexes), border_of([index for index in indexes if index not in gone])
-    for one, other in zip(sorted(fewer), sorted(fewer)[1:], strict=False):
+    for one, other in itertools.pairwise(sorted(fewer)):
         assert (fewer[one] == fewer[other]) == (whole[one] == whole[other])
 
 

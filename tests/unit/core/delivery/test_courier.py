@@ -111,9 +111,7 @@ def test_an_answer_that_takes_its_time_is_waited_for():
 
     desk = Desk(status(200))
     slow = Slow()
-    courier = Courier(
-        transport=slow, judge=Judge(), backoff=Backoff(1, 1), tally=desk.tally, progress=desk.progress
-    )
+    courier = Courier(transport=slow, judge=Judge(), backoff=Backoff(1, 1), tally=desk.tally, progress=desk.progress)
     assert courier.send(BODY, 2, 0)[1] == 1
     assert slow.calls == 5
     assert desk.tally.requests == 1

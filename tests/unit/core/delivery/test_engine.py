@@ -164,7 +164,9 @@ class TestStops:
 
     @pytest.mark.parametrize("mode", MODES)
     def test_what_may_have_been_taken_is_unknown(self, bench, mode):
-        came = bench(lambda request: AmbiguousError("silence"), records(6), write_mode=mode, concurrency=2, batch_size=2)
+        came = bench(
+            lambda request: AmbiguousError("silence"), records(6), write_mode=mode, concurrency=2, batch_size=2
+        )
         assert isinstance(came.error, GivenUpError)
         assert came.report.unknown > 0
         assert came.report.unknown + came.report.unsent == 6
@@ -232,7 +234,9 @@ class TestEndpoint:
     target = Target("http://api.test/customers/{note}")
 
     def test_each_record_goes_to_its_own_url(self, bench):
-        came = bench(answering(200), [{"id": 1, "note": "a/b"}, {"id": 2, "note": "c"}], write_mode="record", target=self.target)
+        came = bench(
+            answering(200), [{"id": 1, "note": "a/b"}, {"id": 2, "note": "c"}], write_mode="record", target=self.target
+        )
         assert [request.url for request in came.transport.requests] == [
             "http://api.test/customers/a%2Fb",
             "http://api.test/customers/c",
@@ -249,7 +253,12 @@ class TestEndpoint:
         assert came.indexes("rejected") == [1]
 
     def test_numbers_stay_with_their_records_where_some_are_invalid(self, bench):
-        given = [{"id": None, "note": "x"}, {"id": 1, "note": "one"}, {"id": None, "note": "y"}, {"id": 3, "note": "three"}]
+        given = [
+            {"id": None, "note": "x"},
+            {"id": 1, "note": "one"},
+            {"id": None, "note": "y"},
+            {"id": 3, "note": "three"},
+        ]
         came = bench(answering(200), given, write_mode="record", target=self.target, max_failures=2)
         assert [(request.url.rpartition("/")[2], ids_in(request)) for request in came.transport.requests] == [
             ("one", [1]),
@@ -270,7 +279,9 @@ class TestEndpoint:
 
 
 class TestMaxFailures:
-    @pytest.mark.parametrize(("allowed", "red"), [(0, True), (1, True), (2, False), ("1%", True), ("2%", False), (0.02, False)])
+    @pytest.mark.parametrize(
+        ("allowed", "red"), [(0, True), (1, True), (2, False), ("1%", True), ("2%", False), (0.02, False)]
+    )
     def test_more_than_allowed_is_an_error(self, bench, allowed, red):
         came = bench(refusing({5, 6}), records(100), max_failures=allowed)
         assert isinstance(came.error, TooManyFailuresError) == red
@@ -279,7 +290,19 @@ class TestMaxFailures:
 class Chaos:
     """A server without manners, which keeps book of what it did with each record."""
 
-    KINDS = ("take", "refuse", "too large", "fail", "wait", "not sent", "lost", "swallowed", "listed", "refused list", "stop")
+    KINDS = (
+        "take",
+        "refuse",
+        "too large",
+        "fail",
+        "wait",
+        "not sent",
+        "lost",
+        "swallowed",
+        "listed",
+        "refused list",
+        "stop",
+    )
 
     def __init__(self, rnd, weights):
         self._rnd = rnd
@@ -292,36 +315,50 @@ class Chaos:
 
     def __call__(self, request):
         ids = ids_in(request)
-        kind = self._rnd.choices(self.KINDS, self._weights)[0]
         self.touched.update(ids)
-        match kind:
-            case "take":
-                self.taken.update(ids)
-                return Answer(request, 200, b"[]")
-            case "too large":
-                return self._refused(request, ids, 413)
-            case "fail":
-                return self._refused(request, ids, 500)
-            case "wait":
-                return self._refused(request, ids, 429, retry_after=0.5)
-            case "not sent":
-                return NotSentError("broke")
-            case "lost":
-                return AmbiguousError("silence")
-            case "swallowed":
-                self.maybe.update(ids)
-                return AmbiguousError("silence")
-            case "stop":
-                return Answer(request, 401)
-            case "listed" | "refused list":
-                at = sorted(self._rnd.sample(range(len(ids)), self._rnd.randint(1, min(3, len(ids)))))
-                self.listed.update(ids[position] for position in at)
-                if kind == "listed":
-                    self.taken.update(record_id for position, record_id in enumerate(ids) if position not in at)
-                    return Answer(request, 200, json.dumps(at).encode())
-                return Answer(request, 422, json.dumps(at).encode())
-            case _:
-                return self._refused(request, ids, 422)
+        return getattr(self, "_" + self._rnd.choices(self.KINDS, self._weights)[0].replace(" ", "_"))(request, ids)
+
+    def _take(self, request, ids):
+        self.taken.update(ids)
+        return Answer(request, 200, b"[]")
+
+    def _refuse(self, request, ids):
+        return self._refused(request, ids, 422)
+
+    def _too_large(self, request, ids):
+        return self._refused(request, ids, 413)
+
+    def _fail(self, request, ids):
+        return self._refused(request, ids, 500)
+
+    def _wait(self, request, ids):
+        return self._refused(request, ids, 429, retry_after=0.5)
+
+    def _not_sent(self, request, ids):
+        return NotSentError("broke")
+
+    def _lost(self, request, ids):
+        return AmbiguousError("silence")
+
+    def _swallowed(self, request, ids):
+        self.maybe.update(ids)
+        return AmbiguousError("silence")
+
+    def _listed(self, request, ids):
+        at = self._some(ids)
+        self.taken.update(record_id for position, record_id in enumerate(ids) if position not in at)
+        return Answer(request, 200, json.dumps(at).encode())
+
+    def _refused_list(self, request, ids):
+        return Answer(request, 422, json.dumps(self._some(ids)).encode())
+
+    def _stop(self, request, ids):
+        return Answer(request, 401)
+
+    def _some(self, ids):
+        at = sorted(self._rnd.sample(range(len(ids)), self._rnd.randint(1, min(3, len(ids)))))
+        self.listed.update(ids[position] for position in at)
+        return at
 
     def _refused(self, request, ids, status, **more):
         if len(ids) == 1:
@@ -375,7 +412,9 @@ def test_whatever_a_server_does_the_books_are_true(bench, data, seed, weights, m
         for index in came.indexes(outcome):
             assert chaos.taken[index] == 0, f"{index} was accepted and is listed as {outcome}"
     for index in came.indexes("rejected"):
-        assert fail or index in chaos.refused_alone | chaos.listed, "rejected by an answer to itself alone, or by its own entry"
+        assert fail or index in chaos.refused_alone | chaos.listed, (
+            "rejected by an answer to itself alone, or by its own entry"
+        )
     if mode == "record":
         assert not [index for index in came.indexes("unsent") if chaos.maybe[index]], "unsent is what nobody can have"
     for line in came.lines:

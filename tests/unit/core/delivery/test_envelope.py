@@ -66,8 +66,10 @@ def test_what_cannot_hold_the_records_once_is_refused(value):
         st.text(max_size=5).filter(lambda key: key not in (PLACEHOLDER, "records")),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=5).filter(lambda text: text != PLACEHOLDER),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(st.text(max_size=3).filter(lambda key: key != PLACEHOLDER), inner, max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=3).filter(lambda key: key != PLACEHOLDER), inner, max_size=3)
+            ),
             max_leaves=6,
         ),
         max_size=4,

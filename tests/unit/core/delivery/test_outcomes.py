@@ -40,7 +40,11 @@ def test_invalid_records_with_different_values_share_a_reason(book):
         outcomes.invalid(index, f"age: expected an integer (found {index}.5)", b'{"age":%d.5}' % index)
     assert outcomes.tally.invalid == 3
     assert outcomes.tally.reasons == {"invalid: age: expected an integer": 3}
-    assert [(line["index"], line["attempts"], line["status"]) for line in lines()] == [(0, 0, None), (1, 0, None), (2, 0, None)]
+    assert [(line["index"], line["attempts"], line["status"]) for line in lines()] == [
+        (0, 0, None),
+        (1, 0, None),
+        (2, 0, None),
+    ]
 
 
 def test_a_part_is_listed_record_by_record_with_the_answer(book):
@@ -65,4 +69,6 @@ def test_unsent_records_say_why(book):
     outcomes, lines = book
     outcomes.unsent(iter([(5, b"{}")]), "stopped")
     assert outcomes.tally.unsent == 1
-    assert lines() == [{"index": 5, "outcome": "unsent", "status": None, "error": "stopped", "attempts": 0, "record": {}}]
+    assert lines() == [
+        {"index": 5, "outcome": "unsent", "status": None, "error": "stopped", "attempts": 0, "record": {}}
+    ]

@@ -8,7 +8,13 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery import record_mode
 from airflow_provider_osmosdest.core.delivery.transport import Answer
-from airflow_provider_osmosdest.core.errors import AmbiguousError, GivenUpError, MisconfiguredError, NotSentError, SystemicError
+from airflow_provider_osmosdest.core.errors import (
+    AmbiguousError,
+    GivenUpError,
+    MisconfiguredError,
+    NotSentError,
+    SystemicError,
+)
 from airflow_provider_osmosdest.testing.transports import answering, body_of
 
 
@@ -137,7 +143,9 @@ class TestStopping:
 
 def test_a_dead_endpoint_is_not_asked_for_every_record_while_the_first_ones_wait(deliver, monkeypatch):
     monkeypatch.setattr(record_mode, "_MOST_WAITING", 10)
-    came = deliver(lambda request: NotSentError("refused"), records(5_000), concurrency=4, backoff=0.01, max_backoff=0.01)
+    came = deliver(
+        lambda request: NotSentError("refused"), records(5_000), concurrency=4, backoff=0.01, max_backoff=0.01
+    )
     assert isinstance(came.error, GivenUpError)
     assert len({id_in(request) for request in came.transport.requests}) <= 10 + 4
     assert came.counts == (0, 0, 0, 0, 5_000)

@@ -13,7 +13,7 @@ BATCH = 250_000
 
 
 def walk(size, poison):
-    """Split against a server that refuses what holds a poison record; return requests and records sent, rejected alone."""
+    """Split against a server that refuses what holds poison; return requests and records sent, and what was settled."""
     poison = sorted(poison)
     splitter = Splitter(size)
     requests, sent = 1, size  # the batch that was refused

@@ -6,7 +6,9 @@ from airflow_provider_osmosdest.core.delivery.target import Target, join_url, ma
 from airflow_provider_osmosdest.core.errors import ConnectorError
 
 
-@pytest.mark.parametrize("url", ["", "api.example.com/x", "ftp://h/x", "file:///etc/passwd", "http://", "http:///x", "https://?a"])
+@pytest.mark.parametrize(
+    "url", ["", "api.example.com/x", "ftp://h/x", "file:///etc/passwd", "http://", "http:///x", "https://?a"]
+)
 def test_a_url_needs_http_and_a_host(url):
     with pytest.raises(ConnectorError, match=r"^URL: found"):
         Target(url)

@@ -15,7 +15,9 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize(("verdict", "status"), [(verdict, status) for verdict, all_ in TABLE.items() for status in all_])
+@pytest.mark.parametrize(
+    ("verdict", "status"), [(verdict, status) for verdict, all_ in TABLE.items() for status in all_]
+)
 def test_the_table(verdict, status):
     assert judge(status, None) is verdict
 
