@@ -252,6 +252,9 @@ class TransportContract(FaultContract):
             assert transport.exchange((), 0.05) == []
             assert transport.exchange((), 0) == []
             assert 0.08 <= time.monotonic() - started < 1
+            before = time.process_time()
+            transport.exchange((), 0.5)
+            assert time.process_time() - before < 0.1, "to wait is not to ask again and again"
 
     def test_close_does_not_wait_for_what_is_in_flight(self, start: Any) -> None:
         with ScriptedServer(Conversation.hang) as server:

@@ -93,6 +93,8 @@ class BulkValidator:
         """
         Validate the records of a block; whatever is in it, every record comes out valid or invalid.
 
+        Only what a row's own methods raise, where it is a mapping of somebody's making, is passed on.
+
         :param block: what a reader yields
         """
         if isinstance(block, JsonLines):

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["constant", "field_schema", "free_schema", "with_json_values"]
 
 
+# What pydantic's literals hold.
+_INT64 = 2**63
+
+
 def field_schema(field: Field, *, textual: bool = False, missing_values: tuple[str, ...] = ()) -> CoreSchema:
     """
     Return the core schema of a field's value, null included where the field is nullable.
@@ -109,9 +113,10 @@ def _typed(type_: str, limits: Limits, finish: Callable[[CoreSchema], CoreSchema
 
 def _one_of(schema: CoreSchema, *, type_: str, values: tuple[Any, ...]) -> CoreSchema:
     """Return the schema narrowed to an enum's values."""
-    if type_ in ("string", "integer"):
-        return cs.chain_schema([schema, cs.literal_schema([constant(type_, value) for value in values])])
-    known = {_identity(constant(type_, value)) for value in values}
+    constants = [constant(type_, value) for value in values]
+    if type_ == "string" or (type_ == "integer" and all(-_INT64 <= value < _INT64 for value in constants)):
+        return cs.chain_schema([schema, cs.literal_schema(constants)])
+    known = {_identity(value) for value in constants}
     expected = " or ".join(json.dumps(value, ensure_ascii=False) for value in values)
 
     def check(value: Any) -> Any:

@@ -7,6 +7,7 @@ Schemas with decimal fields therefore take a second, cheap look at the text of j
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,13 @@ class ExactDecimals:
             field.name: SchemaValidator(cs.typed_dict_schema({field.name: cs.typed_dict_field(field_schema(field))}))
             for field in fields
         }
-        attributes = {f"a{number}": field.name for number, field in enumerate(fields)}
-        self._attributes = list(attributes.items())
+        self._columns = {field.name: mapping.get(field.name, field.name) for field in fields}
+        # A column's name need not be an identifier, an attribute's has to be.
+        self._attributes = [(f"a{number}", name) for number, name in enumerate(self._columns)]
         row = msgspec.defstruct(
             "_Row",
-            [(attribute, msgspec.Raw, msgspec.Raw(b"")) for attribute in attributes],
-            rename={attribute: mapping.get(name, name) for attribute, name in attributes.items()},
+            [(attribute, msgspec.Raw, msgspec.Raw(b"")) for attribute, _ in self._attributes],
+            rename={attribute: self._columns[name] for attribute, name in self._attributes},
         )
         self._one = msgspec.json.Decoder(row)
         self._many = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]  # a class made at run time
@@ -67,8 +69,12 @@ class ExactDecimals:
         try:
             row = self._one.decode(text)
         except msgspec.DecodeError:
-            # Only NaN in a place that no field reads: JSON for pydantic, for msgspec not.
-            row = self._one.decode(text.replace(b"NaN", b"0").replace(b"-Infinity", b"0").replace(b"Infinity", b"0"))
+            # NaN in a place that no field reads: JSON for pydantic and for Python, for msgspec not.
+            values = json.loads(text, parse_float=Decimal)
+            for name, column in self._columns.items():
+                if isinstance(exact := values.get(column), Decimal):
+                    self._put(record, name, exact)
+            return
         self._restore(row, record)
 
     def restore_all(self, text: bytes, records: list[dict[str, Any] | None]) -> None:
@@ -99,6 +105,8 @@ class ExactDecimals:
         for attribute, name in self._attributes:
             raw = bytes(getattr(row, attribute))
             if (len(raw) > _SAFE_LENGTH or b"e" in raw or b"E" in raw) and raw[:1] in b"-0123456789":
-                exact = Decimal(raw.decode())
-                if exact != record[name]:
-                    record.update(self._checks[name].validate_python({name: exact}))
+                self._put(record, name, Decimal(raw.decode()))
+
+    def _put(self, record: dict[str, Any], name: str, exact: Decimal) -> None:
+        if exact != record[name]:
+            record.update(self._checks[name].validate_python({name: exact}))

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails, ValidationError
 
-__all__ = ["NO_MAPPING", "explain"]
-
-NO_MAPPING: Mapping[str, str] = {}
+__all__ = ["explain"]
 
 _MAX_ERRORS = 20
 _MAX_VALUE = 100
@@ -27,12 +25,12 @@ _short.maxstring = _short.maxother = _short.maxlong = _MAX_VALUE
 _short.maxlevel = 3
 
 
-def explain(error: ValidationError, mapping: Mapping[str, str] = NO_MAPPING) -> str:
+def explain(error: ValidationError, mapping: Mapping[str, str]) -> str:
     """
     Return why one record is invalid, such as ``amount: Input should be a valid number (found 'abc')``.
 
     :param error: what validating the record raised
-    :param mapping: the source columns of renamed fields, to name the column where the value stands
+    :param mapping: the source columns of renamed fields, to name the column where the value stands, may be empty
     """
     details = error.errors(include_url=False, include_context=False)
     shown = [each for each in details if FAST not in each["loc"]]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FIELD_TYPES", "UNKNOWN_FIELDS", "Constraints", "DestinationSchema", "Field", "FieldType", "UnknownFields"]
 
 FieldType = Literal["string", "integer", "number", "decimal", "boolean", "date", "time", "datetime", "object", "array"]
-"""What a field holds; ``docs/schema.md`` says which values each takes and how it is written as JSON."""
+"""What a field holds; ``docs/schema.md`` says which values each takes and how it is delivered."""
 
 UnknownFields = Literal["drop", "reject", "keep"]
 """What becomes of a key that no field names: left out, the record is invalid, or passed on unchanged."""

@@ -26,13 +26,9 @@ MAX_DEPTH = 200
 """How deep arrays and objects may be nested: the JSON parser's own limit, kept for Python values too."""
 
 
-def finite_float(**limits: float) -> CoreSchema:
-    """
-    Return the core schema of a float that is neither NaN nor infinite.
-
-    :param limits: arguments of pydantic's float schema
-    """
-    schema = cs.float_schema(strict=True, allow_inf_nan=False, **limits)  # type: ignore[arg-type]  # ge, le and the like
+def finite_float() -> CoreSchema:
+    """Return the core schema of a float that is neither NaN nor infinite; in JSON it takes integers too."""
+    schema = cs.float_schema(strict=True, allow_inf_nan=False)
     # Strict or not, pydantic makes a float of every object that has __float__, a Decimal among them.
     return cs.json_or_python_schema(schema, cs.chain_schema([cs.is_instance_schema(float), schema]))
 

@@ -363,6 +363,7 @@ def test_missing_values_mean_nothing_in_json():
         ("string", {"enum": ["x", "y"]}, ['"x"'], ['"z"']),
         ("string", {"enum": ["x", "yy"], "max_length": 1}, ['"x"'], ['"yy"']),
         ("integer", {"enum": [1, 2]}, ["1", "2.0", '"1"'], ["3", "true"]),
+        ("integer", {"enum": [2**63, 2**70]}, [str(2**63), f'"{2**70}"'], [str(2**70 + 1), "1"]),
         ("number", {"enum": [1, 2.5]}, ["1", "1.0", '"2.5"'], ["2"]),
         ("decimal", {"enum": ["1.5"]}, ["1.5", '"1.50"'], ["1.6"]),
         ("boolean", {"enum": [True]}, ["true"], ["false"]),
@@ -389,6 +390,27 @@ def test_constraints(type_, constraints, good, bad):
 def test_a_pattern_takes_linear_time():
     refused = from_json("string", '"' + "a" * 50_000 + '!"', pattern="(a+)+")
     assert not taken(refused)
+
+
+def test_decimals_keep_their_digits_in_every_kind_of_block():
+    schema = DestinationSchema.load([{"name": "a b", "type": "decimal"}, {"name": "c", "type": "decimal"}])
+    validator = BulkValidator(schema, mapping={"c": "C"})
+    digits = "0.12345678901234567890"
+    objects = [
+        f'{{"a b":{digits},"C":-{digits}}}',
+        f'{{"a b":1,"a b":{digits},"C":null,"x":{{"a b":5}}}}',
+        f'{{"C":"{digits}","x":[NaN,-Infinity]}}',
+        f'{{"C":{digits},"x":NaN}}',
+    ]
+    wire = (
+        f'{{"a b":"{digits}","c":"-{digits}"}}\n{{"a b":"{digits}","c":null}}\n'
+        f'{{"a b":null,"c":"{digits}"}}\n{{"a b":null,"c":"{digits}"}}\n'
+    ).encode()
+    texts = [each.encode() for each in objects]
+    assert validator.validate(JsonLines(b"\n".join(texts))).lines == wire
+    assert validator.validate(JsonElements(b",".join(texts))).lines == wire
+    result = validator.validate(JsonElements(b",".join([b"3", *texts, b'{"C":true}'])))
+    assert (result.lines, [each.position for each in result.invalid]) == (wire, [0, 5])
 
 
 def test_null_and_missing():
