@@ -62,7 +62,6 @@ def delivered(url: str, poison: Sequence[int], folder: Path, records: int) -> Co
     counts(url)
     result = deliver(
         Delivery(
-            delivery_id="splitting",
             target=Target(url=f"{url}/orders"),
             options=DeliveryOptions(on_batch_failure="split", max_failures=1.0),
             schema=DestinationSchema.load({"fields": FIELDS}),

@@ -15,44 +15,44 @@ if TYPE_CHECKING:
 __all__ = ["get_cli_commands"]
 
 # Airflow's own has no annotations.
-Arg: Callable[..., _Arg] = _Arg
+_arg: Callable[..., _Arg] = _Arg
 
 _COMMANDS = "airflow_provider_osmosdest.cli.commands"
 _FORMATS = ("ndjson", "json", "csv", "tsv", "parquet", "xlsx")
 
-_FORMAT = Arg(("--records-format",), help="Format of the file, where its name does not say it", choices=_FORMATS)
+_FORMAT = _arg(("--records-format",), help="Format of the file, where its name does not say it", choices=_FORMATS)
 
 _INFER_ARGS = (
-    Arg(("file",), metavar="FILE", nargs="?", help="Sample with headers and at least one row: path or URL"),
+    _arg(("file",), metavar="FILE", nargs="?", help="Sample with headers and at least one row: path or URL"),
     _FORMAT,
-    Arg(("--sample",), help="Records to look at (default: 1000)", type=int, default=1000),
-    Arg(("--json-schema",), metavar="FILE", help="Instead of a sample: a JSON Schema document"),
-    Arg(("--openapi",), metavar="FILE", help="Instead of a sample: an OpenAPI 3 document, with --operation"),
-    Arg(("--operation",), metavar='"POST /path"', help="The operation whose request body to take"),
+    _arg(("--sample",), help="Records to look at (default: 1000)", type=int, default=1000),
+    _arg(("--json-schema",), metavar="FILE", help="Instead of a sample: a JSON Schema document"),
+    _arg(("--openapi",), metavar="FILE", help="Instead of a sample: an OpenAPI 3 document, with --operation"),
+    _arg(("--operation",), metavar='"POST /path"', help="The operation whose request body to take"),
 )
 
 _DELIVER_ARGS = (
-    Arg(("--conn-id",), help="Id of a connection of type osmos_http", required=True),
-    Arg(("--records",), metavar="PATH", help="File of records: path or URL, also failures-*.ndjson", required=True),
+    _arg(("--conn-id",), help="Id of a connection of type osmos_http", required=True),
+    _arg(("--records",), metavar="PATH", help="File of records: path or URL, also failures-*.ndjson", required=True),
     _FORMAT,
-    Arg(("--schema",), metavar="FILE", help="Schema document, instead of the connection's"),
-    Arg(("--mapping",), metavar="JSON", help='Field name to source column: {"email": "E-Mail"}'),
-    Arg(("--endpoint",), help="Path below the connection's base URL", default=""),
-    Arg(("--method",), help="HTTP method, instead of the connection's"),
-    Arg(("--write-mode",), choices=("batch", "record"), help="Many records a request, or one"),
-    Arg(("--batch-size",), type=int, metavar="N", help="Records of a batch at most, 1 to 250,000"),
-    Arg(("--max-batch-bytes",), type=int, metavar="N", help="Bytes of a request's body at most"),
-    Arg(("--batch-format",), choices=("json", "ndjson"), help="One JSON array, or one object a line"),
-    Arg(("--on-batch-failure",), choices=("split", "fail"), help="What to do with a refused batch"),
-    Arg(("--envelope",), metavar="NAME", help='What stands around the records: data makes {"data": [...]}'),
-    Arg(("--compression",), choices=("none", "gzip", "zstd"), help="Compression of request bodies"),
-    Arg(("--item-errors",), metavar="JMESPATH", help="Lists the refused items of an answer"),
-    Arg(("--success-when",), metavar="JMESPATH", help="Is true for a success"),
-    Arg(("--concurrency",), type=int, metavar="N", help="Requests in flight in record mode"),
-    Arg(("--max-failures",), metavar="N", help="Failures allowed: a count, or 2%% of the records"),
-    Arg(("--max-retries",), type=int, metavar="N", help="Retries of one chunk after transient failures"),
-    Arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer"),
-    Arg(("--dry-run",), action="store_true", help="Validate everything, send nothing, show the first request"),
+    _arg(("--schema",), metavar="FILE", help="Schema document, instead of the connection's"),
+    _arg(("--mapping",), metavar="JSON", help='Field name to source column: {"email": "E-Mail"}'),
+    _arg(("--endpoint",), help="Path below the connection's base URL", default=""),
+    _arg(("--method",), help="HTTP method, instead of the connection's"),
+    _arg(("--write-mode",), choices=("batch", "record"), help="Many records a request, or one"),
+    _arg(("--batch-size",), type=int, metavar="N", help="Records of a batch at most, 1 to 250,000"),
+    _arg(("--max-batch-bytes",), type=int, metavar="N", help="Bytes of a request's body at most"),
+    _arg(("--batch-format",), choices=("json", "ndjson"), help="One JSON array, or one object a line"),
+    _arg(("--on-batch-failure",), choices=("split", "fail"), help="What to do with a refused batch"),
+    _arg(("--envelope",), metavar="NAME", help='What stands around the records: data makes {"data": [...]}'),
+    _arg(("--compression",), choices=("none", "gzip", "zstd"), help="Compression of request bodies"),
+    _arg(("--item-errors",), metavar="JMESPATH", help="Lists the refused items of an answer"),
+    _arg(("--success-when",), metavar="JMESPATH", help="Is true for a success"),
+    _arg(("--concurrency",), type=int, metavar="N", help="Requests in flight in record mode"),
+    _arg(("--max-failures",), metavar="N", help="Failures allowed: a count, or 2%% of the records"),
+    _arg(("--max-retries",), type=int, metavar="N", help="Retries of one chunk after transient failures"),
+    _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer"),
+    _arg(("--dry-run",), action="store_true", help="Validate everything, send nothing, show the first request"),
 )
 
 

@@ -188,7 +188,7 @@ class HttpDestinationOperator(BaseOperator):
         return self.execute(context)
 
     def _deliver(self, context: Context, records: Any) -> Result:
-        from airflow.exceptions import AirflowFailException
+        from airflow.sdk.exceptions import AirflowFailException
 
         from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
         from airflow_provider_osmosdest.core.errors import ConfigurationError
@@ -222,7 +222,7 @@ class HttpDestinationOperator(BaseOperator):
 
     def _finish(self, context: Context, result: Result) -> dict[str, Any]:
         """Push the report, and let the task fail if the delivery did."""
-        from airflow.exceptions import AirflowFailException
+        from airflow.sdk.exceptions import AirflowFailException
 
         from airflow_provider_osmosdest.core.errors import MisconfiguredError, SystemicError, WaitError
 

@@ -66,10 +66,11 @@ class HandlerTransport:
         self.closed = False
 
     def factory(
-        self, target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int
+        self, target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool
     ) -> HandlerTransport:
         """Be the transport factory of a delivery: remember what it asks for and return this transport."""
         self.target, self.in_flight, self.headers, self.answer_bytes = target, in_flight, headers, answer_bytes
+        self.may_repeat = may_repeat
         return self
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:

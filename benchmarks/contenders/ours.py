@@ -29,7 +29,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         result = deliver(
             Delivery(
-                delivery_id="benchmark",
                 target=Target(url=arguments.url),
                 options=DeliveryOptions(
                     write_mode=arguments.mode, concurrency=arguments.concurrency, max_failures="5%"

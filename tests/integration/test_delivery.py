@@ -38,7 +38,7 @@ def carry(request, tmp_path, monkeypatch):
     def run(url, **options):
         options = {"backoff": 0.01, "max_backoff": 0.02, "timeout": 5, "max_failures": len(POISON), **options}
         target = Target(url, timeout=options["timeout"])
-        delivery = Delivery("d1", target, DeliveryOptions(**options), SCHEMA, tmp_path / "folder")
+        delivery = Delivery(target, DeliveryOptions(**options), SCHEMA, tmp_path / "folder")
         source = open_source([{"id": index} for index in range(COUNT)])
         result = deliver(delivery, source, request.param, lambda line: None)
         failures = (tmp_path / "folder").glob("failures-*.ndjson")

@@ -61,7 +61,11 @@ NOT_IN_CORE = ("airflow", "fastapi", "starlette")
 PARSED_WITH_A_DAG = {"hooks", "operators", "sensors", "triggers", "decorators", "links", "cli"}
 
 # Imported when a delivery starts and not before; the tests of the rooms that import it would see it otherwise.
-IMPORTED_WHEN_RUN = {f"{PACKAGE}.core.delivery.curl", f"{PACKAGE}.cli.commands"}
+IMPORTED_WHEN_RUN = {
+    f"{PACKAGE}.core.delivery.curl",
+    f"{PACKAGE}.core.delivery.curl_errors",
+    f"{PACKAGE}.cli.commands",
+}
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class RangeSet:
     def touches(self, start: int, stop: int) -> bool:
         """Whether any index from ``start`` up to, but without, ``stop`` is in the set."""
         at = bisect_right(self._stops, start)
-        return at < len(self._starts) and self._starts[at] < stop
+        return start < stop and at < len(self._starts) and self._starts[at] < stop
 
     def minus(self, indexes: Iterable[int]) -> RangeSet:
         """Return the set without some indexes."""

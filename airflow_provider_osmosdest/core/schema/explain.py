@@ -46,6 +46,9 @@ def _part(detail: ErrorDetails, mapping: Mapping[str, str]) -> str:
     if type_ == "json_invalid":
         return message.replace("Invalid JSON", "not JSON", 1)
     if not place:
+        # A reader that knows more of what is wrong says so, such as a row with more cells than columns.
+        if problem := getattr(detail["input"], "problem", None):
+            return str(problem)
         return f"the record should be a JSON object (found {_found(detail['input'])})"
     if place[0] in mapping and mapping[place[0]] != place[0]:
         place[0] = f"{place[0]} (from {mapping[place[0]]!r})"

@@ -233,7 +233,10 @@ class TestSecrets:
 
 class TestTransport:
     def test_libcurl_by_default(self, connect):
-        assert connect().transport() is CurlTransport
+        hook = connect()
+        transport = hook.transport()(hook.connector().target, in_flight=1, headers={}, answer_bytes=1000)
+        assert isinstance(transport, CurlTransport)
+        transport.close()
 
     def test_requests_for_an_auth_class(self, connect):
         class Signed(AuthBase):

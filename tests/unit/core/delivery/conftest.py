@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,16 +37,31 @@ class MemoryFolder:
     def mkdir(self, *, parents, exist_ok):
         pass
 
+    def glob(self, pattern):
+        return [_MemoryPath(self.files, name) for name in self.files if fnmatch(name, pattern)]
+
 
 class _MemoryPath:
+    protocol = "memory"
+
     def __init__(self, files, name):
-        self._files, self._name = files, name
+        self._files, self.name = files, name
 
     def __str__(self):
-        return f"memory/{self._name}"
+        return f"memory/{self.name}"
+
+    def stat(self):
+        return SimpleNamespace(st_size=len(self._files[self.name]))
+
+    def unlink(self):
+        del self._files[self.name]
 
     def open(self, mode):
-        files, name = self._files, self._name
+        files, name = self._files, self.name
+        if mode == "rb":
+            if name not in files:
+                raise FileNotFoundError(name)
+            return io.BytesIO(files[name])
 
         class File(io.BytesIO):
             def close(self):
@@ -109,9 +126,8 @@ def bench():
         options = {"backoff": 0.0001, "max_backoff": 0.0001, "max_retries": 2, **options}
         folder, log = MemoryFolder(), []
         transport = HandlerTransport(handler, shuffle=shuffle)
-        delivery = Delivery(
-            "d1", target or Target("http://api.test/v1"), DeliveryOptions(**options), schema, folder, mapping
-        )
+        target = target or Target("http://api.test/v1")
+        delivery = Delivery(target, DeliveryOptions(**options), schema, folder, mapping)
         result = deliver(delivery, ListSource(records, block, fault), transport.factory, log.append)
         lines = [
             json.loads(line)

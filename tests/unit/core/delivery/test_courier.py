@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import gzip
+from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_osmosdest.core.delivery.attempt import Attempt
 from airflow_provider_osmosdest.core.delivery.compression import compressor
 from airflow_provider_osmosdest.core.delivery.courier import Courier
 from airflow_provider_osmosdest.core.delivery.judging import Judge
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.pacing import Pacer
+from airflow_provider_osmosdest.core.delivery.patience import Patience
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.report import Tally
 from airflow_provider_osmosdest.core.delivery.retry import Backoff
 from airflow_provider_osmosdest.core.delivery.transport import Answer, Body
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
-from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError
+from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, StoppedError, TlsError, WaitError
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
 
 BODY = Body([b"[1,", memoryview(b"2]")], 5)
@@ -21,24 +26,34 @@ BODY = Body([b"[1,", memoryview(b"2]")], 5)
 class Desk:
     """A courier and all it leans on; answers come from a list, the last one again and again."""
 
-    def __init__(self, *answers, compress=None):
+    def __init__(self, *answers, compress=None, transport=None, **options):
         self.tally = Tally()
         self.ticks = 0
+        self.wish = None
         left = list(answers)
 
         def handler(request):
             answer = left.pop(0) if len(left) > 1 else left[0]
             return Answer(request, **answer) if isinstance(answer, dict) else answer
 
-        self.transport = HandlerTransport(handler)
+        self.transport = transport or HandlerTransport(handler)
         self.progress = Progress(self.tally, lambda: None, lambda line: None, self._clock)
+        options = DeliveryOptions(**options)
+        backoff = Backoff(1.0, 8.0)
         self.courier = Courier(
-            transport=self.transport,
-            judge=Judge(),
-            backoff=Backoff(1.0, 8.0),
-            tally=self.tally,
-            progress=self.progress,
-            compress=compress,
+            Attempt(
+                options=options,
+                transport=self.transport,
+                judge=Judge(),
+                backoff=backoff,
+                pacer=Pacer(options, backoff),
+                patience=Patience(100, "POST http://api.test"),
+                outcomes=SimpleNamespace(tally=self.tally),
+                progress=self.progress,
+                compress=compress,
+                stopping=lambda: self.wish,
+                deferrable=True,
+            )
         )
 
     def _clock(self):
@@ -52,7 +67,7 @@ def status(code, **more):
 
 def test_a_chunk_is_sent_once_when_it_is_taken():
     desk = Desk(status(200))
-    judgement, attempts = desk.courier.send(BODY, 2, 5)
+    judgement, attempts = desk.courier.send(BODY, 2, 5, "k")
     assert (judgement.verdict, attempts) == (Verdict.ACCEPTED, 1)
     assert [body_of(request) for request in desk.transport.requests] == [b"[1,2]"]
     assert (desk.tally.requests, desk.tally.retries, desk.tally.bytes_sent) == (1, 0, 5)
@@ -62,7 +77,7 @@ def test_a_chunk_is_sent_once_when_it_is_taken():
 @pytest.mark.parametrize("first", [status(503), status(429), NotSentError("refused"), AmbiguousError("silence")])
 def test_a_passing_failure_is_sent_again(first):
     desk = Desk(first, first, status(200))
-    judgement, attempts = desk.courier.send(BODY, 2, 5)
+    judgement, attempts = desk.courier.send(BODY, 2, 5, "k")
     assert (judgement.verdict, attempts) == (Verdict.ACCEPTED, 3)
     assert (desk.tally.requests, desk.tally.retries, desk.tally.bytes_sent) == (3, 2, 15)
     assert {body_of(request) for request in desk.transport.requests} == {b"[1,2]"}
@@ -71,28 +86,28 @@ def test_a_passing_failure_is_sent_again(first):
 @pytest.mark.parametrize("last", [status(400), status(413), status(401), TlsError("wrong name")])
 def test_what_will_not_pass_is_not_sent_again(last):
     desk = Desk(status(503), last)
-    _, attempts = desk.courier.send(BODY, 2, 5)
+    _, attempts = desk.courier.send(BODY, 2, 5, "k")
     assert attempts == 2
 
 
 @pytest.mark.parametrize("retries", [0, 1, 4])
 def test_retries_are_spent_and_then_it_is_told(retries):
     desk = Desk(status(503))
-    judgement, attempts = desk.courier.send(BODY, 2, retries)
+    judgement, attempts = desk.courier.send(BODY, 2, retries, "k")
     assert (judgement.verdict, attempts) == (Verdict.TRANSIENT, retries + 1)
     assert (desk.tally.requests, desk.tally.retries) == (retries + 1, retries)
 
 
 def test_it_waits_as_long_as_the_server_asks_and_looks_at_the_progress_meanwhile():
     desk = Desk(status(429, retry_after=7.5), status(200))
-    desk.courier.send(BODY, 2, 5)
+    desk.courier.send(BODY, 2, 5, "k")
     assert desk.transport.waited == pytest.approx(7.5)
     assert desk.ticks >= 8
 
 
 def test_waits_are_bounded():
     desk = Desk(status(429, retry_after=100_000.0), status(200))
-    desk.courier.send(BODY, 2, 5)
+    desk.courier.send(BODY, 2, 5, "k")
     assert desk.transport.waited == pytest.approx(8.0)
 
 
@@ -109,10 +124,9 @@ def test_an_answer_that_takes_its_time_is_waited_for():
         def close(self):
             pass
 
-    desk = Desk(status(200))
     slow = Slow()
-    courier = Courier(transport=slow, judge=Judge(), backoff=Backoff(1, 1), tally=desk.tally, progress=desk.progress)
-    assert courier.send(BODY, 2, 0)[1] == 1
+    desk = Desk(transport=slow)
+    assert desk.courier.send(BODY, 2, 0, "k")[1] == 1
     assert slow.calls == 5
     assert desk.tally.requests == 1
 
@@ -125,9 +139,53 @@ def test_a_body_is_compressed_once_for_all_its_attempts():
         return compressor("gzip")(body)
 
     desk = Desk(status(503), status(503), status(200), compress=compress)
-    desk.courier.send(BODY, 2, 5)
+    desk.courier.send(BODY, 2, 5, "k")
     assert calls == [BODY]
     bodies = [body_of(request) for request in desk.transport.requests]
     assert len(set(bodies)) == 1
     assert gzip.decompress(bodies[0]) == b"[1,2]"
     assert desk.tally.bytes_sent == 3 * len(bodies[0])
+
+
+def test_every_attempt_carries_the_same_idempotency_key():
+    desk = Desk(status(503), status(503), status(200))
+    desk.courier.send(BODY, 2, 5, "d-0-1-cafe")
+    assert [request.headers for request in desk.transport.requests] == [{"Idempotency-Key": "d-0-1-cafe"}] * 3
+
+
+def test_the_key_may_have_another_header_or_none():
+    named = Desk(status(200), idempotency_header="X-Request-Id")
+    named.courier.send(BODY, 2, 0, "k")
+    assert named.transport.requests[0].headers == {"X-Request-Id": "k"}
+    silent = Desk(status(200), idempotency_header="none")
+    silent.courier.send(BODY, 2, 0, "k")
+    assert silent.transport.requests[0].headers is None
+
+
+def test_silence_is_not_answered_by_a_second_send_where_once_must_do():
+    desk = Desk(AmbiguousError("silence"), guarantee="at_most_once")
+    judgement, attempts = desk.courier.send(BODY, 2, 5, "k")
+    assert (judgement.verdict, attempts) == (Verdict.AMBIGUOUS, 1)
+
+
+def test_a_wish_to_stop_ends_the_wait_and_leaves_nothing_under_way():
+    desk = Desk(status(503))
+    desk.wish = "The task was told to stop"
+    with pytest.raises(StoppedError, match="told to stop"):
+        desk.courier.send(BODY, 2, 5, "k")
+    assert not desk.courier.under_way
+    assert desk.transport.requests == []
+
+
+def test_a_long_wait_is_left_to_the_caller():
+    desk = Desk(status(503, retry_after=7.0), defer_after=5.0)
+    with pytest.raises(WaitError) as caught:
+        desk.courier.send(BODY, 2, 5, "k")
+    assert caught.value.seconds == pytest.approx(7.0)
+
+
+def test_no_more_requests_a_second_than_allowed():
+    desk = Desk(status(200), requests_per_second=2.0)
+    for _ in range(3):
+        desk.courier.send(BODY, 2, 0, "k")
+    assert desk.transport.waited >= 0.5

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.batching import Batch, Run
-from airflow_provider_osmosdest.core.delivery.failures import FailuresFile
+from airflow_provider_osmosdest.core.delivery.journal import Journal
 from airflow_provider_osmosdest.core.delivery.judging import Judgement
+from airflow_provider_osmosdest.core.delivery.ledger import Entry
+from airflow_provider_osmosdest.core.delivery.ledger_store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
 from airflow_provider_osmosdest.core.delivery.report import Tally
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
@@ -17,11 +19,12 @@ REFUSED = Judgement(Verdict.REFUSED, 422, "422 Unprocessable: no")
 @pytest.fixture
 def book(tmp_path):
     """Outcomes, and a function that closes them and returns the lines of the failures file."""
-    file = FailuresFile(tmp_path)
-    outcomes = Outcomes(Tally(), file)
+    tally = Tally()
+    journal = Journal(Entry.new("f"), MemoryLedgerStore(), tmp_path, tally)
+    outcomes = Outcomes(tally, journal)
 
     def lines():
-        file.close()
+        journal.close(complete=False)
         return [json.loads(line) for path in tmp_path.glob("failures-*") for line in path.read_bytes().splitlines()]
 
     return outcomes, lines
@@ -29,7 +32,7 @@ def book(tmp_path):
 
 def test_delivered_records_are_counted_and_not_listed(book):
     outcomes, lines = book
-    outcomes.delivered(3)
+    outcomes.delivered(3, [(0, 3)])
     assert outcomes.tally.delivered == 3
     assert lines() == []
 
@@ -50,7 +53,7 @@ def test_invalid_records_with_different_values_share_a_reason(book):
 def test_a_part_is_listed_record_by_record_with_the_answer(book):
     outcomes, lines = book
     batch = Batch([Run(b"{},\n[],\n1,\n", [4, 6, 9], b",\n")])
-    outcomes.failed("rejected", batch.items(1, 3), REFUSED, 2)
+    outcomes.failed(batch.items(1, 3), REFUSED, 2)
     assert outcomes.tally.rejected == 2
     found = lines()
     assert [(line["index"], line["record"]) for line in found] == [(6, []), (9, 1)]
@@ -61,7 +64,7 @@ def test_a_part_is_listed_record_by_record_with_the_answer(book):
 
 def test_an_items_own_error_stands_before_the_answers(book):
     outcomes, lines = book
-    outcomes.failed("rejected", [(0, b"{}")], REFUSED, 1, "date is in the future")
+    outcomes.failed([(0, b"{}")], REFUSED, 1, "date is in the future")
     assert [line["error"] for line in lines()] == ["date is in the future"]
 
 

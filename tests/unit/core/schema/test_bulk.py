@@ -641,3 +641,13 @@ def test_errors_are_cut_to_a_line():
     assert result.invalid[0].error.endswith("f19: Field required; and 30 more")
     assert len(from_json("integer", '"' + "x" * 1_000_000 + '"').error) < 200
     assert len(from_json("integer", json.dumps([list(range(1000))] * 1000)).error) < 250
+
+
+def test_what_a_reader_knows_to_be_wrong_is_the_error():
+    from airflow_provider_osmosdest.core.records.ragged import RaggedRow
+
+    schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
+    validated = BulkValidator(schema).validate(Rows([{"id": "1"}, RaggedRow(["2", "x"], "line 3", 1)], textual=True))
+    assert [record.error for record in validated.invalid] == [
+        "line 3 has 2 cells, but the header names 1 columns: is a delimiter inside a cell not quoted?"
+    ]

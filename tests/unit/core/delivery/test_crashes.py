@@ -1,0 +1,133 @@
+"""Deliveries that are killed between any two steps, again and again, against a server that keeps count."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+
+import pytest
+
+from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError
+from airflow_provider_osmosdest.core.records import open_source
+from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.testing.transports import body_of
+
+SCHEMA = DestinationSchema.load([{"name": "id", "type": "integer", "nullable": False}])
+TARGET = Target("http://api.test/v1")
+
+
+class Killed(BaseException):
+    """Nothing in the package catches it: whatever was not written down is gone, as with ``kill -9``."""
+
+
+class Server:
+    """Refuses arrays with a poison record in them, loses answers, and counts what it takes."""
+
+    def __init__(self, poison, honours_keys, flaky, draw):
+        self.taken = Counter()
+        self._answers = {}
+        self._poison, self._honours_keys, self._flaky, self._draw = poison, honours_keys, flaky, draw
+
+    def answer(self, request):
+        if self._draw.random() < self._flaky:
+            return Answer(request, 503) if self._draw.random() < 0.5 else Answer(request, error=NotSentError("reset"))
+        found = json.loads(body_of(request))
+        ids = [record["id"] for record in (found if isinstance(found, list) else [found])]
+        key = request.headers["Idempotency-Key"]
+        status = self._answers.get(key) if self._honours_keys else None
+        if status is None:
+            status = self._answers[key] = 422 if self._poison.intersection(ids) else 200
+            if status == 200:
+                self.taken.update(ids)
+        if self._draw.random() < self._flaky / 2:
+            return Answer(request, error=AmbiguousError("silence"))
+        return Answer(request, status)
+
+
+class KillingTransport:
+    """Hands requests to a server, answers in any order, and dies before or after a send."""
+
+    def __init__(self, server, draw, deadliness):
+        self._server, self._draw, self._deadliness = server, draw, deadliness
+        self._in = []
+
+    def exchange(self, starting, wait):
+        for request in starting:
+            self._perhaps_die()
+            self._in.append(self._server.answer(request))
+            self._perhaps_die()
+        count = self._draw.randint(1, len(self._in)) if self._in else 0
+        return [self._in.pop(self._draw.randrange(len(self._in))) for _ in range(count)]
+
+    def close(self):
+        pass
+
+    def _perhaps_die(self):
+        if self._draw.random() < self._deadliness / 2:
+            raise Killed
+
+
+def run_until_done(folder, draw, server, **options):
+    deadliness = draw.choice([0.02, 0.1, 0.3])
+    kills = 0
+    for attempt in range(500):
+        # A machine that always dies before it writes anything gets nowhere; this one recovers at last.
+        deadly = deadliness if attempt < 40 else 0.0
+        try:
+            result = deliver(
+                Delivery(TARGET, DeliveryOptions(**options), SCHEMA, folder / "out"),
+                open_source(folder / "in.ndjson"),
+                lambda target, deadly=deadly, **needs: KillingTransport(server, draw, deadly),
+                lambda line: None,
+            )
+        except Killed:
+            kills += 1
+            continue
+        if result.error is None and not result.mendable:
+            return result.report, kills
+    pytest.fail(f"not done after {attempt} attempts: {result.error}")
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "at_most_once"])
+@pytest.mark.parametrize("write_mode", ["batch", "record"])
+@pytest.mark.parametrize("seed", range(25))
+def test_nothing_is_lost_or_doubled(tmp_path, seed, write_mode, guarantee):
+    draw = random.Random(seed)
+    count = draw.choice([1, 7, 100, 400])
+    invalid = {index for index in range(count) if draw.random() < 0.05}
+    share = draw.choice([0, 0.02, 0.3])
+    poison = {index for index in range(count) if draw.random() < share} - invalid
+    lines = (json.dumps({"id": "x" if index in invalid else index}) for index in range(count))
+    (tmp_path / "in.ndjson").write_text("".join(f"{line}\n" for line in lines))
+    server = Server(poison, guarantee == "at_least_once", draw.choice([0, 0.1]), draw)
+
+    report, _ = run_until_done(
+        tmp_path,
+        draw,
+        server,
+        write_mode=write_mode,
+        guarantee=guarantee,
+        batch_size=draw.choice([1, 10, 50, 1000]),
+        max_batch_bytes=draw.choice([None, 200]),
+        concurrency=draw.choice([1, 4, 16]),
+        backoff=1e-9,
+        max_failures="100%",
+        systemic_after=10**6,
+    )
+
+    outcomes = (report.delivered, report.invalid, report.rejected, report.unknown, report.unsent)
+    assert report.read == count == sum(outcomes)
+    paths = (tmp_path / "out").glob("failures-*.ndjson")
+    listed = [json.loads(line)["index"] for path in paths for line in path.read_text().splitlines()]
+    assert len(listed) == len(set(listed)) == count - report.delivered
+    delivered = set(range(count)) - set(listed)
+    assert delivered <= set(server.taken)
+    assert max(server.taken.values(), default=0) <= 1, "nothing was taken twice"
+    if guarantee == "at_least_once":
+        assert delivered == set(range(count)) - poison - invalid
+        assert report.unknown == report.unsent == 0
