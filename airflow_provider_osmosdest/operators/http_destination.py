@@ -154,7 +154,7 @@ class HttpDestinationOperator(BaseOperator):
         return self._finish(context, self._deliver(context, self.records))
 
     def _deliver(self, context: Context, records: Any) -> Result:
-        from airflow.exceptions import AirflowFailException
+        from airflow.providers.common.compat.sdk import AirflowFailException
 
         from airflow_provider_osmosdest.core.delivery.engine import deliver
         from airflow_provider_osmosdest.core.errors import ConfigurationError
@@ -180,7 +180,7 @@ class HttpDestinationOperator(BaseOperator):
 
     def _finish(self, context: Context, result: Result) -> dict[str, Any]:
         """Push the report, and let the task fail if the delivery did."""
-        from airflow.exceptions import AirflowFailException
+        from airflow.providers.common.compat.sdk import AirflowFailException
 
         from airflow_provider_osmosdest.core.errors import MisconfiguredError, SystemicError
 
@@ -189,5 +189,6 @@ class HttpDestinationOperator(BaseOperator):
             return xcom
         context["ti"].xcom_push(key="return_value", value=xcom)
         if isinstance(result.error, (MisconfiguredError, SystemicError)):
-            raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
+            msg = f"{type(result.error).__name__}: connection {self.http_conn_id!r}: {result.error}"
+            raise AirflowFailException(msg) from None
         raise result.error
