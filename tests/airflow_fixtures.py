@@ -38,6 +38,7 @@ class Run:
     dag_id: str
     run_id: str
     states: dict[tuple[str, int], str]
+    tries: dict[str, int]
 
     def state(self, task_id: str, map_index: int = -1) -> str:
         """Return how a task instance ended."""
@@ -88,7 +89,8 @@ def run_dag(airflow_db: None, osmos_home: Path) -> Callable[[DAG], Run]:
         sync_bag_to_db(bag, "dags-folder", None)
         ended = dag.test(run_conf=dict(conf or {}))
         states = {(ti.task_id, ti.map_index): str(ti.state) for ti in ended.get_task_instances()}
-        return Run(ended.dag_id, ended.run_id, states)
+        tries = {ti.task_id: ti.try_number for ti in ended.get_task_instances()}
+        return Run(ended.dag_id, ended.run_id, states, tries)
 
     return run
 

@@ -188,7 +188,7 @@ class HttpDestinationOperator(BaseOperator):
         return self.execute(context)
 
     def _deliver(self, context: Context, records: Any) -> Result:
-        from airflow.sdk.exceptions import AirflowFailException
+        from airflow.providers.common.compat.sdk import AirflowFailException
 
         from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
         from airflow_provider_osmosdest.core.errors import ConfigurationError
@@ -222,7 +222,7 @@ class HttpDestinationOperator(BaseOperator):
 
     def _finish(self, context: Context, result: Result) -> dict[str, Any]:
         """Push the report, and let the task fail if the delivery did."""
-        from airflow.sdk.exceptions import AirflowFailException
+        from airflow.providers.common.compat.sdk import AirflowFailException
 
         from airflow_provider_osmosdest.core.errors import MisconfiguredError, SystemicError, WaitError
 
@@ -234,7 +234,8 @@ class HttpDestinationOperator(BaseOperator):
         context["ti"].xcom_push(key="return_value", value=xcom)
         if isinstance(result.error, (MisconfiguredError, SystemicError)) or not result.mendable:
             # Another attempt would meet the same answer, or have nothing to send.
-            raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
+            msg = f"{type(result.error).__name__}: connection {self.http_conn_id!r}: {result.error}"
+            raise AirflowFailException(msg) from None
         raise result.error
 
     def _wait(self, seconds: float) -> None:
