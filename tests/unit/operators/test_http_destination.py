@@ -268,7 +268,7 @@ class TestOptions:
         from inspect import signature
 
         parameters = set(signature(HttpDestinationOperator.__init__.__wrapped__).parameters) - {"self", "kwargs"}
-        assert set(HttpDestinationOperator.template_fields) == parameters - {"auth_type"}
+        assert set(HttpDestinationOperator.template_fields) == parameters - {"auth_type", "deferrable"}
         assert set(DeliveryOptions.names()) <= parameters
 
     def test_the_task_s_word_beats_the_connection_s(self, deliver, server, set_connection):
@@ -354,7 +354,7 @@ class TestRetries:
 
 
 def test_a_run_id_is_no_way_out_of_the_folder(osmos_home):
-    from airflow_provider_osmosdest.operators.task import delivery_folder
+    from airflow_provider_osmosdest.hooks.delivery import delivery_folder
 
     folder = delivery_folder(("dag", "manual__2026-01-01T00:00:00+00:00", "group.task", "-1"))
     assert str(folder) == str(osmos_home / "deliveries/dag/manual__2026-01-01T00:00:00+00:00/group.task/-1")

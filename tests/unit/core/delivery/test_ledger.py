@@ -56,7 +56,7 @@ class StoreContract:
         assert store.load() is None
 
     def test_the_last_document_is_the_one(self, store):
-        for document in (b"{}", b'{"a":1}', b'{"a":"' + b"1" * 100_000 + b'"}' , b'{"b":2}'):
+        for document in (b"{}", b'{"a":1}', b'{"a":"' + b"1" * 100_000 + b'"}', b'{"b":2}'):
             store.save(document)
             assert json.loads(store.load()) == json.loads(document)
 
