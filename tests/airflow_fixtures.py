@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,18 +116,27 @@ def set_connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_up
 
 
-@pytest.fixture
-def receiver(set_connection: Callable[..., None]) -> Iterator[Any]:
-    """Serve the examples' receiver, with the connection ``flights_api`` that reaches it."""
+@contextmanager
+def serving_receiver() -> Iterator[Any]:
+    """Serve the examples' receiver on a free port, with :data:`TOKEN`."""
     server = load_example("receiver").Receiver(("127.0.0.1", 0), TOKEN)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    set_connection(
-        "flights_api",
-        host=f"http://127.0.0.1:{server.server_port}",
-        extra={"headers": {"Authorization": f"Bearer {TOKEN}"}},
-    )
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def receiver(set_connection: Callable[..., None]) -> Iterator[Any]:
+    """Serve the examples' receiver, with the connection ``flights_api`` that reaches it."""
+    with serving_receiver() as server:
+        set_connection(
+            "flights_api",
+            host=f"http://127.0.0.1:{server.server_port}",
+            extra={"headers": {"Authorization": f"Bearer {TOKEN}"}},
+        )
+        yield server
