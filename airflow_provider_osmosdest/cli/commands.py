@@ -111,8 +111,13 @@ def _exit_codes() -> Iterator[None]:
     """Say an error in one line, and leave with the code for it."""
     # Only a server process may look connections up in the database; a command run by hand is as trusted as one.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
     try:
         yield
+    except AirflowNotFoundException as error:
+        _say(f"error: --conn-id: {error}")
+        sys.exit(_MISUSE)
     except (ConfigurationError, SourceError) as error:
         _say(f"error: {error}")
         sys.exit(_MISUSE)

@@ -1,0 +1,1 @@
+"""The product. Imports no airflow and no fastapi."""

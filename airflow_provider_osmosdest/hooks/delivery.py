@@ -65,6 +65,7 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
         schema=load_schema(schema) if schema else DestinationSchema.any_object(),
         folder=delivery_folder(instance),
         mapping=_mapping(request.mapping),
+        name=f"connection {connector.conn_id!r}",
     )
 
 

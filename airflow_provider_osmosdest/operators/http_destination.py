@@ -214,6 +214,7 @@ class HttpDestinationOperator(BaseOperator):
                 ledger=ledger_store(context, delivery.folder),
                 stopping=lambda: self._interruption.reason,
                 deferrable=self.deferrable,
+                warn=self.log.warning,
             )
             with self._interruption.watching_the_clock():
                 return deliver(delivery, source, hook.transport(), self.log.info, surroundings)
@@ -234,8 +235,7 @@ class HttpDestinationOperator(BaseOperator):
         context["ti"].xcom_push(key="return_value", value=xcom)
         if isinstance(result.error, (MisconfiguredError, SystemicError)) or not result.mendable:
             # Another attempt would meet the same answer, or have nothing to send.
-            msg = f"{type(result.error).__name__}: connection {self.http_conn_id!r}: {result.error}"
-            raise AirflowFailException(msg) from None
+            raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
         raise result.error
 
     def _wait(self, seconds: float) -> None:

@@ -28,7 +28,7 @@ _ITEM_ROUNDS = 3
 # A part of a chunk whose retries are spent has seen the API fail through all of the backoff already.
 _RETRIES_OF_A_PART = 1
 # What says something of the records themselves, and so settles them even where it stops the delivery.
-_SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.AMBIGUOUS})
+_SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.AMBIGUOUS, Verdict.UNREADABLE})
 
 _UNANSWERED = "the delivery was stopped before an answer to this record came"
 _UNHEARD = "an earlier attempt sent this record and heard no answer; at_most_once forbids a second send"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.attempt import GLANCE
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
+from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.attempt import Attempt
@@ -46,9 +47,12 @@ class Courier:
             body = attempt.compress(body)
         request = Request(body, headers=attempt.key_header(key), message_id=key)
         sent = 0
+        doubt: Judgement | None = None
         while True:
             self._wait_turn(size)
             judgement = self._once(request, size)
+            if judgement.verdict is Verdict.AMBIGUOUS:
+                doubt = judgement
             sent += 1
             now = attempt.now()
             if not attempt.passing(judgement):
@@ -58,7 +62,8 @@ class Courier:
             # The courier waits itself; the pacer is told only of what holds beyond this chunk.
             self._pacer.failed(judgement.status, wait, None, now)
             if sent > retries:
-                return judgement, sent
+                # Where any of them may have arrived, that is what is known of the chunk.
+                return doubt or judgement, sent
             attempt.check_wait(wait)
             self._tally.retries += 1
             self._wait(wait)

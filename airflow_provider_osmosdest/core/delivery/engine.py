@@ -14,13 +14,14 @@ from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
 from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
 from airflow_provider_osmosdest.core.delivery.judging import READ_BYTES, Judge
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
-from airflow_provider_osmosdest.core.delivery.narration import ending, opening
+from airflow_provider_osmosdest.core.delivery.narration import ending, failure_lines, opening
 from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
 from airflow_provider_osmosdest.core.delivery.pacing import Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.patience import Patience
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.record_mode import RecordMode
 from airflow_provider_osmosdest.core.delivery.reopening import take_up_again
+from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.retry import Backoff
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES
@@ -33,6 +34,7 @@ from airflow_provider_osmosdest.core.errors import (
     TooManyFailuresError,
     WaitError,
 )
+from airflow_provider_osmosdest.core.schema.blocks import Rows
 from airflow_provider_osmosdest.core.schema.bulk import BulkValidator
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Delivery:
     :param schema: what a record must be
     :param folder: where report and failures go
     :param mapping: field name to source column, for fields that are called otherwise in the source
+    :param name: what the log and errors call the API beside its URL, such as ``connection 'crm'``
     """
 
     target: Target
@@ -85,6 +88,13 @@ class Delivery:
     schema: DestinationSchema
     folder: Folder
     mapping: Mapping[str, str] | None = None
+    name: str = ""
+
+    @property
+    def where(self) -> str:
+        """What the log and errors call the API."""
+        url = f"{self.target.method} {self.target.public_url}"
+        return f"{self.name} ({url})" if self.name else url
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +105,13 @@ class Surroundings:
     :param ledger: keeps the ledger; by default it is a file in the delivery's folder
     :param stopping: returns why to stop, ``None`` to go on; asked at least once a second
     :param deferrable: whether long waits can be left to the caller, as a :class:`~.errors.WaitError` in the result
+    :param warn: takes the lines of the log that somebody should read; by default they go where the others go
     """
 
     ledger: LedgerStore | None = None
     stopping: Callable[[], str | None] = field(default=lambda: None)
     deferrable: bool = False
+    warn: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +159,13 @@ def deliver(
     :raises StorageError: when report, failures or ledger cannot be read or written
     :raises ConfigurationError: when options, schema and mapping do not fit together; nothing was sent
     """
-    say(opening(source.description, delivery.target, delivery.options))
+    surroundings = surroundings or Surroundings()
+    say(opening(source.description, delivery))
     result = carry_out(delivery, source, transport, say, surroundings)
     write_report(result.report, delivery.folder)
+    allowed = delivery.options.failures_allowed(result.report.read)
+    for line in failure_lines(result.report, allowed):
+        (surroundings.warn or say)(line)
     for line in ending(result.report):
         say(line)
     return result
@@ -164,16 +180,18 @@ def carry_out(
 ) -> Result:
     """Do what :func:`deliver` does, but for saying so and writing the report."""
     surroundings = surroundings or Surroundings()
+    warn = surroundings.warn or say
     options, target = delivery.options, delivery.target
     endpoint = _endpoint(delivery)
     validator = BulkValidator(delivery.schema, mapping=delivery.mapping, keep_records=bool(endpoint))
     compress = compressor(options.compression)
     store = surroundings.ledger or FolderLedgerStore(delivery.folder)
     tally = Tally()
-    entry = begin(store, source.fingerprint, say)
+    source = ReplaySource(source, delivery.mapping)
+    entry = begin(store, source.fingerprint, warn)
     if options.retry_rejected and entry.parts:
         take_up_again(entry, delivery.folder)
-    journal = Journal(entry, store, delivery.folder, tally)
+    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin)
     judge = Judge(
         success_when=options.success_when,
         item_errors=options.item_errors,
@@ -195,7 +213,7 @@ def carry_out(
         judge=judge,
         backoff=backoff,
         pacer=Pacer(options, backoff),
-        patience=Patience(options.systemic_after, f"{target.method} {target.public_url}"),
+        patience=Patience(options.systemic_after, delivery.where),
         outcomes=Outcomes(tally, journal, resends_unknown=options.guarantee != "at_most_once"),
         progress=Progress(tally, lambda: source.progress, say),
         compress=compress,
@@ -294,7 +312,8 @@ def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tu
         index = first + record.position
         bad.add(record.position)
         if not resuming or index not in settled:
-            outcomes.invalid(index, record.error, record.record)
+            textual = isinstance(block, Rows) and block.textual
+            outcomes.invalid(index, record.error, record.record, textual=textual)
     indexes = [first + position for position in range(validated.count) if position not in bad]
     return _unsettled(validated, indexes, settled) if resuming else (validated, indexes)
 

@@ -1,8 +1,9 @@
 """
 The failures file: one line for each record that was not delivered, fit to be delivered again.
 
-A line is ``{"index", "outcome", "status", "error", "attempts", "record"}``. An object store cannot append, so the file
-comes in parts; most deliveries end with one.
+A line is ``{"index", "outcome", "status", "error", "attempts", "record"}``; with ``"textual": true`` where an invalid
+record comes from a format without types, and with ``"first_index"`` and ``"first_error"`` where it had failed before.
+An object store cannot append, so the file comes in parts; most deliveries end with one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 __all__ = ["FAILURES_PATTERN", "FailuresFile", "Folder", "fold_parts", "remove_parts"]
 
@@ -45,10 +46,19 @@ class FailuresFile:
     :param folder: the delivery's folder
     :param prefix: what the names of its parts begin with
     :param parts: names of parts that are there already and stay
+    :param origin: returns what else to say of a record with this index, as the end of a JSON object
     """
 
-    def __init__(self, folder: Folder, *, prefix: str = "failures-", parts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        prefix: str = "failures-",
+        parts: Iterable[str] = (),
+        origin: Callable[[int], bytes] | None = None,
+    ) -> None:
         self._folder = folder
+        self._origin = origin
         self._prefix = prefix
         self.parts = list(parts)
         self._number = 1 + max((_number(name) for name in self.parts), default=-1)
@@ -65,11 +75,13 @@ class FailuresFile:
         status: int | None,
         error: str,
         attempts: int,
+        textual: bool = False,
     ) -> list[int]:
         """
         Write records that share one fate; they are durable after :meth:`close`.
 
         :param records: index and JSON of each
+        :param textual: they come from a format without types
         :return: their indexes
         :raises StorageError: when the folder cannot be written
         """
@@ -77,9 +89,11 @@ class FailuresFile:
             f',"outcome":"{outcome}","status":{json.dumps(status)},'
             f'"error":{json.dumps(error, ensure_ascii=False)},"attempts":{attempts},"record":'
         ).encode(errors="replace")
+        mark = b',"textual":true' if textual else b""
         indexes: list[int] = []
         for index, record in records:
-            line = b'{"index":%d%s%s}\n' % (index, middle, record)
+            more = b"" if self._origin is None else self._origin(index)
+            line = b'{"index":%d%s%s%s%s}\n' % (index, middle, record, mark, more)
             self._buffer.append(line)
             self._buffered += len(line)
             indexes.append(index)

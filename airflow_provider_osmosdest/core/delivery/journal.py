@@ -71,6 +71,7 @@ class Journal:
     :param folder: where the failures file is
     :param tally: the running counts, which go on from the entry's
     :param clock: seconds that only ever grow
+    :param origin: returns what else a failure record says of the record with an index
     """
 
     def __init__(
@@ -79,7 +80,9 @@ class Journal:
         store: LedgerStore,
         folder: Folder,
         tally: Tally,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        origin: Callable[[int], bytes] | None = None,
     ) -> None:
         self._entry = entry
         self._store = store
@@ -87,8 +90,8 @@ class Journal:
         self._tally = tally
         self._clock = clock
         remove_parts(folder, entry.parts)
-        self._failures = FailuresFile(folder, parts=entry.parts)
-        self._open = FailuresFile(folder, prefix="failures-open-")
+        self._failures = FailuresFile(folder, parts=entry.parts, origin=origin)
+        self._open = FailuresFile(folder, prefix="failures-open-", origin=origin)
         self._open_counts: Counter[str] = Counter()
         self._open_reasons: Counter[str] = Counter()
         self._waiting: dict[int, tuple[str, str]] = {}
@@ -139,16 +142,18 @@ class Journal:
         attempts: int,
         reason: str = "",
         final: bool = True,
+        textual: bool = False,
     ) -> None:
         """
         Keep failure records.
 
         :param records: index and JSON of each
         :param reason: what to count them under, if not ``error``
+        :param textual: they come from a format without types
         :param final: whether a retry leaves them as they are; else they are not settled
         """
         file = self._failures if final else self._open
-        indexes = file.write(outcome, records, status=status, error=error, attempts=attempts)
+        indexes = file.write(outcome, records, status=status, error=error, attempts=attempts, textual=textual)
         self._tally.count(outcome, len(indexes), reason or error)
         if not final:
             self._open_counts[outcome] += len(indexes)

@@ -85,8 +85,8 @@ class Judge:
         Judge an answer to a chunk of ``size`` records.
 
         An answer that an expression cannot be read from is judged by what it fails to say: without the success
-        it had to show, it is refused; with positions outside the chunk, the API and ``item_errors`` do not fit
-        and the delivery must stop.
+        it had to show, it is refused; a success with positions outside the chunk says that the API and
+        ``item_errors`` do not fit, and the delivery must stop.
         """
         verdict = judge(answer.status, answer.error, url_of_record=self._url_of_record, once=self._once)
         if verdict is Verdict.ACCEPTED and not self._reads:
@@ -110,7 +110,9 @@ class Judge:
                 items = _listed(_search(self._items, document), size, self._redact)
             except ValueError as error:
                 what = f"item_errors ({self._items_text}) does not fit the answer: {error}"
-                return self._judgement(Verdict.MISCONFIGURED, answer, what)
+                # A refusal took nothing, whatever it lists; of a success nobody knows which records it is one for.
+                unread = Verdict.UNREADABLE if verdict is Verdict.ACCEPTED else verdict
+                return self._judgement(unread, answer, what)
         return self._judgement(verdict, answer, prefix, items)
 
     def _judgement(

@@ -5,40 +5,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.delivery.engine import Delivery
     from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
-    from airflow_provider_osmosdest.core.delivery.target import Target
 
-__all__ = ["ending", "opening"]
+__all__ = ["ending", "failure_lines", "opening"]
 
 
-def opening(source: str, target: Target, options: DeliveryOptions) -> str:
+def opening(source: str, delivery: Delivery) -> str:
     """Return the first line: what goes where, and how."""
+    options = delivery.options
     if options.write_mode == "record":
         how = f"one record a request, {options.concurrency} in flight"
     else:
         after = "split it" if options.on_batch_failure == "split" else "reject all of it"
         how = f"up to {options.batch_size:,} records a request; when one is refused, {after}"
-    return f"Delivering {source} to {target.method} {target.public_url}: {how}."
+    return f"Delivering {source} to {delivery.where}: {how}."
+
+
+def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
+    """
+    Return what somebody should read: why the delivery stopped, and what was not delivered.
+
+    :param allowed: how many records may fail
+    """
+    if not report.failed:
+        return [] if report.error is None else [report.error]
+    stopped = report.error is not None and (report.unsent or report.failed <= allowed)
+    lines = [report.error] if stopped and report.error is not None else []
+    names = ("invalid", "rejected", "unknown", "unsent")
+    counts = ", ".join(f"{count:,} {name}" for name in names if (count := getattr(report, name)))
+    verdict = "so the task fails" if report.error is not None else "so the task succeeds"
+    lines.append(f"{report.failed:,} records not delivered: {counts}. max_failures allows {allowed:,}, {verdict}.")
+    if report.reasons:
+        lines.append("The most frequent reasons:")
+        lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
+    lines.append(f"Each with its reason, fit to be delivered again: {report.failures_path}")
+    return lines
 
 
 def ending(report: DeliveryReport) -> list[str]:
-    """Return the last lines: what became of the records, why some failed, and where they are."""
-    speed = report.read / report.seconds if report.seconds else 0.0
+    """Return the last lines: what became of the records, at what price, and where the report is."""
+    speed = f" ({report.delivered / report.seconds:,.0f} records/s)" if report.seconds >= 1 and report.delivered else ""
+    price = [_count(report.requests, "request")]
+    price += [_count(number, noun) for number, noun in ((report.retries, "retry"), (report.splits, "split")) if number]
     first = (
-        f"{report.delivered:,} of {report.read:,} records delivered in {report.seconds:,.1f} s "
-        f"({speed:,.0f} records/s) with {_count(report.requests, 'request')}, {_count(report.retries, 'retry')} and "
-        f"{_count(report.splits, 'split')}, {_bytes(report.bytes_sent)} sent."
+        f"{report.delivered:,} of {_count(report.read, 'record')} delivered in {report.seconds:,.1f} s{speed}; "
+        f"{', '.join(price)}, {_bytes(report.bytes_sent)} sent."
     )
-    lines = [first]
-    if report.failed:
-        names = ("invalid", "rejected", "unknown", "unsent")
-        counts = ", ".join(f"{count:,} {name}" for name in names if (count := getattr(report, name)))
-        lines.append(f"{report.failed:,} not delivered: {counts}. The most frequent reasons:")
-        lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
-        lines.append(f"Each with its reason, fit to be delivered again: {report.failures_path}")
-    lines.append(f"Report: {report.report_path}")
-    return lines
+    return [first, f"Report: {report.report_path}"]
 
 
 def _count(number: int, noun: str) -> str:

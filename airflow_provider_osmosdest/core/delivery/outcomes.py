@@ -45,11 +45,17 @@ class Outcomes:
         self.tally.delivered += len(indexes)
         self.journal.deliver_each(indexes)
 
-    def invalid(self, index: int, error: str, record: bytes) -> None:
-        """Settle a record that does not satisfy the schema."""
+    def invalid(self, index: int, error: str, record: bytes, *, textual: bool = False) -> None:
+        """
+        Settle a record that does not satisfy the schema.
+
+        :param textual: it comes from a format without types
+        """
         # Values make every message different; the part before them is what many records share.
         reason = error.partition(" (found ")[0]
-        self.journal.fail("invalid", [(index, record)], status=None, error=error, attempts=0, reason=reason)
+        self.journal.fail(
+            "invalid", [(index, record)], status=None, error=error, attempts=0, reason=reason, textual=textual
+        )
 
     def failed(
         self, records: Iterable[tuple[int, bytes]], judgement: Judgement, attempts: int, error: str = ""
@@ -66,15 +72,17 @@ class Outcomes:
         :param attempts: requests their chunk took
         :param error: what the answer says of these records, if more than of the chunk
         """
-        unknown = judgement.verdict is Verdict.AMBIGUOUS
-        final = not self._resends_unknown if unknown else judgement.verdict is not Verdict.TRANSIENT
+        unknown = judgement.verdict in (Verdict.AMBIGUOUS, Verdict.UNREADABLE)
+        open_ = judgement.verdict is Verdict.TRANSIENT or (
+            judgement.verdict is Verdict.AMBIGUOUS and self._resends_unknown
+        )
         self.journal.fail(
             "unknown" if unknown else "rejected",
             records,
             status=judgement.status,
             error=error or judgement.error,
             attempts=attempts,
-            final=final,
+            final=not open_,
         )
 
     def unknown(self, records: Iterable[tuple[int, bytes]], error: str) -> None:

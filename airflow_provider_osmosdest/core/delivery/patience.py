@@ -51,6 +51,11 @@ class Patience:
                 return None
             case Verdict.MISCONFIGURED:
                 return MisconfiguredError(f"{self._where} answered {judgement.error}. {_advice(judgement.status)}")
+            case Verdict.UNREADABLE:
+                return MisconfiguredError(
+                    f"{self._where} took a request, but {judgement.error}. Its records are 'unknown'. Mend item_errors "
+                    "before anything more is sent."
+                )
             case Verdict.REFUSED | Verdict.TOO_LARGE:
                 return self._refused(judgement, records)
             case _:

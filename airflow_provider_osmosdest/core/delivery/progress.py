@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PERIOD", "Progress"]
 
+_ENOUGH = 0.1
+"""The share that must be done for an estimate to be worth giving: a first batch that is split settles late."""
+
 PERIOD = 10.0
 """Seconds between two progress lines."""
 
@@ -56,7 +59,7 @@ class Progress:
         # What is read runs ahead of what is settled by up to a batch; close enough for an estimate.
         if share and tally.read:
             done = share * settled / tally.read
-            if done > 0:
+            if done >= _ENOUGH:
                 left = (now - self._started) * (1 / done - 1)
                 line += f", {done:.0%} done, about {_duration(left)} left"
         self._say(line)

@@ -83,6 +83,7 @@ class RecordMode:
         self._ready: deque[Request] = deque()
         self._later: list[tuple[float, int, Request]] = []
         self._stop: DeliveryError | None = None
+        self._heard = False
         self._intents = Intents() if attempt.once else None
         self._unheard = self._journal.resumed if attempt.once else ()
 
@@ -157,6 +158,8 @@ class RecordMode:
         now = self._attempt.now()
         accepted: list[int] = []
         others: list[tuple[Request, Judgement]] = []
+        if answers:
+            self._heard = True
         for answer in answers:
             judgement = self._judge(answer, 1)
             errand: _Errand = answer.request.key
@@ -181,6 +184,9 @@ class RecordMode:
 
     def _starting(self, now: float) -> list[Request]:
         free = self._pacer.may_start(len(self._in_flight), now)
+        if not self._heard:
+            # The first goes alone: a wrong token or URL must not be tried as often as there may be requests in flight.
+            free = min(free, 1 - len(self._in_flight))
         starting: list[Request] = []
         while self._later and len(starting) < free and self._later[0][0] <= now:
             starting.append(heapq.heappop(self._later)[2])

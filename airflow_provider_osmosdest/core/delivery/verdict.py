@@ -29,6 +29,8 @@ class Verdict(Enum):
     UNREACHABLE = "unreachable"
     AMBIGUOUS = "ambiguous"
     MISCONFIGURED = "misconfigured"
+    UNREADABLE = "unreadable"
+    """A success whose list of refused items cannot be read: some records may have been taken, some not."""
 
 
 _TOO_LARGE = frozenset({413})

@@ -83,7 +83,9 @@ def coerce_text(type_: str, missing_values: frozenset[str]) -> Callable[[Any], A
         if isinstance(value, str):
             value = value.strip()
             if value in missing_values:
-                raise PydanticCustomError("missing_value", "Input should not be blank or a missing value")
+                raise PydanticCustomError(
+                    "missing_value", "Input is blank or a missing value, and the schema does not allow null"
+                )
         return convert(value)
 
     return from_cell

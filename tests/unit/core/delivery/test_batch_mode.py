@@ -165,10 +165,15 @@ class TestItemErrors:
         assert came.report.requests == 1
 
     def test_positions_outside_the_batch_stop_the_delivery(self, bench):
-        came = bench(answering(400, b"[3]"), records(3), item_errors="@")
+        came = bench(answering(200, b"[3]"), records(6), item_errors="@", batch_size=3)
         assert isinstance(came.error, MisconfiguredError)
-        assert came.counts == (0, 0, 0, 0, 3)
+        assert "Mend item_errors" in str(came.error)
+        assert came.counts == (0, 0, 0, 3, 3), "of a success, nobody knows for which records"
         assert came.report.requests == 1
+
+    def test_a_refusal_is_not_taken_at_its_word_where_its_word_makes_no_sense(self, bench):
+        came = bench(answering(400, b"[3]"), records(3), item_errors="@")
+        assert came.counts == (0, 0, 3, 0, 0)
 
 
 class TestStopping:

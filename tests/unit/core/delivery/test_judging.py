@@ -141,7 +141,7 @@ class TestItemErrors:
     )
     def test_what_does_not_fit_the_chunk_stops_the_delivery(self, errors, found):
         judgement = self.judge(answered(200, {"errors": errors}), 5)
-        assert judgement.verdict is Verdict.MISCONFIGURED
+        assert judgement.verdict is Verdict.UNREADABLE
         assert judgement.error.startswith("item_errors (errors) does not fit the answer: ")
         assert re.search(found, judgement.error)
 

@@ -48,7 +48,8 @@ def test_a_line_says_records_speed_and_failures():
     [
         (0.5, 10, ", 50% done, about 10 s left"),
         (0.1, 10, ", 10% done, about 1 min 30 s left"),
-        (0.001, 10, ", 0% done, about 2 h 46 min left"),
+        (0.1, 10_000, ", 10% done, about 25 h 00 min left"),
+        (0.099, 10, " records/s"),
         (1.0, 10, ", 100% done, about 0 s left"),
         (None, 10, "records/s"),
         (0.0, 10, "records/s"),

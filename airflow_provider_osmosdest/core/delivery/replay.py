@@ -1,0 +1,119 @@
+"""Deliver a failures file again: the records in it as themselves, with where and why they failed first."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from itertools import chain
+from sys import intern
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airflow_provider_osmosdest.core.schema.blocks import JsonLines, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow_provider_osmosdest.core.records import Source
+    from airflow_provider_osmosdest.core.schema.blocks import Block
+
+__all__ = ["ReplaySource", "is_failure_record"]
+
+_KEYS = frozenset({"index", "outcome", "status", "error", "attempts", "record"})
+_MORE = frozenset({"textual", "first_index", "first_error"})
+
+
+def is_failure_record(value: Any) -> bool:
+    """Whether a JSON value is a line of a failures file: its keys are those, and no others."""
+    return isinstance(value, dict) and value.keys() >= _KEYS and value.keys() <= _KEYS | _MORE
+
+
+class ReplaySource:
+    """
+    A source that takes the records out of failure records, where that is what it finds, and else changes nothing.
+
+    :param source: where lines come from
+    :param mapping: field name to source column: a record that was sent before has the field names, and gets the
+        columns' back, for whatever reads it next expects those
+    """
+
+    def __init__(self, source: Source, mapping: Mapping[str, str] | None = None) -> None:
+        self._source = source
+        self._mapping = dict(mapping or {})
+        self._first_indexes = array("q")
+        self._first_errors: list[str] = []
+        self.format = source.format
+
+    @property
+    def description(self) -> str:
+        """What is read, for the log."""
+        return self._source.description
+
+    @property
+    def fingerprint(self) -> str | None:
+        """A digest that changes when the records may have changed."""
+        return self._source.fingerprint
+
+    @property
+    def progress(self) -> float | None:
+        """The part read so far, 0 to 1."""
+        return self._source.progress
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the records in order, in blocks."""
+        blocks = self._source.blocks()
+        first = next(blocks, None)
+        if first is None:
+            return
+        whole = chain([first], blocks)
+        if isinstance(first, JsonLines) and is_failure_record(_first_value(first.data)):
+            for block in whole:
+                yield from self._unwrapped(block)
+        else:
+            yield from whole
+
+    def origin(self, index: int) -> bytes:
+        """Return what a new failure record of a record says of its first, as the end of a JSON object."""
+        if index >= len(self._first_indexes):
+            return b""
+        error = json.dumps(self._first_errors[index], ensure_ascii=False).encode(errors="replace")
+        return b',"first_index":%d,"first_error":%s' % (self._first_indexes[index], error)
+
+    def _unwrapped(self, block: Block) -> Iterator[Block]:
+        """Yield the records of a block of failure records; those that were text when they failed apart."""
+        assert isinstance(block, JsonLines)
+        rows: list[Any] = []
+        textual = False
+        for line in block.data.split(b"\n"):
+            if not line.strip():
+                continue
+            failure = _value(line)
+            known = is_failure_record(failure)
+            if rows and textual is not bool(known and failure.get("textual")):
+                yield Rows(rows, textual=textual)
+                rows = []
+            textual = bool(known and failure.get("textual"))
+            rows.append(self._record(failure) if known else failure)
+            self._first_indexes.append(failure.get("first_index", failure["index"]) if known else -1)
+            self._first_errors.append(intern(str(failure.get("first_error", failure["error"]))) if known else "")
+        if rows:
+            yield Rows(rows, textual=textual)
+
+    def _record(self, failure: Mapping[str, Any]) -> Any:
+        record = failure["record"]
+        if failure["outcome"] == "invalid" or not isinstance(record, dict):
+            # It failed before it was renamed.
+            return record
+        return {self._mapping.get(name, name): value for name, value in record.items()}
+
+
+def _first_value(data: bytes) -> Any:
+    return _value(data.partition(b"\n")[0])
+
+
+def _value(line: bytes) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return line.decode(errors="replace")
