@@ -193,7 +193,10 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "concurrency": {
                         "label": "Concurrency",
-                        "description": "Record mode: requests in flight at the same time.",
+                        "description": (
+                            "Record mode: requests in flight at the same time. A task may also say auto: as many, and as "
+                            "fast, as the API takes."
+                        ),
                         "schema": {
                             "type": ["integer", "null"],
                             "minimum": 1,
@@ -249,13 +252,71 @@ def get_provider_info() -> dict[str, object]:
                         ),
                         "schema": {
                             "type": ["string", "null"],
-                            "enum": ["none", "basic", "bearer"],
+                            "enum": ["none", "basic", "bearer", "oauth2", "signature"],
                             "values_display": {
                                 "none": "none: send no credentials",
                                 "basic": "basic: the login and password above",
                                 "bearer": "bearer: the password above is the token",
+                                "oauth2": "oauth2: fetch tokens with the login and password above (client credentials)",
+                                "signature": "signature: sign each request with the secret above (Standard Webhooks)",
                             },
                         },
+                    },
+                    # Airflow's form masks every field whose name holds "token", so this one must not.
+                    "oauth2_url": {
+                        "label": "OAuth2 URL",
+                        "description": (
+                            "With oauth2: the URL that gives out tokens. Login is the client id and password the client "
+                            "secret. Tokens are kept and renewed before they end."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "examples": ["https://login.example.com/oauth2/v2.0/token"],
+                        },
+                    },
+                    "oauth2_scope": {
+                        "label": "OAuth2 scope",
+                        "description": "With oauth2: what to ask for, separated by spaces. Empty asks for the default.",
+                        "schema": {"type": ["string", "null"], "examples": ["orders.write"]},
+                    },
+                    "oauth2_audience": {
+                        "label": "OAuth2 audience",
+                        "description": "With oauth2: for whom the token is, if the server wants to know.",
+                        "schema": {"type": ["string", "null"], "examples": ["https://api.example.com"]},
+                    },
+                    "guarantee": {
+                        "label": "Guarantee",
+                        "description": (
+                            "What to do with records that may or may not have arrived, as after a time-out: send them "
+                            "again, or never and report them as unknown."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["at_least_once", "at_most_once"],
+                            "values_display": {
+                                "at_least_once": "at_least_once: send them again",
+                                "at_most_once": "at_most_once: never send them again",
+                            },
+                            "default": "at_least_once",
+                        },
+                    },
+                    "idempotency_header": {
+                        "label": "Idempotency header",
+                        "description": (
+                            "Header that carries a key which stays the same when the same records are sent again, so that "
+                            "the API can tell. none sends no such header."
+                        ),
+                        "schema": {"type": ["string", "null"], "default": "Idempotency-Key", "examples": ["none"]},
+                    },
+                    "requests_per_second": {
+                        "label": "Requests per second",
+                        "description": "Requests a second at most, if the API documents a limit. Empty means no limit.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.001},
+                    },
+                    "records_per_second": {
+                        "label": "Records per second",
+                        "description": "Records a second at most, if the API documents a limit. Empty means no limit.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.001},
                     },
                 },
             },

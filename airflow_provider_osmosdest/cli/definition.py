@@ -48,7 +48,13 @@ _DELIVER_ARGS = (
     _arg(("--compression",), choices=("none", "gzip", "zstd"), help="Compression of request bodies"),
     _arg(("--item-errors",), metavar="JMESPATH", help="Lists the refused items of an answer"),
     _arg(("--success-when",), metavar="JMESPATH", help="Is true for a success"),
-    _arg(("--concurrency",), type=int, metavar="N", help="Requests in flight in record mode"),
+    _arg(("--concurrency",), metavar="N", help="Requests in flight in record mode: a number, or auto"),
+    _arg(
+        ("--guarantee",), choices=("at_least_once", "at_most_once"), help="Whether to send again what may have arrived"
+    ),
+    _arg(("--idempotency-header",), metavar="NAME", help="Header with a chunk's idempotency key, or none"),
+    _arg(("--requests-per-second",), type=float, metavar="N", help="Requests a second at most"),
+    _arg(("--records-per-second",), type=float, metavar="N", help="Records a second at most"),
     _arg(("--max-failures",), metavar="N", help="Failures allowed: a count, or 2%% of the records"),
     _arg(("--max-retries",), type=int, metavar="N", help="Retries of one chunk after transient failures"),
     _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer"),

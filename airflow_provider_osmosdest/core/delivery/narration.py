@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.options import AUTO
+
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.engine import Delivery
     from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
@@ -15,7 +17,8 @@ def opening(source: str, delivery: Delivery) -> str:
     """Return the first line: what goes where, and how."""
     options = delivery.options
     if options.write_mode == "record":
-        how = f"one record a request, {options.concurrency} in flight"
+        many = "as many in flight as it takes" if options.concurrency == AUTO else f"{options.concurrency} in flight"
+        how = f"one record a request, {many}"
     else:
         after = "split it" if options.on_batch_failure == "split" else "reject all of it"
         how = f"up to {options.batch_size:,} records a request; when one is refused, {after}"
