@@ -194,8 +194,8 @@ def get_provider_info() -> dict[str, object]:
                     "concurrency": {
                         "label": "Concurrency",
                         "description": (
-                            "Record mode: requests in flight at the same time. A task may also say auto: as many, and as "
-                            "fast, as the API takes."
+                            "Record mode: requests in flight at the same time. A task may also say auto: as many, and "
+                            "as fast, as the API takes."
                         ),
                         "schema": {
                             "type": ["integer", "null"],
@@ -266,8 +266,8 @@ def get_provider_info() -> dict[str, object]:
                     "oauth2_url": {
                         "label": "OAuth2 URL",
                         "description": (
-                            "With oauth2: the URL that gives out tokens. Login is the client id and password the client "
-                            "secret. Tokens are kept and renewed before they end."
+                            "With oauth2: the URL that gives out tokens. Login is the client id and password the "
+                            "client secret. Tokens are kept and renewed before they end."
                         ),
                         "schema": {
                             "type": ["string", "null"],
@@ -303,8 +303,8 @@ def get_provider_info() -> dict[str, object]:
                     "idempotency_header": {
                         "label": "Idempotency header",
                         "description": (
-                            "Header that carries a key which stays the same when the same records are sent again, so that "
-                            "the API can tell. none sends no such header."
+                            "Header that carries a key which stays the same when the same records are sent again, so "
+                            "that the API can tell. none sends no such header."
                         ),
                         "schema": {"type": ["string", "null"], "default": "Idempotency-Key", "examples": ["none"]},
                     },
