@@ -1,5 +1,5 @@
 """
-A whole Airflow: ``airflow standalone`` with the example DAGs, seen through nothing but its REST API.
+A whole Airflow with the example DAGs, seen through nothing but its REST API.
 
 It is the way a task goes in production: parsed by the DAG processor, scheduled, run in a process of its own that
 talks to the API server, its log read back by the API.
@@ -9,36 +9,28 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import zipfile
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
-from airflow_provider_osmosdest.testing.servers import free_port
 from tests.airflow_fixtures import EXAMPLES, TOKEN, serving_receiver
+from tests.standalone import Api, running_standalone, standalone_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.system
 
 ROWS = 1_000
-START_SECONDS = 120
-RUN_SECONDS = 90
 WRONG_TOKEN = secrets.token_hex(12)
 
 WRONG_TOKEN_DAG = """
@@ -58,59 +50,6 @@ with DAG("wrong_token", schedule=None):
 """
 
 
-def until(what: str, seconds: float, probe: Callable[[], Any]) -> Any:
-    """Return the first truthy answer of a probe."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"after {seconds} s there is still no {what}"
-        time.sleep(0.2)
-    return found
-
-
-@dataclass
-class Api:
-    """Airflow's REST API, as a person with a token uses it."""
-
-    url: str
-    token: str = ""
-
-    def __call__(self, method: str, path: str, body: Any = None) -> Any:
-        request = Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                **({"Authorization": f"Bearer {self.token}"} if self.token else {}),
-            },
-        )
-        # Whatever proxy this machine is set up with, Airflow is not behind it.
-        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
-            return json.load(answer)
-
-    def get(self, path: str) -> Any:
-        return self("GET", path)
-
-    def run(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Trigger a DAG, wait for its end, and return the path of its run."""
-        body = {"logical_date": None, "conf": conf or {}}
-        run_id = self("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
-        until(f"end of {dag_id}", RUN_SECONDS, lambda: self.get(path)["state"] in ("success", "failed"))
-        return path
-
-    def log(self, run: str, task_id: str, number: int = 1) -> list[dict[str, Any]]:
-        """Return the lines of a task's log."""
-        lines = self.get(f"{run}/taskInstances/{task_id}/logs/{number}?full_content=true")["content"]
-        return [line if isinstance(line, dict) else {"event": line} for line in lines]
-
-    def xcom(self, run: str, task_id: str) -> Any:
-        """Return what a task pushed as its result."""
-        value = self.get(f"{run}/taskInstances/{task_id}/xcomEntries/return_value?stringify=false")["value"]
-        return json.loads(value) if isinstance(value, str) else value
-
-
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Any]:
     with serving_receiver() as server:
@@ -124,103 +63,24 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(home: Path, receiver: Any) -> dict[str, str]:
-    """What Airflow's processes see: nothing of another Airflow, nothing of pytest's."""
     shutil.copytree(EXAMPLES, home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     (home / "dags" / "wrong_token.py").write_text(WRONG_TOKEN_DAG)
-    port = free_port()
-    api = f"http://127.0.0.1:{port}"
     connection = {"conn_type": "osmos_http", "host": f"http://127.0.0.1:{receiver.server_port}"}
 
     def with_token(token: str) -> str:
         return json.dumps({**connection, "extra": {"headers": {"Authorization": f"Bearer {token}"}}})
 
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_"))},
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-        "NO_COLOR": "1",
-        "PYTHONUNBUFFERED": "1",
-        "AIRFLOW_HOME": str(home),
+        **standalone_environment(home),
         "AIRFLOW_CONN_FLIGHTS_API": with_token(TOKEN),
         "AIRFLOW_CONN_WRONG_TOKEN": with_token(WRONG_TOKEN),
-        "AIRFLOW__API__BASE_URL": api,
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
-        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api}/execution/",
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PARALLELISM": "2",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
 
 @pytest.fixture(scope="module")
 def airflow(home: Path, environment: dict[str, str]) -> Iterator[Api]:
-    log = home / "standalone.log"
-    api = Api(environment["AIRFLOW__API__BASE_URL"])
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
-            env=environment,
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def ready() -> bool:
-        assert process.poll() is None, "airflow standalone has ended"
-        try:
-            if api.get("/api/v2/monitor/health")["scheduler"]["status"] != "healthy":
-                return False
-            api.token = api.get("/auth/token")["access_token"]
-            dags = {dag["dag_id"] for dag in api.get("/api/v2/dags")["dags"]}
-        except (HTTPError, URLError, ConnectionError, TimeoutError):
-            return False
-        return dags >= {"deliver_flights", "wrong_token"}
-
-    try:
-        until("Airflow that has parsed the DAGs", START_SECONDS, ready)
+    with running_standalone(home, environment, {"deliver_flights", "wrong_token"}) as api:
         yield api
-    except BaseException as error:
-        error.add_note(log.read_text(errors="replace")[-20_000:])
-        raise
-    finally:
-        stop(process, home)
-
-
-def stop(process: subprocess.Popen[bytes], home: Path) -> None:
-    """End Airflow the way Ctrl-C does, then whatever is left of it."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for child in running_for(home):
-        os.kill(child, signal.SIGKILL)
-
-
-def running_for(home: Path) -> list[int]:
-    """Return the processes whose environment names this Airflow home; only Linux lets us look."""
-    mark = f"AIRFLOW_HOME={home}".encode() + b"\0"
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture(scope="module")

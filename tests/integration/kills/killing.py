@@ -17,7 +17,7 @@ from tests.integration.kills.counting_server import Rules
 if TYPE_CHECKING:
     from tests.integration.kills.counting_server import CountingServer
 
-__all__ = ["KINDS", "Figures", "Plan", "check", "run_with_kills"]
+__all__ = ["KINDS", "SCHEMA", "Figures", "Plan", "check", "run_with_kills"]
 
 KINDS = (
     ("batch", "at_least_once", True),
@@ -29,7 +29,7 @@ KINDS = (
 )
 """Write mode, guarantee, and whether the server honours keys. At most once must hold without its help."""
 
-_SCHEMA = [{"name": "id", "type": "integer", "nullable": False}, {"name": "text", "type": "string"}]
+SCHEMA = [{"name": "id", "type": "integer", "nullable": False}, {"name": "text", "type": "string"}]
 _LEDGER_PERIOD = 1.0
 _MOST_ATTEMPTS = 50
 
@@ -232,6 +232,6 @@ def _deliver(url: str, folder: str, options: dict[str, Any]) -> None:
     from airflow_provider_osmosdest.core.records import open_source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 
-    delivery = Delivery(Target(url), DeliveryOptions(**options), DestinationSchema.load(_SCHEMA), Path(folder) / "out")
+    delivery = Delivery(Target(url), DeliveryOptions(**options), DestinationSchema.load(SCHEMA), Path(folder) / "out")
     result = deliver(delivery, open_source(Path(folder) / "in.ndjson"), CurlTransport, lambda _: None)
     raise SystemExit(0 if result.error is None and not result.mendable else 1)

@@ -1,0 +1,118 @@
+"""The same kills, of real tasks: Airflow itself notices the death and retries, and keeps the ledger in its database."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.integration.kills.killing import SCHEMA, Figures, Plan, check
+from tests.standalone import until
+
+if TYPE_CHECKING:
+    from tests.integration.kills.counting_server import CountingServer
+    from tests.standalone import Api
+
+__all__ = ["DAG_ID", "DAG_TEXT", "airflow_plan", "connection", "killed_task", "read_delivery", "running_pid"]
+
+DAG_ID = "counted"
+
+DAG_TEXT = f"""
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
+
+with DAG({DAG_ID!r}, schedule=None, render_template_as_native_obj=True, max_active_runs=8):
+    HttpDestinationOperator(
+        task_id="deliver",
+        http_conn_id="counting",
+        records="{{{{ dag_run.conf['records'] }}}}",
+        endpoint="{{{{ dag_run.conf['book'] }}}}",
+        destination_schema={SCHEMA!r},
+        write_mode="{{{{ dag_run.conf.get('write_mode') }}}}",
+        guarantee="{{{{ dag_run.conf.get('guarantee') }}}}",
+        batch_size="{{{{ dag_run.conf.get('batch_size') }}}}",
+        max_batch_bytes="{{{{ dag_run.conf.get('max_batch_bytes') }}}}",
+        concurrency="{{{{ dag_run.conf.get('concurrency') }}}}",
+        max_failures="{{{{ dag_run.conf.get('max_failures') }}}}",
+        retries=20,
+        retry_delay=timedelta(seconds=1),
+    )
+"""
+
+
+def connection(server: CountingServer) -> str:
+    """Return the JSON of the connection ``counting``."""
+    return json.dumps({"conn_type": "osmos_http", "host": server.url})
+
+
+def airflow_plan(seed: int) -> Plan:
+    """Draw a plan that leaves a task enough to do for its kills to find it at work."""
+    plan = Plan.drawn(seed)
+    draw = random.Random(seed)
+    if plan.kind[0] == "batch":
+        options = {**plan.options, "batch_size": 100, "max_batch_bytes": None}
+    else:
+        options = {**plan.options, "concurrency": 16}
+    return dataclasses.replace(
+        plan, options=options, delay=0.08, kills=tuple(draw.uniform(0, 3.0) for _ in range(draw.randint(1, 3)))
+    )
+
+
+def killed_task(plan: Plan, api: Api, server: CountingServer, name: str, folder: Path) -> Figures:
+    """Carry out a plan as an Airflow task whose process is killed, and check what it promised."""
+    folder.mkdir(parents=True)
+    plan.write_records(folder / "in.ndjson")
+    server.open(name, plan.rules)
+    conf = {"records": str(folder / "in.ndjson"), "book": name, **plan.options}
+    run = api.trigger(DAG_ID, {key: value for key, value in conf.items() if value is not None})
+    killed: list[float] = []
+    pids: set[int] = set()
+    for wait in plan.kills:
+        pid = running_pid(api, run, pids)
+        if pid is None:
+            break
+        pids.add(pid)
+        time.sleep(wait)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            break
+        killed.append(time.monotonic())
+    state = api.wait(run)
+    report, failures = read_delivery(api, run)
+    figures = check(plan, report, failures, server.accepted(name), killed)
+    figures.expect(state == "success", f"the run is {state}")
+    tries = api.get(f"{run}/taskInstances/deliver")["try_number"]
+    figures.expect(tries == len(killed) + 1, f"{len(killed)} kills, but {tries} tries")
+    return figures
+
+
+def running_pid(api: Api, run: str, but: set[int]) -> int | None:
+    """Wait until the task runs in a process that is none of ``but``; ``None`` if it has ended."""
+
+    def probe() -> tuple[int | None] | None:
+        task = api.get(f"{run}/taskInstances/deliver")
+        if task["state"] in ("success", "failed"):
+            return (None,)
+        return (task["pid"],) if task["state"] == "running" and task["pid"] not in {None, *but} else None
+
+    found: tuple[int | None] = until("running task", 60, probe)
+    return found[0]
+
+
+def read_delivery(api: Api, run: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the report and the failure records that a task's XCom points to."""
+    report = json.loads(Path(api.xcom(run, "deliver")["report_path"]).read_text())
+    if report["failures_path"] is None:
+        return report, []
+    path = Path(report["failures_path"])
+    lines = [line for part in path.parent.glob(path.name) for line in part.read_text().splitlines()]
+    return report, [json.loads(line) for line in lines]
