@@ -215,6 +215,8 @@ class HttpDestinationOperator(BaseOperator):
                 stopping=lambda: self._interruption.reason,
                 deferrable=self.deferrable,
                 warn=self.log.warning,
+                # Clearing a task instance raises it, and a retry leaves it alone.
+                occasion=str(ti.max_tries),
             )
             with self._interruption.watching_the_clock():
                 return deliver(delivery, source, hook.transport(), self.log.info, surroundings)

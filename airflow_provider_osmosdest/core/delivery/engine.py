@@ -106,12 +106,14 @@ class Surroundings:
     :param stopping: returns why to stop, ``None`` to go on; asked at least once a second
     :param deferrable: whether long waits can be left to the caller, as a :class:`~.errors.WaitError` in the result
     :param warn: takes the lines of the log that somebody should read; by default they go where the others go
+    :param occasion: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
     """
 
     ledger: LedgerStore | None = None
     stopping: Callable[[], str | None] = field(default=lambda: None)
     deferrable: bool = False
     warn: Callable[[str], None] | None = None
+    occasion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +190,13 @@ def carry_out(
     store = surroundings.ledger or FolderLedgerStore(delivery.folder)
     tally = Tally()
     source = ReplaySource(source, delivery.mapping)
-    entry = begin(store, source.fingerprint, warn)
-    if options.retry_rejected and entry.parts:
+    entry = begin(store, source.fingerprint, warn, surroundings.occasion)
+    if options.retry_rejected and entry.parts and not entry.complete:
         take_up_again(entry, delivery.folder)
     journal = Journal(entry, store, delivery.folder, tally, origin=source.origin)
+    if entry.complete:
+        tally.read = tally.delivered + tally.invalid + tally.rejected + tally.unknown
+        return _closed(delivery, journal, tally, None)
     judge = Judge(
         success_when=options.success_when,
         item_errors=options.item_errors,

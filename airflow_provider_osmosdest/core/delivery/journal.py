@@ -27,19 +27,32 @@ _WAITING = 512
 _WAITING_SECONDS = 10.0
 
 
-def begin(store: LedgerStore, fingerprint: str | None, say: Callable[[str], None]) -> Entry:
+def begin(
+    store: LedgerStore, fingerprint: str | None, say: Callable[[str], None], occasion: str | None = None
+) -> Entry:
     """
     Find the ledger of a delivery, or begin one.
+
+    One that is complete is found only by a retry on the same occasion: the attempt that completed it was killed, or
+    failed, before its caller heard of it, and sending all of it again would be the worst answer to that.
 
     :param store: where it is kept
     :param fingerprint: of the source as it is now
     :param say: takes the line that says what was found
+    :param occasion: the same in every retry, another once somebody asks for the delivery again
     :raises StorageError: when it cannot be read, or is damaged
     """
     document = store.load()
     entry = None if document is None else read_entry(document)
-    if entry is None or entry.complete:
-        return Entry.new(fingerprint)
+    if entry is None or (entry.complete and (occasion is None or entry.occasion != occasion)):
+        return Entry.new(fingerprint, occasion)
+    if entry.complete:
+        say(
+            f"Delivery {entry.delivery_id} is complete already, with {entry.counts.get('delivered', 0):,} records "
+            "delivered: an attempt finished it and ended before it could say so. Nothing is sent."
+        )
+        return entry
+    entry.occasion = occasion
     if not entry.settled and not entry.sending:
         entry.fingerprint = fingerprint
         return entry
@@ -48,13 +61,13 @@ def begin(store: LedgerStore, fingerprint: str | None, say: Callable[[str], None
             "Warning: an earlier attempt delivered records of this source, but nothing can tell whether it still holds "
             "the same ones. Starting afresh, so some may be sent twice. A list or a file can be resumed."
         )
-        return Entry.new(fingerprint)
+        return Entry.new(fingerprint, occasion)
     if fingerprint != entry.fingerprint:
         say(
             f"Warning: the source has changed since the last attempt, which had settled {len(entry.settled):,} of its "
             "records. Starting afresh."
         )
-        return Entry.new(fingerprint)
+        return Entry.new(fingerprint, occasion)
     say(
         f"Going on with delivery {entry.delivery_id}, attempt {entry.attempts + 1}: {len(entry.settled):,} records are "
         f"settled already ({entry.counts.get('delivered', 0):,} delivered) and are not sent again."

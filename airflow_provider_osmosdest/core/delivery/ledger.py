@@ -75,6 +75,7 @@ class Entry:
     :param parts: names of the durable parts of the failures file
     :param seconds: how long all attempts took
     :param attempts: how many attempts were begun
+    :param occasion: what the last attempt was made for, the same in every retry; ``None`` where nobody says
     """
 
     delivery_id: str
@@ -87,11 +88,12 @@ class Entry:
     parts: list[str] = field(default_factory=list)
     seconds: float = 0.0
     attempts: int = 0
+    occasion: str | None = None
 
     @classmethod
-    def new(cls, fingerprint: str | None) -> Entry:
+    def new(cls, fingerprint: str | None, occasion: str | None = None) -> Entry:
         """Begin a delivery that nobody has heard of."""
-        return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint)
+        return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint, occasion=occasion)
 
     def to_json(self) -> bytes:
         """Return the document."""
@@ -107,6 +109,7 @@ class Entry:
             "parts": self.parts,
             "seconds": round(self.seconds, 3),
             "attempts": self.attempts,
+            "occasion": self.occasion,
         }
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
@@ -136,6 +139,7 @@ def read_entry(document: bytes) -> Entry:
             parts=[str(name) for name in values["parts"]],
             seconds=float(values["seconds"]),
             attempts=int(values["attempts"]),
+            occasion=values["occasion"],
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(

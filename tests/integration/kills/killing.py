@@ -226,12 +226,13 @@ def _allowed_twice(plan: Plan, accepted: list[dict[str, Any]], killed: list[floa
 def _deliver(url: str, folder: str, options: dict[str, Any]) -> None:
     """Be the child: deliver, and exit with 0 once there is nothing left to do."""
     from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
-    from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+    from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.target import Target
     from airflow_provider_osmosdest.core.records import open_source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 
     delivery = Delivery(Target(url), DeliveryOptions(**options), DestinationSchema.load(SCHEMA), Path(folder) / "out")
-    result = deliver(delivery, open_source(Path(folder) / "in.ndjson"), CurlTransport, lambda _: None)
+    source = open_source(Path(folder) / "in.ndjson")
+    result = deliver(delivery, source, CurlTransport, lambda _: None, Surroundings(occasion="retries"))
     raise SystemExit(0 if result.error is None and not result.mendable else 1)

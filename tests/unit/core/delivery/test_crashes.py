@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.target import Target
 from airflow_provider_osmosdest.core.delivery.transport import Answer
@@ -50,7 +50,7 @@ class Server:
 
 
 class KillingTransport:
-    """Hands requests to a server, answers in any order, and dies before or after a send."""
+    """Hands requests to a server, answers in any order, and dies before or after a send, or when all is over."""
 
     def __init__(self, server, draw, deadliness):
         self._server, self._draw, self._deadliness = server, draw, deadliness
@@ -65,7 +65,7 @@ class KillingTransport:
         return [self._in.pop(self._draw.randrange(len(self._in))) for _ in range(count)]
 
     def close(self):
-        pass
+        self._perhaps_die()
 
     def _perhaps_die(self):
         if self._draw.random() < self._deadliness / 2:
@@ -84,8 +84,13 @@ def run_until_done(folder, draw, server, **options):
                 open_source(folder / "in.ndjson"),
                 lambda target, deadly=deadly, **needs: KillingTransport(server, draw, deadly),
                 lambda line: None,
+                Surroundings(occasion="retries"),
             )
         except Killed:
+            kills += 1
+            continue
+        if draw.random() < deadly:
+            # All is over and written down, and nobody has heard of it yet.
             kills += 1
             continue
         if result.error is None and not result.mendable:
