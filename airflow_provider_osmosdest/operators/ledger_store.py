@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_osmosdest.core.delivery.failures import Folder
@@ -19,20 +22,27 @@ __all__ = ["TaskStateLedgerStore", "ledger_store"]
 _KEY = "osmosdest_ledger"
 # Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
 _MOST_BYTES = 48 * 1024
+# Through supervisor, API server and database a write takes some 10 ms, as long as 50 requests to a fast API.
+_OFTEN_SECONDS = 1.0
 _SPILLED = {"in": "folder"}
 
 
 class TaskStateLedgerStore:
     """
-    Keep a ledger in the task state store, and in the delivery's folder while it is large.
+    Keep a ledger in the task state store; in the delivery's folder while it is large, or is written all the time.
+
+    The state then says that the ledger is in the folder, so there is never a doubt which of the two is true.
 
     :param store: ``context["task_state_store"]``
     :param folder: the delivery's folder
+    :param clock: seconds that only ever grow
     """
 
-    def __init__(self, store: Any, folder: Folder) -> None:
+    def __init__(self, store: Any, folder: Folder, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._file = FolderLedgerStore(folder)
+        self._clock = clock
+        self._written = float("-inf")
         self._spilled = False
 
     def load(self) -> bytes | None:
@@ -54,18 +64,22 @@ class TaskStateLedgerStore:
             return document
         return json.dumps(value).encode()
 
-    def save(self, document: bytes) -> None:
+    def save(self, document: bytes, *, last: bool = False) -> None:
         """Replace the document."""
-        large = len(document) > _MOST_BYTES
-        if large:
+        now = self._clock()
+        # An object store is no faster than the state store; a local file is, fifty times over.
+        often = self._file.is_local and not last and now - self._written < _OFTEN_SECONDS
+        spill = often or len(document) > _MOST_BYTES
+        self._written = now
+        if spill:
             self._file.save(document)
             if self._spilled:
                 return
         try:
-            self._store.set(_KEY, _SPILLED if large else json.loads(document))
+            self._store.set(_KEY, _SPILLED if spill else json.loads(document))
         except Exception as error:
             raise _failed("written", error) from error
-        self._spilled = large
+        self._spilled = spill
 
 
 def ledger_store(context: Context, folder: Folder) -> LedgerStore:

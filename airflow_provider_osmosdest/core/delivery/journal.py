@@ -189,11 +189,12 @@ class Journal:
         if self._clock() - self._written >= PERIOD:
             self.write(self._entry.sending)
 
-    def write(self, sending: tuple[Chunk, ...] = ()) -> None:
+    def write(self, sending: tuple[Chunk, ...] = (), *, last: bool = False) -> None:
         """
         Write the ledger.
 
         :param sending: what is about to be sent
+        :param last: nothing more is written in this attempt
         :raises StorageError: when ledger or failures cannot be written
         """
         if self._waiting and (
@@ -215,7 +216,7 @@ class Journal:
             entry.settled = settled.minus(self._waiting)
             entry.counts = dict(Counter(entry.counts) - Counter(outcome for outcome, _ in self._waiting.values()))
             entry.reasons -= Counter(reason for _, reason in self._waiting.values())
-        self._store.save(entry.to_json())
+        self._store.save(entry.to_json(), last=last)
         entry.settled = settled
         self._written = self._clock()
 
@@ -235,7 +236,7 @@ class Journal:
             if fold_parts(self._folder, parts, name):
                 self._entry.parts = [name]
         # What was about to be sent when the delivery stopped is what the next attempt begins with.
-        self.write(() if complete else self._entry.sending)
+        self.write(() if complete else self._entry.sending, last=True)
         if len(parts) > len(self._entry.parts):
             remove_parts(self._folder, [*self._entry.parts, *self._open.parts])
         names = [*self._entry.parts, *self._open.parts]

@@ -37,10 +37,11 @@ class LedgerStore(Protocol):
         :raises StorageError: when it cannot be read
         """
 
-    def save(self, document: bytes) -> None:
+    def save(self, document: bytes, *, last: bool = False) -> None:
         """
         Replace the document: after a crash the old one or the new one is there.
 
+        :param last: nothing more is written in this attempt
         :raises StorageError: when it cannot be written
         """
 

@@ -27,6 +27,11 @@ class FolderLedgerStore:
         self._path: Any = folder / _NAME
         self._made = False
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of this machine's, which is written in no time."""
+        return _is_local(self._path)
+
     def load(self) -> bytes | None:
         """Return the document, ``None`` if there is none."""
         try:
@@ -38,13 +43,13 @@ class FolderLedgerStore:
             raise self._failed("read", error) from error
         return content
 
-    def save(self, document: bytes) -> None:
+    def save(self, document: bytes, *, last: bool = False) -> None:  # noqa: ARG002 - the protocol's signature
         """Replace the document."""
         try:
             if not self._made:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._made = True
-            if _is_local(self._path):
+            if self.is_local:
                 self._replace(document)
             else:
                 # An object appears whole, when it is closed.
@@ -78,7 +83,7 @@ class MemoryLedgerStore:
         """Return the document, ``None`` if there is none."""
         return self.document
 
-    def save(self, document: bytes) -> None:
+    def save(self, document: bytes, *, last: bool = False) -> None:  # noqa: ARG002 - the protocol's signature
         """Replace the document."""
         self.document = document
 
