@@ -54,7 +54,7 @@ class _HttpDestinationDecoratedOperator(DecoratedOperator, HttpDestinationOperat
         """Call the function, deliver, and return the report."""
         arguments = {**context, **self.op_kwargs}
         records = self.python_callable(*self.op_args, **determine_kwargs(self.python_callable, self.op_args, arguments))
-        return self._finish(context, self._deliver(context, records))
+        return self._carry_out(context, records)
 
 
 def http_destination_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:

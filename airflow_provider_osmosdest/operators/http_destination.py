@@ -52,9 +52,9 @@ class HttpDestinationOperator(BaseOperator):
     :param compression: ``none``, ``gzip`` or ``zstd``
     :param item_errors: JMESPath that lists the items an answer refuses
     :param success_when: JMESPath that is true for a success
-    :param concurrency: requests in flight in ``record`` mode
-    :param max_failures: how many records may fail: a count, a share below 1, or ``"2%"``
-    :param timeout: seconds to wait for an answer
+    :param concurrency: requests in flight in ``record`` mode: a number, or ``auto``
+    :param max_failures: how many records may fail: a count, a share with a point (``0.02``), or ``"2%"``
+    :param timeout: seconds to wait for an answer once the body is sent
     :param max_retries: of one chunk, after transient failures
     :param backoff: seconds of the first wait at most
     :param max_backoff: seconds of any wait at most
@@ -177,7 +177,7 @@ class HttpDestinationOperator(BaseOperator):
         :raises AirflowFailException: where trying again cannot help: a wrong setting, token or schema
         :raises OsmosError: where it may
         """
-        return self._finish(context, self._deliver(context, self.records))
+        return self._carry_out(context, self.records)
 
     def on_kill(self) -> None:
         """End the delivery between two steps: with its ledger written, and a report that is true."""
@@ -186,6 +186,10 @@ class HttpDestinationOperator(BaseOperator):
     def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         """Go on after a wait that the triggerer kept."""
         return self.execute(context)
+
+    def _carry_out(self, context: Context, records: Any) -> dict[str, Any]:
+        with self._interruption.watching_the_clock():
+            return self._finish(context, self._deliver(context, records))
 
     def _deliver(self, context: Context, records: Any) -> Result:
         from airflow.providers.common.compat.sdk import AirflowFailException
@@ -218,8 +222,7 @@ class HttpDestinationOperator(BaseOperator):
                 # Clearing a task instance raises it, and a retry leaves it alone.
                 occasion=str(ti.max_tries),
             )
-            with self._interruption.watching_the_clock():
-                return deliver(delivery, source, hook.transport(), self.log.info, surroundings)
+            return deliver(delivery, source, hook.transport(), self.log.info, surroundings)
         except ConfigurationError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 

@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-__all__ = ["Interruption"]
+__all__ = ["GRACE", "Interruption"]
+
+
+GRACE = 10.0
+"""Seconds a delivery has to end in good order; after that it is interrupted wherever it is, as by a crash."""
 
 
 class Interruption:
@@ -18,7 +22,6 @@ class Interruption:
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._alarm: tuple[int, Any] | None = None
 
     def ask(self, reason: str) -> None:
         """Wish it to stop; safe to call from a signal handler."""
@@ -30,7 +33,8 @@ class Interruption:
         Hold back the exception that ``execution_timeout`` raises wherever the program happens to be.
 
         Airflow's handler of SIGALRM raises it; called in the middle of a ledger's change, or in a callback of libcurl,
-        it would do harm or be lost. It is asked to wait, and called once the delivery has ended in good order.
+        it would do harm or be lost. It is asked to wait, and called once the delivery has ended in good order, or
+        after :data:`GRACE` seconds: a source that hangs cannot be asked.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -39,18 +43,22 @@ class Interruption:
         if not callable(handler):
             yield
             return
-        signal.signal(signal.SIGALRM, self._note)
+        held: list[tuple[int, Any]] = []
+
+        def note(signum: int, frame: Any) -> None:
+            if held:
+                held.clear()
+                handler(signum, frame)
+                return
+            held.append((signum, frame))
+            self.ask("The task's execution_timeout is over")
+            signal.setitimer(signal.ITIMER_REAL, GRACE)
+
+        signal.signal(signal.SIGALRM, note)
         try:
             yield
         finally:
             signal.signal(signal.SIGALRM, handler)
-            self._ring(handler)
-
-    def _note(self, signum: int, frame: Any) -> None:
-        self._alarm = (signum, frame)
-        self.ask("The task's execution_timeout is over")
-
-    def _ring(self, handler: Callable[[int, Any], Any]) -> None:
-        alarm, self._alarm = self._alarm, None
-        if alarm is not None:
-            handler(*alarm)
+            if held:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                handler(*held[0])

@@ -1,3 +1,5 @@
+"""Airflow's task state store as the keeper of a ledger, in place of which a mapping stands here."""
+
 from __future__ import annotations
 
 import json
@@ -8,100 +10,105 @@ from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerSt
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.operators.ledger_store import TaskStateLedgerStore, ledger_store
 
+SMALL = b'{"a":"small"}'
+LARGE = b'{"a":"' + b"x" * 60_000 + b'"}'
 
-class TaskState:
-    """What ``context["task_state_store"]`` does, kept in a dict."""
+
+class TaskState(dict):
+    """What the accessor does: JSON values in, and out again."""
 
     def __init__(self):
-        self.values, self.writes = {}, 0
-
-    def get(self, key, default=None):
-        return self.values.get(key, default)
+        super().__init__()
+        self.writes = 0
 
     def set(self, key, value):
-        self.values[key] = json.loads(json.dumps(value))
         self.writes += 1
+        self[key] = json.loads(json.dumps(value))
 
 
-class Desk:
-    def __init__(self, folder):
-        self.state, self.now = TaskState(), 1_000.0
-        self.folder = folder
-        self.store = self.another()
+class Broken:
+    def get(self, key):
+        raise RuntimeError("API_SERVER_ERROR")
 
-    def another(self):
-        """The store as the next attempt has it."""
-        return TaskStateLedgerStore(self.state, self.folder, clock=lambda: self.now)
+    set = None
+
+
+class ReadOnly(TaskState):
+    def set(self, key, value):
+        raise RuntimeError("API_SERVER_ERROR")
 
 
 @pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path)
+def state():
+    return TaskState()
 
 
-def ledger(number, size=0):
-    return json.dumps({"number": number, "padding": "x" * size}).encode()
+def test_nothing_at_first(state, tmp_path):
+    assert TaskStateLedgerStore(state, tmp_path).load() is None
 
 
-def test_there_is_nothing_at_first(desk):
-    assert desk.store.load() is None
+def test_a_small_one_never_touches_the_folder(state, tmp_path):
+    TaskStateLedgerStore(state, tmp_path / "folder").save(SMALL)
+    assert json.loads(TaskStateLedgerStore(state, tmp_path).load()) == {"a": "small"}
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_calm_writes_go_to_the_state(desk):
-    for number in range(3):
-        desk.store.save(ledger(number))
-        desk.now += 1.0
-    assert json.loads(desk.another().load())["number"] == 2
-    assert not list(desk.folder.iterdir())
+def test_every_document_replaces_the_one_before(state, tmp_path):
+    store = TaskStateLedgerStore(state, tmp_path)
+    for document in (SMALL, LARGE, b'{"b":1}', LARGE, LARGE.replace(b"x", b"y"), SMALL):
+        store.save(document)
+        # Also for whoever comes after a crash.
+        for reader in (store, TaskStateLedgerStore(state, tmp_path)):
+            assert json.loads(reader.load()) == json.loads(document)
 
 
-def test_writes_all_the_time_go_to_the_file_and_cost_the_state_one(desk):
-    for number in range(100):
-        desk.store.save(ledger(number))
-        desk.now += 0.01
-        assert json.loads(desk.another().load())["number"] == number, "a crash here finds the last one"
-    assert desk.state.writes == 2
+def test_a_large_one_leaves_a_small_note_behind(state, tmp_path):
+    store = TaskStateLedgerStore(state, tmp_path)
+    for _ in range(10):
+        store.save(LARGE)
+    assert (tmp_path / "ledger.json").read_bytes() == LARGE
+    assert len(json.dumps(state)) < 100
+    assert state.writes == 1
 
 
-def test_the_last_one_comes_back_to_the_state(desk):
-    for number in range(5):
-        desk.store.save(ledger(number), last=number == 4)
-    assert desk.state.values["osmosdest_ledger"]["number"] == 4
-    assert json.loads(desk.another().load())["number"] == 4
+def test_a_resumed_one_knows_that_it_is_in_the_folder(state, tmp_path):
+    TaskStateLedgerStore(state, tmp_path).save(LARGE)
+    store = TaskStateLedgerStore(state, tmp_path)
+    assert store.load() == LARGE
+    store.save(LARGE)
+    assert state.writes == 1
 
 
-def test_a_large_one_goes_to_the_file_however_calm(desk):
-    for number in range(3):
-        desk.store.save(ledger(number, size=100_000), last=True)
-        desk.now += 60.0
-        assert json.loads(desk.another().load())["number"] == number
-    assert desk.state.writes == 1
+def test_a_file_that_is_missing_is_no_empty_ledger(state, tmp_path):
+    TaskStateLedgerStore(state, tmp_path).save(LARGE)
+    (tmp_path / "ledger.json").unlink()
+    with pytest.raises(StorageError, match="Restore it, or delete the state osmosdest_ledger"):
+        TaskStateLedgerStore(state, tmp_path).load()
 
 
-def test_an_object_store_is_not_written_all_the_time(desk, monkeypatch):
-    monkeypatch.setattr(FolderLedgerStore, "is_local", property(lambda self: False))
-    for number in range(10):
-        desk.store.save(ledger(number))
-    assert desk.state.writes == 10
+def test_an_api_server_that_is_down_is_a_storage_error(tmp_path):
+    with pytest.raises(StorageError, match=r"cannot be read in Airflow's task state store: API_SERVER_ERROR"):
+        TaskStateLedgerStore(Broken(), tmp_path).load()
+    with pytest.raises(StorageError, match=r"cannot be written in Airflow's task state store: API_SERVER_ERROR"):
+        TaskStateLedgerStore(ReadOnly(), tmp_path).save(SMALL)
 
 
-def test_a_file_that_is_gone_is_an_error_and_no_fresh_start(desk):
-    desk.store.save(ledger(0, size=100_000))
-    (desk.folder / "ledger.json").unlink()
-    with pytest.raises(StorageError, match=r"not in its folder.*send everything again"):
-        desk.another().load()
+def test_a_ledger_that_was_not_spilled_is_spilled_next_time(tmp_path):
+    class Flaky(TaskState):
+        def set(self, key, value):
+            super().set(key, value)
+            if self.writes == 1:
+                raise RuntimeError("lost")
+
+    state = Flaky()
+    store = TaskStateLedgerStore(state, tmp_path)
+    with pytest.raises(StorageError):
+        store.save(LARGE)
+    store.save(LARGE)
+    assert state.writes == 2
 
 
-@pytest.mark.parametrize("method", ["get", "set"])
-def test_a_state_store_that_fails_is_named(desk, monkeypatch, method):
-    def fail(*args):
-        raise RuntimeError("API server is away")
-
-    monkeypatch.setattr(desk.state, method, fail)
-    with pytest.raises(StorageError, match=r"task state store: API server is away.*twice"):
-        desk.store.save(ledger(1)) if method == "set" else desk.store.load()
-
-
-def test_without_a_state_store_it_is_a_file(tmp_path):
-    assert isinstance(ledger_store({}, tmp_path), FolderLedgerStore)
+def test_the_context_decides(tmp_path):
+    # Airflow 3.3 has the store; 3.2 has not.
     assert isinstance(ledger_store({"task_state_store": TaskState()}, tmp_path), TaskStateLedgerStore)
+    assert isinstance(ledger_store({}, tmp_path), FolderLedgerStore)
