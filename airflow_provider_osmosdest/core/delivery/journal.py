@@ -232,7 +232,7 @@ class Journal:
         self._entry.complete = complete
         parts = self._entry.parts
         if len(parts) > 1:
-            name = f"failures-{len(parts) + self._entry.attempts * 100_000:05d}.ndjson"
+            name = f"failures-all-{self._entry.attempts}.ndjson"
             if fold_parts(self._folder, parts, name):
                 self._entry.parts = [name]
         # What was about to be sent when the delivery stopped is what the next attempt begins with.

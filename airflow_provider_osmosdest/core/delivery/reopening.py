@@ -26,7 +26,7 @@ def take_up_again(entry: Entry, folder: Folder) -> None:
     """
     kept: list[bytes] = []
     indexes: set[int] = set()
-    name = f"failures-{entry.attempts * 100_000 + 99_999:05d}.ndjson"
+    name = f"failures-kept-{entry.attempts}.ndjson"
     try:
         for part in entry.parts:
             with (folder / part).open("rb") as file:
