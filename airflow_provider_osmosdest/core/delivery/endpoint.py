@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
+from airflow_provider_osmosdest.core.schema.encoding import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ class EndpointTemplate:
 
     def fill(self, record: Mapping[str, Any]) -> str:
         """
-        Return the URL of one record, its values percent-encoded (RFC 3986 section 2.1).
+        Return the URL of one record, its values in their wire form and percent-encoded (RFC 3986 section 2.1).
 
         :raises ValueError: when a value is null, empty, not a scalar, or ``.`` or ``..``, which would name another path
         """
@@ -62,15 +63,14 @@ class EndpointTemplate:
 
 
 def _encoded(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        value = str(value).lower()
     if value is None or value == "":
         msg = f"endpoint: {name} is needed in the URL and is empty"
         raise ValueError(msg)
     if isinstance(value, (dict, list)):
         msg = f"endpoint: {name} is needed in the URL and is not a single value"
         raise ValueError(msg)  # noqa: TRY004 - the record is at fault, not the caller
-    text = str(value)
+    # As it stands in the body: "true", 2024-05-31T13:45:00Z.
+    text = str(value) if isinstance(value, str) else encode(value).decode().strip('"')
     if text in (".", ".."):
         msg = f"endpoint: {name} is {text!r}, which a server would take for another path"
         raise ValueError(msg)

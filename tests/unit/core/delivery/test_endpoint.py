@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -52,6 +54,14 @@ def test_a_record_cannot_choose_the_host(url):
         ("東京", "%E6%9D%B1%E4%BA%AC"),
         ("{tag}", "%7Btag%7D"),
         ("...", "..."),
+        ('"quoted"', "%22quoted%22"),
+        (12345678901234567890123, "12345678901234567890123"),
+        (Decimal("12.50"), "12.50"),
+        (date(2024, 5, 31), "2024-05-31"),
+        (time(13, 45), "13%3A45%3A00"),
+        (datetime(2024, 5, 31, 13, 45, tzinfo=UTC), "2024-05-31T13%3A45%3A00Z"),
+        (datetime(2024, 5, 31, 13, 45, tzinfo=timezone(timedelta(hours=2))), "2024-05-31T13%3A45%3A00%2B02%3A00"),
+        (datetime(2024, 5, 31, 13, 45), "2024-05-31T13%3A45%3A00"),
     ],
 )
 def test_values_are_percent_encoded(value, encoded):
