@@ -240,7 +240,10 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "timeout": {
                         "label": "Timeout",
-                        "description": "Seconds to wait for a connection, and for an answer once the request is sent.",
+                        "description": (
+                            "Seconds to wait for an answer once the request is sent. To be made, a connection has 30 "
+                            "seconds of its own."
+                        ),
                         "schema": {"type": ["number", "null"], "minimum": 0.1, "default": 60},
                     },
                     "auth": {

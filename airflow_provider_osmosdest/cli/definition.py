@@ -55,9 +55,9 @@ _DELIVER_ARGS = (
     _arg(("--idempotency-header",), metavar="NAME", help="Header with a chunk's idempotency key, or none"),
     _arg(("--requests-per-second",), type=float, metavar="N", help="Requests a second at most"),
     _arg(("--records-per-second",), type=float, metavar="N", help="Records a second at most"),
-    _arg(("--max-failures",), metavar="N", help="Failures allowed: a count, or 2%% of the records"),
+    _arg(("--max-failures",), metavar="N", help="Failures allowed: a count, a share (0.02) or 2%%"),
     _arg(("--max-retries",), type=int, metavar="N", help="Retries of one chunk after transient failures"),
-    _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer"),
+    _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer once it is sent"),
     _arg(("--dry-run",), action="store_true", help="Validate everything, send nothing, show the first request"),
 )
 

@@ -75,8 +75,8 @@ class DeliveryOptions:
     :param concurrency: requests in flight in ``record`` mode: a number, or ``auto`` for as many, and as fast, as the
         API takes
     :param max_failures: how many records may fail before the delivery counts as failed: a count, or a share
-        of all records read as a float below 1 or as ``"2%"``
-    :param timeout: seconds to wait for an answer once the body is sent, and for a connection
+        of all records read, as a number with a point up to 1.0 (text too) or as ``"2%"``
+    :param timeout: seconds to wait for an answer once the body is sent; a connection has 30 seconds of its own
     :param max_retries: how often one chunk is sent again after a transient failure
     :param backoff: seconds of the first wait at most; it doubles with each retry, with full jitter
     :param max_backoff: seconds of any wait at most, a server's ``Retry-After`` included
@@ -170,8 +170,10 @@ class DeliveryOptions:
         try:
             if isinstance(value, str):
                 text = value.strip()
-                value = float(text[:-1]) / 100 if text.endswith("%") else int(text)
-                share = text.endswith("%")
+                per_cent = text.endswith("%")
+                # From a template or a URI, a share comes as text: it is the point that tells it from a count.
+                share = per_cent or "." in text
+                value = float(text[:-1]) / 100 if per_cent else float(text) if share else int(text)
             else:
                 share = isinstance(value, float) and not isinstance(value, bool)
             limit = 1 if share else float("inf")
@@ -180,7 +182,7 @@ class DeliveryOptions:
         except (TypeError, ValueError):
             msg = (
                 f"max_failures: found {self.max_failures!r}, expected a count (0 or more), "
-                'a share below 1 (0.02), or per cent ("2%")'
+                'a share from 0.0 to 1.0 (0.02), or per cent ("2%")'
             )
             raise OptionsError(msg) from None
         return int(value * read) if share else int(value)
