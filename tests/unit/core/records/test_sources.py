@@ -55,6 +55,12 @@ def test_an_unknown_format_is_refused(tmp_path):
         open_source(tmp_path / "a.csv", records_format="avro")
 
 
+@pytest.mark.parametrize("records", [[{"a": 1}], {"a": 1}, iter([])])
+def test_values_have_no_format(records):
+    with pytest.raises(OptionsError, match=r"^records_format is 'csv', but records is a \w+, and only files"):
+        open_source(records, records_format="csv")
+
+
 def test_formats_of_ones_own(tmp_path):
     def read_lines(source):
         yield Rows([{"line": line} for line in b"".join(source.text()).decode().splitlines()], textual=True)
