@@ -5,7 +5,7 @@ import pytest
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict, judge
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
 
-# The table of DESIGN section 5, written the other way round: what is said of each status by name.
+# The table "What a response means" of docs/destination.md, written the other way round: what is said of each status.
 TABLE = {
     Verdict.ACCEPTED: range(200, 300),
     Verdict.TOO_LARGE: [413],
