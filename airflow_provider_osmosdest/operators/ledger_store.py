@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
@@ -23,6 +24,7 @@ _KEY = "osmosdest_ledger"
 # Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
 _MOST_BYTES = 48 * 1024
 # Through supervisor, API server and database a write takes some 10 ms, as long as 50 requests to a fast API.
+_OFTEN = 4
 _OFTEN_SECONDS = 1.0
 _SPILLED = {"in": "folder"}
 
@@ -42,7 +44,7 @@ class TaskStateLedgerStore:
         self._store = store
         self._file = FolderLedgerStore(folder)
         self._clock = clock
-        self._written = float("-inf")
+        self._written: deque[float] = deque(maxlen=_OFTEN)
         self._spilled = False
 
     def load(self) -> bytes | None:
@@ -68,9 +70,9 @@ class TaskStateLedgerStore:
         """Replace the document."""
         now = self._clock()
         # An object store is no faster than the state store; a local file is, fifty times over.
-        often = self._file.is_local and not last and now - self._written < _OFTEN_SECONDS
-        spill = often or len(document) > _MOST_BYTES
-        self._written = now
+        often = len(self._written) == _OFTEN and now - self._written[0] < _OFTEN_SECONDS
+        spill = len(document) > _MOST_BYTES or (often and not last and self._file.is_local)
+        self._written.append(now)
         if spill:
             self._file.save(document)
             if self._spilled:
