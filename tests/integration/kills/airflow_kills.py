@@ -8,19 +8,32 @@ import os
 import random
 import signal
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.kills.killing import SCHEMA, Figures, Plan, check
-from tests.standalone import until
+from tests.standalone import running_standalone, standalone_environment, until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.integration.kills.counting_server import CountingServer
     from tests.standalone import Api
 
-__all__ = ["DAG_ID", "DAG_TEXT", "airflow_plan", "connection", "killed_task", "read_delivery", "running_pid"]
+__all__ = [
+    "DAG_ID",
+    "TIMED_DAG_ID",
+    "airflow_plan",
+    "counting_airflow",
+    "killed_task",
+    "read_delivery",
+    "running_pid",
+    "start_task",
+]
 
 DAG_ID = "counted"
+TIMED_DAG_ID = "timed"
 
 DAG_TEXT = f"""
 from datetime import timedelta
@@ -29,7 +42,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
 
-with DAG({DAG_ID!r}, schedule=None, render_template_as_native_obj=True, max_active_runs=8):
+def deliver(**limits):
     HttpDestinationOperator(
         task_id="deliver",
         http_conn_id="counting",
@@ -44,13 +57,31 @@ with DAG({DAG_ID!r}, schedule=None, render_template_as_native_obj=True, max_acti
         max_failures="{{{{ dag_run.conf.get('max_failures') }}}}",
         retries=20,
         retry_delay=timedelta(seconds=1),
+        **limits,
     )
+
+
+with DAG({DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
+    deliver()
+
+with DAG({TIMED_DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
+    deliver(execution_timeout=timedelta(seconds=3))
 """
 
 
-def connection(server: CountingServer) -> str:
-    """Return the JSON of the connection ``counting``."""
-    return json.dumps({"conn_type": "osmos_http", "host": server.url})
+@contextmanager
+def counting_airflow(home: Path, server: CountingServer) -> Iterator[Api]:
+    """Run an Airflow whose tasks deliver to a server."""
+    (home / "dags").mkdir()
+    (home / "dags" / "counted.py").write_text(DAG_TEXT)
+    environment = {
+        **standalone_environment(home),
+        "AIRFLOW_CONN_COUNTING": json.dumps({"conn_type": "osmos_http", "host": server.url}),
+        # How soon a task learns that somebody marked it, in seconds.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    }
+    with running_standalone(home, environment, {DAG_ID, TIMED_DAG_ID}) as api:
+        yield api
 
 
 def airflow_plan(seed: int) -> Plan:
@@ -68,11 +99,7 @@ def airflow_plan(seed: int) -> Plan:
 
 def killed_task(plan: Plan, api: Api, server: CountingServer, name: str, folder: Path) -> Figures:
     """Carry out a plan as an Airflow task whose process is killed, and check what it promised."""
-    folder.mkdir(parents=True)
-    plan.write_records(folder / "in.ndjson")
-    server.open(name, plan.rules)
-    conf = {"records": str(folder / "in.ndjson"), "book": name, **plan.options}
-    run = api.trigger(DAG_ID, {key: value for key, value in conf.items() if value is not None})
+    run = start_task(plan, api, server, name, folder)
     killed: list[float] = []
     pids: set[int] = set()
     for wait in plan.kills:
@@ -93,6 +120,17 @@ def killed_task(plan: Plan, api: Api, server: CountingServer, name: str, folder:
     tries = api.get(f"{run}/taskInstances/deliver")["try_number"]
     figures.expect(tries == len(killed) + 1, f"{len(killed)} kills, but {tries} tries")
     return figures
+
+
+def start_task(  # noqa: PLR0917
+    plan: Plan, api: Api, server: CountingServer, name: str, folder: Path, dag_id: str = DAG_ID
+) -> str:
+    """Begin to carry out a plan as an Airflow task; return the path of its run."""
+    folder.mkdir(parents=True)
+    plan.write_records(folder / "in.ndjson")
+    server.open(name, plan.rules)
+    conf = {"records": str(folder / "in.ndjson"), "book": name, **plan.options}
+    return api.trigger(dag_id, {key: value for key, value in conf.items() if value is not None})
 
 
 def running_pid(api: Api, run: str, but: set[int]) -> int | None:

@@ -1,7 +1,9 @@
 """
 Kill a hundred deliveries at random moments, and print what that cost as the table of docs/reliability.md.
 
-    python tests/integration/kills/hundred.py [--runs 100] [--seed 0] [--at-once 2]
+    python tests/integration/kills/hundred.py [--runs 100] [--seed 0] [--at-once 2] [--airflow]
+
+With ``--airflow``, each delivery is a task of a real Airflow, whose process is killed and which Airflow retries.
 
 Exits with 1 where a promise was broken, and leaves the folder of that run for a look.
 """
@@ -11,16 +13,24 @@ Exits with 1 where a promise was broken, and leaves the folder of that run for a
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
+from tests.integration.kills.airflow_kills import airflow_plan, counting_airflow, killed_task
 from tests.integration.kills.counting_server import serving
 from tests.integration.kills.killing import KINDS, Figures, Plan, run_with_kills
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HEAD = (
     "| write mode | guarantee | server honours keys | runs | kills | records | lost | outcome not known "
@@ -42,14 +52,22 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the first run; each further one takes the next")
     parser.add_argument("--at-once", type=int, default=2, help="deliveries that run at the same time")
+    parser.add_argument("--airflow", action="store_true", help="kill tasks of a real Airflow")
     arguments = parser.parse_args()
     seeds = range(arguments.seed, arguments.seed + arguments.runs)
     folder = Path(tempfile.mkdtemp(prefix="osmosdest-kills-"))
     started = time.monotonic()
-    with serving() as server, ThreadPoolExecutor(arguments.at_once) as pool:
-        plans = [Plan.drawn(seed) for seed in seeds]
+    with ExitStack() as stack:
+        server = stack.enter_context(serving())
+        plans = [(airflow_plan if arguments.airflow else Plan.drawn)(seed) for seed in seeds]
+        run: Callable[..., Figures] = run_with_kills
+        if arguments.airflow:
+            (folder / "airflow").mkdir()
+            api = stack.enter_context(counting_airflow(folder / "airflow", server))
+            run = partial(killed_task, api=api)
+        pool = stack.enter_context(ThreadPoolExecutor(arguments.at_once))
         runs = [
-            pool.submit(run_with_kills, plan, server, str(seed), folder / str(seed))
+            pool.submit(run, plan, server=server, name=str(seed), folder=folder / str(seed))
             for seed, plan in zip(seeds, plans, strict=True)
         ]
         figures = [run.result() for run in runs]
@@ -65,7 +83,7 @@ def main() -> int:
     kills = sum(each.kills for each in figures)
     print(f"{len(figures)} runs, {kills} kills, {len(faults)} broken promises, {time.monotonic() - started:.0f} s")
     if not faults:
-        folder.rmdir()
+        shutil.rmtree(folder)
     return 1 if faults else 0
 
 
