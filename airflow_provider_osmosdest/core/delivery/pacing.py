@@ -11,60 +11,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.options import AUTO
+from airflow_provider_osmosdest.core.delivery.rate_limit import RateFinder
+from airflow_provider_osmosdest.core.delivery.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.retry import Backoff
 
-__all__ = ["AdaptivePace", "Circuit", "Pacer", "TokenBucket", "most_in_flight"]
+__all__ = ["AdaptivePace", "Circuit", "Pacer", "most_in_flight"]
 
 _AUTO_START = 4
 _AUTO_MOST = 256
-# A bucket holds this many seconds' worth, so that a pause is not made up for by a burst the API would refuse.
-_BURST_SECONDS = 0.1
-
-
-class TokenBucket:
-    """
-    Let through ``rate`` units a second, evenly.
-
-    :param rate: units a second
-    """
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        self._tokens = 1.0
-        self._at: float | None = None
-
-    def wait(self, now: float) -> float:
-        """Return the seconds until there is a token; 0 when there is one."""
-        self._fill(now)
-        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self.rate
-
-    def available(self, now: float) -> int:
-        """Return how many units may go now."""
-        self._fill(now)
-        return max(0, int(self._tokens))
-
-    def take(self, units: int, now: float) -> None:
-        """Let units go; more than there are leave a debt that is waited for later."""
-        self._fill(now)
-        self._tokens -= units
-
-    def _fill(self, now: float) -> None:
-        if self._at is not None:
-            most = max(1.0, self.rate * _BURST_SECONDS)
-            self._tokens = min(most, self._tokens + (now - self._at) * self.rate)
-        self._at = now
+# Seconds, and round trips, in which the requests in flight at most double.
+_DOUBLING = 0.25
+_ROUND_TRIPS = 5
 
 
 class AdaptivePace:
     """
     Find how many requests in flight, and how many a second, an API takes.
 
-    In flight: grows by one a round trip while latency holds and shrinks when it does not, as TCP Vegas and Vector's
-    adaptive request concurrency do. A second: unbounded until a 429, which shows the API's own limit; then just below
-    what it took in the last second, growing slowly, for a limit that was met once is best not met every moment.
+    In flight: grows while latency holds and shrinks when it does not, as TCP Vegas and Vector's adaptive request
+    concurrency do. A second: see :class:`~.rate_limit.RateFinder`.
     """
 
     def __init__(self) -> None:
@@ -72,85 +40,65 @@ class AdaptivePace:
         self._growing_fast = True
         self._fastest: float | None = None
         self._latency: float | None = None
-        self._cut_at = float("-inf")
-        self._bucket: TokenBucket | None = None
-        self._ceiling = 0.0
-        self._raised_at = 0.0
-        self._second = 0.0
-        self._taken = 0
-        self._taken_before = 0
+        self._began: float | None = None
+        self._shrunk_at = float("-inf")
+        self._rate = RateFinder()
 
     @property
     def in_flight(self) -> int:
         """How many requests may be in flight."""
-        return max(1, int(self._limit))
+        return 1 if self._rate.probing else max(1, int(self._limit))
 
     @property
-    def bucket(self) -> TokenBucket | None:
-        """The rate it keeps to, ``None`` while the API has set none."""
-        return self._bucket
+    def bucket(self) -> TokenBucket:
+        """The rate it keeps to."""
+        return self._rate.bucket
 
     def succeeded(self, latency: float, in_flight: int, now: float) -> None:
         """Hear that a request was accepted after ``latency`` seconds."""
-        self._count(now)
+        self._began = now if self._began is None else self._began
         self._fastest = latency if self._fastest is None else min(self._fastest * 1.001, latency)
         self._latency = latency if self._latency is None else 0.9 * self._latency + 0.1 * latency
         # Doubled latency says that requests wait in a queue at the other end; a millisecond is this machine's noise.
         if self._latency > 2 * self._fastest + 0.001:
             self._shrink(0.9, now)
         elif in_flight >= int(self._limit):
-            self._limit = min(_AUTO_MOST, self._limit + (1.0 if self._growing_fast else 1.0 / self._limit))
-        self._raise_rate(now)
+            self._grow(now)
+        self._rate.taken(self._latency, now)
 
     def overloaded(self, now: float) -> None:
         """Hear of a time-out, a 503 or the like."""
         self._shrink(0.7, now)
 
-    def limited(self, now: float) -> None:
-        """Hear of a 429."""
-        if self._bucket is not None and now < self._raised_at:
-            return
-        taken = self._rate(now)
-        self._growing_fast = False
-        self._ceiling = max(taken, 0.5)
-        if self._bucket is None:
-            self._bucket = TokenBucket(self._ceiling * 0.95)
-        else:
-            self._bucket.rate = min(self._bucket.rate, self._ceiling) * 0.95
-        self._cut_at = now
-        # The requests in flight now will be refused too; their refusals are the same news.
-        self._raised_at = now + 0.5
+    def limited(self, wait: float | None, now: float) -> float:
+        """
+        Hear of a 429.
 
-    def _raise_rate(self, now: float) -> None:
-        if self._bucket is None or now <= self._raised_at:
-            return
-        passed = now - self._raised_at
-        self._raised_at = now
-        # Near the limit slowly; but the longer nothing is refused, the more likely the limit is another one now.
-        near = 0.0025 * 2 ** min(10.0, (now - self._cut_at) / 20)
-        share = 0.01 if self._bucket.rate < 0.98 * self._ceiling else near
-        self._bucket.rate *= 1 + share * passed
+        :param wait: seconds the server asked for
+        :return: seconds in which nothing should start
+        """
+        self._growing_fast = False
+        return self._rate.refused(wait, self._latency or 0.0, now)
+
+    def _grow(self, now: float) -> None:
+        if not self._growing_fast:
+            self._limit = min(_AUTO_MOST, self._limit + 1.0 / self._limit)
+        elif self._limit < self._most_by(now):
+            self._limit = min(_AUTO_MOST, self._limit + 0.5)
+
+    def _most_by(self, now: float) -> float:
+        """Return how many may be in flight by now: all that is under way when a first 429 comes is refused too."""
+        assert self._began is not None
+        assert self._fastest is not None
+        doubling = max(_DOUBLING, _ROUND_TRIPS * self._fastest)
+        return float(_AUTO_START * 2 ** min(10.0, (now - self._began) / doubling))
 
     def _shrink(self, factor: float, now: float) -> None:
         self._growing_fast = False
         # Once a round trip: what is in flight was sent before the last cut.
-        if now - self._cut_at > (self._latency or 0.1):
+        if now - self._shrunk_at > (self._latency or 0.1):
             self._limit = max(1.0, self._limit * factor)
-            self._cut_at = now
-
-    def _count(self, now: float) -> None:
-        second = float(int(now))
-        if second != self._second:
-            self._taken_before = self._taken if second == self._second + 1 else 0
-            self._second, self._taken = second, 0
-        self._taken += 1
-
-    def _rate(self, now: float) -> float:
-        """Return how many requests were accepted in the last second."""
-        second = float(int(now))
-        if second == self._second:
-            return self._taken + self._taken_before * (1.0 - (now - second))
-        return self._taken * (1.0 - (now - second)) if second == self._second + 1 else 0.0
+            self._shrunk_at = now
 
 
 @dataclass(slots=True)
@@ -260,11 +208,13 @@ class Pacer:
         :param retry_after: seconds the server asked for, which then hold for every request
         """
         self._circuit.failed(retry_after, now)
-        if retry_after:
-            self._pause = max(self._pause, now + wait)
+        # As long as the server asked, up to what the request itself is allowed to wait; its jitter is its own.
+        asked = min(wait, retry_after) if retry_after else None
+        if asked is not None:
+            self._pause = max(self._pause, now + asked)
         if self._adaptive is not None:
             if status == 429:  # noqa: PLR2004 - too many requests, RFC 6585
-                self._adaptive.limited(now)
+                self._pause = max(self._pause, now + self._adaptive.limited(asked, now))
             else:
                 self._adaptive.overloaded(now)
 
