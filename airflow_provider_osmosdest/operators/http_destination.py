@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.operators.interruption import Interruption
+from airflow_provider_osmosdest.operators.observing import Lineage, count_metrics, describe_outlets, request_timer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -168,6 +169,7 @@ class HttpDestinationOperator(BaseOperator):
         self.auth_type = auth_type
         self.deferrable = deferrable
         self._interruption = Interruption()
+        self._lineage: Lineage | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -214,17 +216,32 @@ class HttpDestinationOperator(BaseOperator):
             instance = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
             delivery = make_delivery(instance, hook.connector(), request)
             source = source_of(records, self.records_format, self.records_conn_id)
+            tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": self.http_conn_id}
             surroundings = Surroundings(
                 ledger=ledger_store(context, delivery.folder),
                 stopping=lambda: self._interruption.reason,
                 deferrable=self.deferrable,
                 warn=self.log.warning,
+                timed=request_timer(tags),
                 # Clearing a task instance raises it, and a retry leaves it alone.
                 occasion=str(ti.max_tries),
             )
-            return deliver(delivery, source, hook.transport(), self.log.info, surroundings)
+            result = deliver(delivery, source, hook.transport(), self.log.info, surroundings)
         except ConfigurationError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        count_metrics(result, tags)
+        path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
+        self._lineage = Lineage(path, delivery.target.public_url, result.report.to_xcom())
+        describe_outlets(context, self.outlets, self._lineage.xcom)
+        return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - Airflow's signature
+        """Return the lineage of the delivery, for Airflow's OpenLineage provider; ``None`` where there was none."""
+        return None if self._lineage is None else self._lineage.to_openlineage()
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Return the lineage of a delivery that failed: some of its records may have arrived."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     def _finish(self, context: Context, result: Result) -> dict[str, Any]:
         """Push the report, and let the task fail if the delivery did."""

@@ -46,6 +46,7 @@ class Attempt:
     :param compress: compresses a body
     :param stopping: returns why to stop, ``None`` to go on
     :param deferrable: whether the caller can wait without holding a worker slot
+    :param timed: takes how long a request took, in seconds, ``None`` where nobody wants to know
     """
 
     options: DeliveryOptions
@@ -59,6 +60,7 @@ class Attempt:
     compress: Callable[[Body], Body] | None = None
     stopping: Callable[[], str | None] = field(default=lambda: None)
     deferrable: bool = False
+    timed: Callable[[float], None] | None = None
 
     @property
     def once(self) -> bool:

@@ -80,11 +80,14 @@ class Courier:
         self._tally.requests += 1
         self._tally.bytes_sent += request.length
         self.under_way = True
+        started = attempt.now()
         answers = self._transport.exchange([request], GLANCE)
         while not answers:
             attempt.glance()
             answers = self._transport.exchange([], GLANCE)
         self.under_way = False
+        if attempt.timed is not None:
+            attempt.timed(attempt.now() - started)
         attempt.progress.tick()
         return attempt.judge(answers[0], size)
 

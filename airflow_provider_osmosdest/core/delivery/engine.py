@@ -106,6 +106,7 @@ class Surroundings:
     :param stopping: returns why to stop, ``None`` to go on; asked at least once a second
     :param deferrable: whether long waits can be left to the caller, as a :class:`~.errors.WaitError` in the result
     :param warn: takes the lines of the log that somebody should read; by default they go where the others go
+    :param timed: takes how long a request took, in seconds, for some of them
     :param occasion: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
     """
 
@@ -113,6 +114,7 @@ class Surroundings:
     stopping: Callable[[], str | None] = field(default=lambda: None)
     deferrable: bool = False
     warn: Callable[[str], None] | None = None
+    timed: Callable[[float], None] | None = None
     occasion: str | None = None
 
 
@@ -124,11 +126,13 @@ class Result:
     :param report: the numbers and paths
     :param error: why the delivery stopped, could not read on, or had more failures than allowed
     :param mendable: whether another attempt may deliver more than this one did
+    :param gained: counts of this attempt alone, by outcome and for ``requests``: what metrics are made of
     """
 
     report: DeliveryReport
     error: OsmosError | None = None
     mendable: bool = False
+    gained: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Mode(Protocol):
@@ -193,6 +197,7 @@ def carry_out(
     entry = begin(store, source.fingerprint, warn, surroundings.occasion)
     if options.retry_rejected and entry.parts and not entry.complete:
         take_up_again(entry, delivery.folder)
+    before = dict(entry.counts)
     journal = Journal(entry, store, delivery.folder, tally, origin=source.origin)
     if entry.complete:
         tally.read = tally.delivered + tally.invalid + tally.rejected + tally.unknown
@@ -224,6 +229,7 @@ def carry_out(
         compress=compress,
         stopping=surroundings.stopping,
         deferrable=surroundings.deferrable,
+        timed=surroundings.timed,
     )
     mode: _Mode = (
         RecordMode(attempt, endpoint) if options.write_mode == "record" else BatchMode(attempt, Courier(attempt))
@@ -234,7 +240,7 @@ def carry_out(
         error = _run(source, validator, mode, attempt)
     finally:
         carrier.close()
-    return _closed(delivery, journal, tally, error)
+    return replace(_closed(delivery, journal, tally, error), gained=tally.since(before))
 
 
 def _closed(delivery: Delivery, journal: Journal, tally: Tally, error: OsmosError | None) -> Result:

@@ -160,6 +160,9 @@ class RecordMode:
         others: list[tuple[Request, Judgement]] = []
         if answers:
             self._heard = True
+            if self._attempt.timed is not None:
+                # One a turn tells how the API is doing; one a record would cost as much as sending it.
+                self._attempt.timed(now - answers[0].request.key.started)
         for answer in answers:
             judgement = self._judge(answer, 1)
             errand: _Errand = answer.request.key

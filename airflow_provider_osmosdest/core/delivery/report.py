@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_osmosdest.core.delivery.failures import Folder
 
 __all__ = ["DeliveryReport", "Tally", "write_report"]
@@ -91,6 +93,11 @@ class Tally:
             if key not in self.reasons and len(self.reasons) >= 1000:  # noqa: PLR2004 - some bound
                 key = f"{outcome}: (other reasons)"
             self.reasons[key] += records
+
+    def since(self, before: Mapping[str, int]) -> dict[str, int]:
+        """Return what was added to the outcomes and the requests since ``before``."""
+        names = ("delivered", "invalid", "rejected", "unknown", "unsent", "requests")
+        return {name: getattr(self, name) - before.get(name, 0) for name in names}
 
     def report(
         self, delivery_id: str, *, seconds: float, failures_path: str | None, report_path: str | None, error: str | None
