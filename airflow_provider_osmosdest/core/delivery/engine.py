@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_osmosdest.core.delivery.attempt import Attempt
@@ -24,32 +23,26 @@ from airflow_provider_osmosdest.core.delivery.reopening import take_up_again
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.retry import Backoff
+from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES
 from airflow_provider_osmosdest.core.errors import (
-    DeliveryError,
     OptionsError,
     OsmosError,
-    SourceError,
-    StoppedError,
     TooManyFailuresError,
-    WaitError,
 )
-from airflow_provider_osmosdest.core.schema.blocks import Rows
 from airflow_provider_osmosdest.core.schema.bulk import BulkValidator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_osmosdest.core.delivery.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
+    from airflow_provider_osmosdest.core.delivery.running import WriteMode
     from airflow_provider_osmosdest.core.delivery.target import Target
     from airflow_provider_osmosdest.core.delivery.transport import Transport
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
-    from airflow_provider_osmosdest.core.schema.blocks import Block
-    from airflow_provider_osmosdest.core.schema.bulk import Validated
 
 __all__ = ["Delivery", "Result", "Surroundings", "TransportFactory", "carry_out", "deliver"]
 
@@ -133,16 +126,6 @@ class Result:
     error: OsmosError | None = None
     mendable: bool = False
     gained: Mapping[str, int] = field(default_factory=dict)
-
-
-class _Mode(Protocol):
-    """A write mode: takes valid records, sends them, and settles them."""
-
-    def take(self, validated: Validated, indexes: Sequence[int]) -> None: ...
-
-    def finish(self) -> None: ...
-
-    def abandon(self, reason: str, *, at_once: bool = False) -> None: ...
 
 
 def deliver(
@@ -231,13 +214,13 @@ def carry_out(
         deferrable=surroundings.deferrable,
         timed=surroundings.timed,
     )
-    mode: _Mode = (
+    mode: WriteMode = (
         RecordMode(attempt, endpoint) if options.write_mode == "record" else BatchMode(attempt, Courier(attempt))
     )
     try:
         # Before the first send, so that every attempt knows the delivery by one id.
         journal.write()
-        error = _run(source, validator, mode, attempt)
+        error = send_all(source, validator, mode, attempt)
     finally:
         carrier.close()
     return replace(_closed(delivery, journal, tally, error), gained=tally.since(before))
@@ -263,92 +246,6 @@ def _closed(delivery: Delivery, journal: Journal, tally: Tally, error: OsmosErro
         error=None if error is None else str(error),
     )
     return Result(report, error, mendable=mendable)
-
-
-def _run(source: Source, validator: BulkValidator, mode: _Mode, attempt: Attempt) -> OsmosError | None:
-    """Send what the source holds; return why not all of it could be, if so."""
-    outcomes = attempt.outcomes
-    stopped: DeliveryError | None = None
-    broken: SourceError | None = None
-    blocks = source.blocks()
-    try:
-        while True:
-            try:
-                block = next(blocks, None)
-            except SourceError as error:
-                broken = error
-                block = None
-            if block is None:
-                break
-            attempt.glance()
-            validated, indexes = _validated(block, validator, outcomes)
-            if stopped is None:
-                stopped = _sent(mode, partial(mode.take, validated, indexes))
-            else:
-                outcomes.unsent(_items(validated, indexes), _reason(stopped))
-        if stopped is None:
-            stopped = _sent(mode, mode.finish)
-    except StoppedError as error:
-        mode.abandon(_reason(error), at_once=True)
-        return stopped or error
-    except WaitError as error:
-        # What is not settled is not lost: it is read again when the wait is over.
-        return error
-    return stopped or broken
-
-
-def _sent(mode: _Mode, send: Callable[[], None]) -> DeliveryError | None:
-    """Send; settle what is left where that stops the delivery for good, and return why."""
-    try:
-        send()
-    except (StoppedError, WaitError):
-        raise
-    except DeliveryError as error:
-        mode.abandon(_reason(error))
-        return error
-    return None
-
-
-def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tuple[Validated, Sequence[int]]:
-    """Validate a block, settle its invalid records, and number its valid ones that are not settled yet."""
-    validated = validator.validate(block)
-    first = outcomes.tally.read
-    outcomes.tally.read += validated.count
-    settled = outcomes.journal.earlier
-    resuming = settled.touches(first, first + validated.count)
-    if not validated.invalid and not resuming:
-        return validated, range(first, first + validated.count)
-    bad = set()
-    for record in validated.invalid:
-        index = first + record.position
-        bad.add(record.position)
-        if not resuming or index not in settled:
-            textual = isinstance(block, Rows) and block.textual
-            outcomes.invalid(index, record.error, record.record, textual=textual)
-    indexes = [first + position for position in range(validated.count) if position not in bad]
-    return _unsettled(validated, indexes, settled) if resuming else (validated, indexes)
-
-
-def _unsettled(validated: Validated, indexes: list[int], settled: RangeSet) -> tuple[Validated, Sequence[int]]:
-    """Leave out the valid records of a block that an earlier attempt has settled."""
-    keep = [at for at, index in enumerate(indexes) if index not in settled]
-    lines = validated.lines.split(b"\n")
-    records = validated.records
-    left = replace(
-        validated,
-        lines=b"".join(lines[at] + b"\n" for at in keep),
-        records=None if records is None else [records[at] for at in keep],
-    )
-    return left, [indexes[at] for at in keep]
-
-
-def _items(validated: Validated, indexes: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    return zip(indexes, validated.lines.split(b"\n"), strict=False)
-
-
-def _reason(error: DeliveryError) -> str:
-    """Return why a delivery stopped, for each record it stopped before; the report has the whole of it."""
-    return f"the delivery stopped before this record ({type(error).__name__})"
 
 
 def _endpoint(delivery: Delivery) -> EndpointTemplate:

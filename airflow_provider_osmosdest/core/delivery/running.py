@@ -1,0 +1,130 @@
+"""Run a source through a write mode, block by block: read, validate, number, send, and settle what is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_osmosdest.core.errors import DeliveryError, SourceError, StoppedError, WaitError
+from airflow_provider_osmosdest.core.schema.blocks import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.attempt import Attempt
+    from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
+    from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
+    from airflow_provider_osmosdest.core.errors import OsmosError
+    from airflow_provider_osmosdest.core.records import Source
+    from airflow_provider_osmosdest.core.schema.blocks import Block
+    from airflow_provider_osmosdest.core.schema.bulk import BulkValidator, Validated
+
+__all__ = ["WriteMode", "send_all"]
+
+
+class WriteMode(Protocol):
+    """A write mode: takes valid records, sends them, and settles them."""
+
+    def take(self, validated: Validated, indexes: Sequence[int]) -> None:
+        """Take the valid records of a block, with their indexes, and send what is due."""
+
+    def finish(self) -> None:
+        """Send what is left at the end of the source."""
+
+    def abandon(self, reason: str, *, at_once: bool = False) -> None:
+        """Settle what was taken and will not be sent any more."""
+
+
+def send_all(source: Source, validator: BulkValidator, mode: WriteMode, attempt: Attempt) -> OsmosError | None:
+    """
+    Send what the source holds; every record of it is settled or counted when this returns.
+
+    :param source: the records
+    :param validator: says which are valid
+    :param mode: sends them
+    :param attempt: what all requests share
+    :return: why not all of it could be read and sent, ``None`` where it could
+    """
+    outcomes = attempt.outcomes
+    stopped: DeliveryError | None = None
+    broken: SourceError | None = None
+    blocks = source.blocks()
+    try:
+        while True:
+            try:
+                block = next(blocks, None)
+            except SourceError as error:
+                broken = error
+                block = None
+            if block is None:
+                break
+            attempt.glance()
+            validated, indexes = _validated(block, validator, outcomes)
+            if stopped is None:
+                stopped = _sent(mode, partial(mode.take, validated, indexes))
+            else:
+                outcomes.unsent(_items(validated, indexes), _reason(stopped))
+        if stopped is None:
+            stopped = _sent(mode, mode.finish)
+    except StoppedError as error:
+        mode.abandon(_reason(error), at_once=True)
+        return stopped or error
+    except WaitError as error:
+        # What is not settled is not lost: it is read again when the wait is over.
+        return error
+    return stopped or broken
+
+
+def _sent(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
+    """Send; settle what is left where that stops the delivery for good, and return why."""
+    try:
+        send()
+    except (StoppedError, WaitError):
+        raise
+    except DeliveryError as error:
+        mode.abandon(_reason(error))
+        return error
+    return None
+
+
+def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tuple[Validated, Sequence[int]]:
+    """Validate a block, settle its invalid records, and number its valid ones that are not settled yet."""
+    validated = validator.validate(block)
+    first = outcomes.tally.read
+    outcomes.tally.read += validated.count
+    settled = outcomes.journal.earlier
+    resuming = settled.touches(first, first + validated.count)
+    if not validated.invalid and not resuming:
+        return validated, range(first, first + validated.count)
+    bad = set()
+    for record in validated.invalid:
+        index = first + record.position
+        bad.add(record.position)
+        if not resuming or index not in settled:
+            textual = isinstance(block, Rows) and block.textual
+            outcomes.invalid(index, record.error, record.record, textual=textual)
+    indexes = [first + position for position in range(validated.count) if position not in bad]
+    return _unsettled(validated, indexes, settled) if resuming else (validated, indexes)
+
+
+def _unsettled(validated: Validated, indexes: list[int], settled: RangeSet) -> tuple[Validated, Sequence[int]]:
+    """Leave out the valid records of a block that an earlier attempt has settled."""
+    keep = [at for at, index in enumerate(indexes) if index not in settled]
+    lines = validated.lines.split(b"\n")
+    records = validated.records
+    left = replace(
+        validated,
+        lines=b"".join(lines[at] + b"\n" for at in keep),
+        records=None if records is None else [records[at] for at in keep],
+    )
+    return left, [indexes[at] for at in keep]
+
+
+def _items(validated: Validated, indexes: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    return zip(indexes, validated.lines.split(b"\n"), strict=False)
+
+
+def _reason(error: DeliveryError) -> str:
+    """Return why a delivery stopped, for each record it stopped before; the report has the whole of it."""
+    return f"the delivery stopped before this record ({type(error).__name__})"
