@@ -66,6 +66,7 @@ class Courier:
                 return doubt or judgement, sent
             attempt.check_wait(wait)
             self._tally.retries += 1
+            request.fresh = judgement.status is None
             self._wait(wait)
 
     def _wait_turn(self, size: int) -> None:

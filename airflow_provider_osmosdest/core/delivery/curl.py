@@ -42,6 +42,7 @@ class _Handle:
     __slots__ = (
         "_all_taken",
         "_begun",
+        "_fresh",
         "_limit",
         "_may_repeat",
         "_offset",
@@ -72,6 +73,7 @@ class _Handle:
         self._plain = True
         self._timeout_raised = False
         self._may_repeat = may_repeat
+        self._fresh = False
         self._begun = False
         self._all_taken = False
         self._target = target
@@ -89,7 +91,8 @@ class _Handle:
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        if not self._may_repeat:
+        self._fresh = not self._may_repeat
+        if self._fresh:
             curl.setopt(pycurl.FRESH_CONNECT, 1)
             curl.setopt(pycurl.FORBID_REUSE, 1)
         curl.setopt(pycurl.PATH_AS_IS, 1)
@@ -124,6 +127,10 @@ class _Handle:
         self._begun = False
         if isinstance(request.body, Body) is self._plain:
             self._change_kind(lines)
+        fresh = request.fresh or not self._may_repeat
+        if fresh is not self._fresh:
+            curl.setopt(pycurl.FRESH_CONNECT, fresh)
+            self._fresh = fresh
         url = request.url or self._target.url
         if url != self.url:
             curl.setopt(pycurl.URL, ascii_url(url))

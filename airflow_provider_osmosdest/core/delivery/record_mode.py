@@ -247,6 +247,7 @@ class RecordMode:
             self._pacer.failed(judgement.status, wait, judgement.retry_after, now)
             if errand.attempts <= self._retries and self._stop is None and not self._pacer.is_hopeless(self._retries):
                 self._outcomes.tally.retries += 1
+                request.fresh = judgement.status is None
                 heapq.heappush(self._later, (now + wait, errand.index, request))
                 return
         else:

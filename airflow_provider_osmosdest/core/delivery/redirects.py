@@ -9,6 +9,7 @@ __all__ = ["next_url"]
 # 307 and 308 keep method and body (RFC 9110 sections 15.4.8 and 15.4.9); the others would turn a POST into a GET.
 _KEEPING = frozenset({307, 308})
 _MOST = 5
+_PORTS = {"http": 80, "https": 443}
 
 
 def next_url(status: int, location: str | None, here: str, followed: int) -> str | None:
@@ -24,7 +25,14 @@ def next_url(status: int, location: str | None, here: str, followed: int) -> str
     """
     if status not in _KEEPING or not location or followed >= _MOST:
         return None
-    there = urljoin(here, location)
-    first, second = urlsplit(here), urlsplit(there)
-    same = (first.scheme, first.hostname, first.port) == (second.scheme, second.hostname, second.port)
-    return there if same else None
+    try:
+        there = urljoin(here, location)
+        return there if _origin(there) == _origin(here) else None
+    except ValueError:
+        # A location that is no URL leads nowhere.
+        return None
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)

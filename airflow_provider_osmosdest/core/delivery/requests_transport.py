@@ -84,6 +84,9 @@ class RequestsTransport:
     ) -> None:
         self._target = target
         self._session = session
+        # A session looks for the next address of a redirect even where it may not follow, and raises what it likes
+        # for one that is none.
+        session.get_redirect_target = _nowhere  # type: ignore[assignment,method-assign]
         self._headers = request_headers(target.headers, headers or {})
         self._limit = answer_bytes
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="osmosdest-http")
@@ -114,11 +117,7 @@ class RequestsTransport:
         self._session.close()
 
     def _run(self, request: Request) -> None:
-        try:
-            answer = self._send(request)
-        except Exception as error:  # noqa: BLE001 - an adapter or auth class may raise anything; it must be told
-            answer = Answer(request, error=NotSentError(f"{type(error).__name__}: {error}"))
-        self._answers.put(answer)
+        self._answers.put(self._send(request))
 
     def _send(self, request: Request) -> Answer:
         import requests
@@ -131,6 +130,9 @@ class RequestsTransport:
                 answer = self._ask(request, url, reader)
             except requests.exceptions.RequestException as error:
                 return Answer(request, error=_translated(error, reader))
+            except Exception as error:  # noqa: BLE001 - an adapter or auth class may raise anything, at any time
+                text = f"{type(error).__name__}: {error}"
+                return Answer(request, error=_by_progress(text, reader))
             there = next_url(answer.status or 0, answer.location, url, followed)
             if there is None:
                 return answer
@@ -199,4 +201,12 @@ def _translated(error: Exception, reader: _Reader) -> TransportError:
         reason, never
     ):
         return NotSentError(text)
+    return _by_progress(text, reader)
+
+
+def _by_progress(text: str, reader: _Reader) -> TransportError:
     return AmbiguousError(text) if reader.taken >= len(reader) else NotSentError(text)
+
+
+def _nowhere(_: Response) -> None:
+    return None

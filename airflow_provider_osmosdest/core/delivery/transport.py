@@ -41,6 +41,7 @@ class Request:
     :param url: where to, if not the target's URL
     :param headers: headers for this request alone
     :param message_id: names what is sent, the same each time it is sent
+    :param fresh: on a connection of its own: the one before it broke, and others kept as long may be broken, too
     """
 
     body: bytes | Body
@@ -48,6 +49,7 @@ class Request:
     url: str | None = None
     headers: Mapping[str, str] | None = None
     message_id: str = ""
+    fresh: bool = False
 
     @property
     def length(self) -> int:

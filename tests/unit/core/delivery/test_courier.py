@@ -189,3 +189,16 @@ def test_no_more_requests_a_second_than_allowed():
     for _ in range(3):
         desk.courier.send(BODY, 2, 0, "k")
     assert desk.transport.waited >= 0.5
+
+
+def test_after_a_broken_connection_the_next_one_is_new():
+    seen = []
+
+    def handler(request):
+        seen.append(request.fresh)
+        return [Answer(request, error=AmbiguousError("closed")), Answer(request, 503), Answer(request, 200)][
+            len(seen) - 1
+        ]
+
+    Desk(transport=HandlerTransport(handler)).courier.send(BODY, 2, 5, "k")
+    assert seen == [False, True, False]

@@ -112,7 +112,7 @@ def test_it_finds_the_limit_of_an_api(kind, server, retry_after):
         )
     )
     share, bad = taken / (LIMIT * seconds * runs), refused / (taken + refused)
-    print(f"{kind}, Retry-After {retry_after}: {share:.1%} of the rate, {bad:.2%} refused")
+    print(f"{kind}, Retry-After {retry_after}: {share:.1%} of the rate, {bad:.2%} refused")  # noqa: T201 - the figure that is promised
     # A small bucket that asks for a second's wait after each 429 takes some of those to find out about.
     assert share >= (0.7 if (kind, retry_after) == ("bucket, burst 20", 1.0) else 0.9)
     assert bad < 0.05
