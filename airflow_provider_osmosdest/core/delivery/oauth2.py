@@ -81,19 +81,24 @@ class TokenSource:
             self._token = None
 
     def _fetched(self) -> str:
-        from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
+        from oauthlib.oauth2 import BackendApplicationClient, InsecureTransportError, OAuth2Error
 
         asked = self._credentials
         where = masked_url(asked.url)
         client = BackendApplicationClient(asked.client_id)
         more: dict[str, Any] = {"audience": asked.audience} if asked.audience else {}
-        url, headers, body = client.prepare_token_request(
-            asked.url,
-            scope=asked.scope,
-            include_client_id=True,
-            client_secret=asked.client_secret,
-            **more,
-        )
+        try:
+            url, headers, body = client.prepare_token_request(
+                asked.url,
+                scope=asked.scope,
+                include_client_id=True,
+                client_secret=asked.client_secret,
+                **more,
+            )
+        except InsecureTransportError:
+            raise CredentialsError(
+                f"the token endpoint {where} is not https://, and RFC 6749 section 3.2 forbids to send it a secret"
+            ) from None
         try:
             status, text = self._post(url, body, {**headers, "Accept": "application/json"})
         except OSError as error:
