@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_provider_osmosdest.core.delivery.oauth2 import ClientCredentials
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
@@ -138,8 +138,7 @@ def credentials_of(
 def authorization(auth: str, login: str | None, password: str | None) -> dict[str, str]:
     """Return the ``Authorization`` header: Basic (RFC 7617) or Bearer (RFC 6750)."""
     if auth == "basic":
-        token = base64.b64encode(f"{login}:{password or ''}".encode()).decode()
-        return {"Authorization": f"Basic {token}"}
+        return {"Authorization": f"Basic {_basic(login, password or '')}"}
     if auth == "bearer":
         return {"Authorization": f"Bearer {(password or '').strip()}"}
     return {}
@@ -211,16 +210,25 @@ def secrets_of(
     """
     Return every text that must not leave the process but in a request.
 
-    That is the password in its plain, encoded and percent-encoded forms, header values with and without their
-    scheme, and user, password and query values of URLs.
+    That is the password and what Basic makes of it, header values with and without their scheme, and passwords and
+    query values of URLs: plain, as they stand there, percent-encoded, and as they stand in JSON.
     """
-    found: list[str | None] = [password]
+    found: list[str] = []
     if password:
-        found += [quote(password, safe=""), base64.b64encode(f"{login or ''}:{password}".encode()).decode()]
+        found += [password, _basic(login, password)]
     for name, value in headers.items():
         if name.lower() not in _NOT_SECRET:
             found += [value, value.partition(" ")[2]]
     for address in (url, *proxies):
         parts = urlsplit(address)
-        found += [parts.password, *(value for _, value in parse_qsl(parts.query))]
-    return tuple(dict.fromkeys(text for text in found if text and len(text) >= _SHORTEST_SECRET))
+        if parts.password:
+            plain = unquote(parts.password)
+            found += [parts.password, plain, _basic(unquote(parts.username or ""), plain)]
+        found += (pair.partition("=")[2] for pair in parts.query.split("&"))
+        found += (value for _, value in parse_qsl(parts.query))
+    forms = (form for text in found for form in (text, quote(text, safe=""), json.dumps(text)[1:-1]))
+    return tuple(dict.fromkeys(form for form in forms if len(form) >= _SHORTEST_SECRET))
+
+
+def _basic(login: str | None, password: str) -> str:
+    return base64.b64encode(f"{login or ''}:{password}".encode()).decode()
