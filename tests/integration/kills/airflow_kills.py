@@ -16,7 +16,7 @@ from tests.integration.kills.killing import SCHEMA, Figures, Plan, check
 from tests.standalone import running_standalone, standalone_environment, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.integration.kills.counting_server import CountingServer
     from tests.standalone import Api
@@ -70,15 +70,20 @@ with DAG({TIMED_DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
 
 
 @contextmanager
-def counting_airflow(home: Path, server: CountingServer) -> Iterator[Api]:
-    """Run an Airflow whose tasks deliver to a server."""
-    (home / "dags").mkdir()
+def counting_airflow(home: Path, server: CountingServer, more: Mapping[str, str] | None = None) -> Iterator[Api]:
+    """
+    Run an Airflow whose tasks deliver to a server.
+
+    :param more: environment variables
+    """
+    (home / "dags").mkdir(exist_ok=True)
     (home / "dags" / "counted.py").write_text(DAG_TEXT)
     environment = {
         **standalone_environment(home),
         "AIRFLOW_CONN_COUNTING": json.dumps({"conn_type": "osmos_http", "host": server.url}),
         # How soon a task learns that somebody marked it, in seconds.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        **(more or {}),
     }
     with running_standalone(home, environment, {DAG_ID, TIMED_DAG_ID}) as api:
         yield api

@@ -79,7 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
-        book = self.books[self.path]
+        book = self.books.get(self.path)
+        if book is None:
+            self._answer(404, {"error": "there is no such book"})
+            return
         self._linger(book)
         found = json.loads(body)
         ids = [record["id"] for record in (found if isinstance(found, list) else [found])]

@@ -67,7 +67,7 @@ def main() -> int:
             run = partial(killed_task, api=api)
         pool = stack.enter_context(ThreadPoolExecutor(arguments.at_once))
         runs = [
-            pool.submit(run, plan, server=server, name=str(seed), folder=folder / str(seed))
+            pool.submit(run, plan, server=server, name=f"run-{seed}", folder=folder / str(seed))
             for seed, plan in zip(seeds, plans, strict=True)
         ]
         figures = [run.result() for run in runs]

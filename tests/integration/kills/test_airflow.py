@@ -17,13 +17,11 @@ from tests.integration.kills.airflow_kills import (
     DAG_ID,
     TIMED_DAG_ID,
     airflow_plan,
-    counting_airflow,
     killed_task,
     read_delivery,
     running_pid,
     start_task,
 )
-from tests.integration.kills.counting_server import serving
 from tests.integration.kills.killing import Plan
 from tests.standalone import until
 
@@ -32,23 +30,6 @@ pytestmark = pytest.mark.system
 COUNT = 2_000
 CONCURRENCY = 16
 TASK = "taskInstances/deliver"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("airflow")
-
-
-@pytest.fixture(scope="module")
-def airflow(home, server):
-    with counting_airflow(home, server) as api:
-        yield api
 
 
 @pytest.mark.parametrize("seed", [1, 4])

@@ -6,14 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.integration.kills.counting_server import serving
 from tests.integration.kills.killing import KINDS, Plan, check, run_with_kills
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serving() as running:
-        yield running
 
 
 @pytest.mark.parametrize("seed", range(1000, 1000 + len(KINDS)))
