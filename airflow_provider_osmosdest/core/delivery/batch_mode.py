@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.batching import Batch, BatchCutter, Run
+from airflow_provider_osmosdest.core.delivery.batch import Batch, Run
+from airflow_provider_osmosdest.core.delivery.batching import BatchCutter
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.sizing import SizeLimit
 from airflow_provider_osmosdest.core.delivery.splitting import Splitter

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery.batching import Batch, BatchCutter, Run
+from airflow_provider_osmosdest.core.delivery.batch import Batch, Run
+from airflow_provider_osmosdest.core.delivery.batching import BatchCutter
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 
 ARRAY = Envelope(b"[", b"]")

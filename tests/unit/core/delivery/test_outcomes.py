@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.batching import Batch, Run
+from airflow_provider_osmosdest.core.delivery.batch import Batch, Run
 from airflow_provider_osmosdest.core.delivery.journal import Journal
 from airflow_provider_osmosdest.core.delivery.judging import Judgement
 from airflow_provider_osmosdest.core.delivery.ledger import Entry
