@@ -373,5 +373,6 @@ def test_the_form_and_the_hook_know_the_same_fields():
     (kind,) = get_provider_info()["connection-types"]
     assert kind["connection-type"] == HttpDestinationHook.conn_type
     assert kind["hook-name"] == HttpDestinationHook.hook_name
-    read_by_the_hook = {"method", "headers", "destination_schema", "auth", *DeliveryOptions.names()}
+    oauth2 = {"oauth2_url", "oauth2_scope", "oauth2_audience"}
+    read_by_the_hook = {"method", "headers", "destination_schema", "auth", *oauth2, *DeliveryOptions.names()}
     assert set(kind["conn-fields"]) <= read_by_the_hook
