@@ -56,11 +56,16 @@ class AuthorizingTransport:
         self._again = []
         answers: list[Answer] = []
         dressed: list[Request] = []
+        failed: TransportError | None = None
         for errand in errands:
-            try:
-                dressed.append(self._dressed(errand))
-            except TransportError as error:
-                answers.append(Answer(errand.request, error=error))
+            if failed is None:
+                try:
+                    dressed.append(self._dressed(errand))
+                    continue
+                except TransportError as error:
+                    failed = error
+            # Where there was no token for one there is none for the next, and to ask may take a time-out each.
+            answers.append(Answer(errand.request, error=failed))
         received = self._inner.exchange(dressed, 0.0 if answers else wait)
         return [*answers, *(answer for answer in map(self._received, received) if answer is not None)]
 
@@ -91,5 +96,7 @@ class AuthorizingTransport:
         if errand.token is not None:
             # A server may echo what it was sent, and answers end up in failure records.
             answer.body = answer.body.replace(errand.token.encode(), b"***")
+            if answer.location is not None:
+                answer.location = answer.location.replace(errand.token, "***")
         answer.request = errand.request
         return answer

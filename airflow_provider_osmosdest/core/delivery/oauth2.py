@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ __all__ = ["ClientCredentials", "TokenSource"]
 _AHEAD = 30.0
 # RFC 6749 section 5.1 only recommends ``expires_in``; without it a token is kept until a 401.
 _WITHOUT_END = float("inf")
+# RFC 6749 appendix A.12: printable ASCII, and no spaces in a header's token (RFC 6750 section 2.1).
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,17 @@ class TokenSource:
                 f"the token endpoint {where} answered {status} ({error.error}): check client id, client secret, scope "
                 "and audience of the connection"
             ) from None
-        except Warning:
+        except Warning as warning:
             # The server granted another scope than was asked for; RFC 6749 section 5.1 lets it.
-            answer = client.token
-        seconds = answer.get("expires_in")
+            answer = warning.token  # type: ignore[attr-defined] # oauthlib puts it there
+        except (ValueError, TypeError):
+            answer = {}
+        token, seconds = answer.get("access_token"), answer.get("expires_in")
+        # A line break in it would begin another header.
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise CredentialsError(
+                f"the token endpoint {where} answered {status}, and not with a token as RFC 6749 section 5.1 has it: "
+                "check the connection's oauth2_url"
+            )
         self._good_until = self._clock() + max(1.0, float(seconds) - _AHEAD) if seconds else _WITHOUT_END
-        return str(answer["access_token"])
+        return token

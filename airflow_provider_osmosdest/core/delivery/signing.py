@@ -29,16 +29,20 @@ class Signer:
 
     :param secret: ``whsec_`` and the key in base64, or the key in base64 alone
     :param clock: seconds since 1970
-    :raises ConnectorError: when the secret is not base64
+    :raises ConnectorError: when the secret is empty or not base64
     """
 
     def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+        text = secret.strip().removeprefix(_PREFIX).rstrip("=")
         try:
-            self._key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+            # Some leave the padding out.
+            self._key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
+            self._key = b""
+        if not self._key:
             raise ConnectorError(
                 "the signing secret (password) is not base64; expected one like whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-            ) from None
+            )
         self._clock = clock
 
     def headers(self, message_id: str, body: bytes | Body) -> Mapping[str, str]:
