@@ -148,9 +148,7 @@ class BatchMode:
 
     def _send(self, batch: Batch, start: int, stop: int, retries: int) -> tuple[Judgement, int]:
         """Send a chunk, noted before it goes wherever its borders could not be found again."""
-        # With a bound in bytes, borders depend on which records before are settled, and that may change.
-        by_index = batch is self._cut and stop - start == batch.size and self._options.max_batch_bytes is None
-        if not by_index or self._attempt.once:
+        if self._attempt.once or not self._is_cut_again(batch, start, stop):
             self._journal.write((batch.chunk(start, stop),))
         key = batch.key(self._journal.delivery_id, start, stop)
         try:
@@ -159,6 +157,17 @@ class BatchMode:
             if self._courier.under_way:
                 self._unanswered = (batch, start, stop)
             raise
+
+    def _is_cut_again(self, batch: Batch, start: int, stop: int) -> bool:
+        """Whether the next attempt cuts the same chunk from the source."""
+        if batch is not self._cut or stop - start != batch.size:
+            return False
+        # With a bound in bytes, borders depend on which records before are settled, and that may change. So they do
+        # around a chunk that an earlier attempt was about to send: once that is settled, nothing keeps it apart.
+        size = self._options.batch_size
+        number = batch.index(0) // size
+        apart = any(chunk.start // size <= number <= (chunk.stop - 1) // size for chunk in self._journal.resumed)
+        return self._options.max_batch_bytes is None and not apart
 
     def _send_part(self, batch: Batch, start: int, stop: int, rounds: int) -> int:
         """Send the part on top; settle it, or put in its place what it is cut into."""
