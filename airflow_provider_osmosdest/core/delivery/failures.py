@@ -9,6 +9,7 @@ An object store cannot append, so the file comes in parts; most deliveries end w
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_osmosdest.core.errors import StorageError
@@ -118,6 +119,9 @@ class FailuresFile:
                 self.parts.append(name)
             self._file.write(b"".join(self._buffer))
         except OSError as error:
+            if self._file is not None:
+                with suppress(OSError):
+                    self._file.close()
             raise _unwritable(self._folder, error) from error
         self._written += self._buffered
         self._buffer, self._buffered = [], 0

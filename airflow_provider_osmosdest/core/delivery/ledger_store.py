@@ -62,7 +62,8 @@ class FolderLedgerStore:
         """Write beside the file and rename: a file that is overwritten in place can be cut short by a crash."""
         path = os.fspath(getattr(self._path, "path", self._path))
         beside = f"{path}.new"
-        with open(beside, "wb", buffering=0) as file:  # noqa: PTH123 - a path of the operating system, not an object
+        # Buffered, as that writes on where the system call takes a part only.
+        with open(beside, "wb") as file:  # noqa: PTH123 - a path of the operating system, not an object
             file.write(document)
         os.replace(beside, path)  # noqa: PTH105 - likewise
 
