@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.kills.killing import SCHEMA, Figures, Plan, check
+from tests.integration.kills.killing import SCHEMA, Figures, Plan, check, read_out
 from tests.standalone import running_standalone, standalone_environment, until
 
 if TYPE_CHECKING:
@@ -153,9 +153,4 @@ def running_pid(api: Api, run: str, but: set[int]) -> int | None:
 
 def read_delivery(api: Api, run: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the report and the failure records that a task's XCom points to."""
-    report = json.loads(Path(api.xcom(run, "deliver")["report_path"]).read_text())
-    if report["failures_path"] is None:
-        return report, []
-    path = Path(report["failures_path"])
-    lines = [line for part in path.parent.glob(path.name) for line in part.read_text().splitlines()]
-    return report, [json.loads(line) for line in lines]
+    return read_out(Path(api.xcom(run, "deliver")["report_path"]).parent)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tests.integration.kills.counting_server import Rules
 
 if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.delivery.engine import Result
     from tests.integration.kills.counting_server import CountingServer
 
-__all__ = ["KINDS", "SCHEMA", "Figures", "Plan", "check", "run_with_kills"]
+__all__ = ["KINDS", "SCHEMA", "Figures", "Plan", "attempt", "check", "read_out", "run_with_kills"]
 
 KINDS = (
     ("batch", "at_least_once", True),
@@ -154,13 +155,18 @@ def _run(plan: Plan, server: CountingServer, name: str, folder: Path) -> Figures
             break
     else:
         return Figures(len(killed), plan.count, faults=[f"not done after {_MOST_ATTEMPTS} attempts"])
-    report = json.loads((folder / "out" / "report.json").read_text())
-    paths = (folder / "out").glob("failures-*.ndjson")
-    failures = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-    figures = check(plan, report, failures, server.accepted(name), killed)
+    figures = check(plan, *read_out(folder / "out"), server.accepted(name), killed)
     if not figures.faults:
         shutil.rmtree(folder)
     return figures
+
+
+def read_out(out: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the report and the failure records in a delivery's folder."""
+    failures = [
+        json.loads(line) for path in out.glob("failures-*.ndjson") for line in path.read_text("utf-8").splitlines()
+    ]
+    return json.loads((out / "report.json").read_text("utf-8")), failures
 
 
 def check(
@@ -223,8 +229,8 @@ def _allowed_twice(plan: Plan, accepted: list[dict[str, Any]], killed: list[floa
     return recent + len(killed) * int(plan.options["concurrency"])
 
 
-def _deliver(url: str, folder: str, options: dict[str, Any]) -> None:
-    """Be the child: deliver, and exit with 0 once there is nothing left to do."""
+def attempt(url: str, source: Path, out: Path, options: dict[str, Any]) -> Result:
+    """Make one attempt at a delivery, as a retry if there were others."""
     from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
     from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
@@ -232,7 +238,11 @@ def _deliver(url: str, folder: str, options: dict[str, Any]) -> None:
     from airflow_provider_osmosdest.core.records import open_source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 
-    delivery = Delivery(Target(url), DeliveryOptions(**options), DestinationSchema.load(SCHEMA), Path(folder) / "out")
-    source = open_source(Path(folder) / "in.ndjson")
-    result = deliver(delivery, source, CurlTransport, lambda _: None, Surroundings(occasion="retries"))
+    delivery = Delivery(Target(url), DeliveryOptions(**options), DestinationSchema.load(SCHEMA), out)
+    return deliver(delivery, open_source(source), CurlTransport, lambda _: None, Surroundings(occasion="retries"))
+
+
+def _deliver(url: str, folder: str, options: dict[str, Any]) -> None:
+    """Be the child: deliver, and exit with 0 once there is nothing left to do."""
+    result = attempt(url, Path(folder) / "in.ndjson", Path(folder) / "out", options)
     raise SystemExit(0 if result.error is None and not result.mendable else 1)
