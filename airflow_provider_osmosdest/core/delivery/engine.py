@@ -179,7 +179,7 @@ def carry_out(
     source = ReplaySource(source, delivery.mapping)
     entry = begin(store, source.fingerprint, warn, surroundings.occasion)
     if options.retry_rejected and entry.parts and not entry.complete:
-        take_up_again(entry, delivery.folder)
+        take_up_again(entry, store, delivery.folder)
     before = dict(entry.counts)
     journal = Journal(entry, store, delivery.folder, tally, origin=source.origin)
     if entry.complete:

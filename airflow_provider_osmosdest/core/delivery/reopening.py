@@ -9,20 +9,21 @@ from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.failures import Folder
-    from airflow_provider_osmosdest.core.delivery.ledger import Entry
+    from airflow_provider_osmosdest.core.delivery.ledger import Entry, LedgerStore
 
 __all__ = ["take_up_again"]
 
 _TAKEN_UP = ("rejected", "invalid")
 
 
-def take_up_again(entry: Entry, folder: Folder) -> None:
+def take_up_again(entry: Entry, store: LedgerStore, folder: Folder) -> None:
     """
     Unsettle the records that were ``rejected`` or ``invalid``; those that are ``unknown`` stay as they are.
 
-    :param entry: the ledger, which is changed; whoever writes it next makes the change last
+    :param entry: the ledger, which is changed
+    :param store: where it is kept; it is written, as parts that it does not name are removed next
     :param folder: the delivery's folder
-    :raises StorageError: when the failures file cannot be read or written
+    :raises StorageError: when failures file or ledger cannot be read or written
     """
     kept: list[bytes] = []
     indexes: set[int] = set()
@@ -36,6 +37,8 @@ def take_up_again(entry: Entry, folder: Folder) -> None:
                         indexes.add(failure["index"])
                     else:
                         kept.append(line)
+        if not indexes:
+            return
         if kept:
             with (folder / name).open("wb") as file:
                 file.write(b"".join(kept))
@@ -48,3 +51,4 @@ def take_up_again(entry: Entry, folder: Folder) -> None:
     for reason in list(entry.reasons):
         if reason.startswith(tuple(f"{outcome}: " for outcome in _TAKEN_UP)):
             del entry.reasons[reason]
+    store.save(entry.to_json())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
-from airflow_provider_osmosdest.core.delivery.journal import begin
-from airflow_provider_osmosdest.core.delivery.ledger import Entry
+from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
+from airflow_provider_osmosdest.core.delivery.ledger import Chunk, Entry, read_entry
 from airflow_provider_osmosdest.core.delivery.ledger_store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
+from airflow_provider_osmosdest.core.delivery.report import Tally
 from airflow_provider_osmosdest.core.delivery.target import Target
 from airflow_provider_osmosdest.core.delivery.transport import Answer
 from airflow_provider_osmosdest.core.records import open_source
@@ -87,3 +92,175 @@ class TestCompleteDelivery:
         second, requests = self.deliver(tmp_path, store, "2", [{"id": 1}])
         assert requests == 1
         assert second.delivery_id != first.delivery_id
+
+
+class Desk:
+    """A journal on a clock of its own, and what it has written so far."""
+
+    def __init__(self, folder, entry=None):
+        self.folder = folder
+        self.now = 0.0
+        self.store = MemoryLedgerStore()
+        self.tally = Tally()
+        self.writes = 0
+        entry = entry or Entry("d", "f")
+        self.journal = Journal(entry, self, folder, self.tally, clock=lambda: self.now)
+
+    def save(self, document, *, last=False):
+        self.writes += 1
+        self.store.save(document)
+
+    def fail(self, *indexes, outcome="rejected", final=True, error="no"):
+        records = [(index, b"{}") for index in indexes]
+        self.journal.fail(outcome, records, status=422, error=error, attempts=1, final=final)
+
+    @property
+    def written(self):
+        return read_entry(self.store.document)
+
+    @property
+    def parts(self):
+        return sorted(path.name for path in self.folder.glob("failures-*.ndjson"))
+
+    def listed(self):
+        return [
+            json.loads(line)["index"] for name in self.parts for line in (self.folder / name).read_bytes().splitlines()
+        ]
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "folder")
+
+
+class TestWriting:
+    def test_it_is_written_once_a_second_and_not_more(self, desk):
+        for step in range(100):
+            desk.now = step * 0.05
+            desk.journal.deliver_each([step])
+            desk.journal.tick()
+        assert desk.writes == 4
+        assert desk.written.settled == RangeSet([(0, 81)])
+
+    def test_what_is_about_to_be_sent_stays_noted_until_something_else_is(self, desk):
+        chunk = Chunk(5, 9)
+        desk.journal.write((chunk,))
+        desk.now = 2.0
+        desk.journal.tick()
+        assert desk.written.sending == (chunk,)
+        desk.journal.write()
+        assert desk.written.sending == ()
+
+    def test_what_an_earlier_attempt_may_have_sent_stays_noted_until_its_turn(self, tmp_path):
+        early, late = Chunk(0, 5), Chunk(10, 20)
+        desk = Desk(tmp_path, Entry("d", "f", sending=(early, late), settled=RangeSet([(0, 5)])))
+        assert desk.journal.resumed == (late,), "what is settled was answered"
+        desk.journal.write((Chunk(5, 10),))
+        assert desk.written.sending == (Chunk(5, 10), late)
+        desk.journal.take_over(late)
+        desk.journal.write((late,))
+        assert desk.written.sending == (late,)
+        desk.journal.write()
+        assert desk.written.sending == ()
+
+    def test_counts_and_seconds_go_on_from_attempt_to_attempt(self, tmp_path):
+        entry = Entry("d", "f", counts={"delivered": 3, "requests": 4}, seconds=7.0, attempts=1)
+        desk = Desk(tmp_path, entry)
+        assert (desk.tally.delivered, desk.tally.requests) == (3, 4)
+        desk.tally.delivered += 2
+        desk.now = 5.0
+        desk.journal.write()
+        assert desk.written.counts["delivered"] == 5
+        assert desk.written.seconds == 12.0
+        assert desk.written.attempts == 2
+
+
+class TestFailures:
+    def test_what_is_not_durable_is_not_settled(self, desk):
+        desk.journal.deliver([(0, 10)])
+        desk.fail(3, 4)
+        desk.journal.write()
+        assert desk.written.settled == RangeSet([(0, 3), (5, 10)])
+        assert desk.written.counts.get("rejected", 0) == 0
+        assert not desk.written.reasons
+        assert desk.tally.rejected == 2, "the report of this attempt counts them all the same"
+
+    def test_a_part_is_closed_over_them_after_ten_seconds(self, desk):
+        desk.fail(3)
+        for desk.now in (1.0, 5.0, 9.9):
+            desk.journal.write()
+            assert 3 not in desk.written.settled
+        desk.now = 10.0
+        desk.journal.write()
+        assert 3 in desk.written.settled
+        assert desk.written.counts["rejected"] == 1
+        assert desk.written.parts == desk.parts == ["failures-00000.ndjson"]
+
+    def test_or_when_there_are_many(self, desk):
+        desk.fail(*range(511))
+        desk.journal.write()
+        assert len(desk.written.settled) == 0
+        desk.fail(511)
+        desk.journal.write()
+        assert desk.written.settled == RangeSet([(0, 512)])
+
+    def test_or_at_once_where_a_record_may_have_arrived(self, desk):
+        desk.fail(3)
+        desk.fail(4, outcome="unknown")
+        desk.journal.write()
+        assert desk.written.settled == RangeSet([(3, 5)])
+        assert desk.listed() == [3, 4]
+
+    def test_what_a_retry_may_mend_is_listed_and_never_settled(self, desk):
+        desk.fail(3, outcome="unsent", final=False)
+        assert desk.journal.has_open
+        desk.journal.close(complete=False)
+        assert 3 not in desk.written.settled
+        assert desk.written.counts.get("unsent", 0) == 0
+        assert desk.written.parts == []
+        assert desk.listed() == [3]
+
+    def test_the_next_attempt_lists_those_anew(self, desk):
+        desk.fail(1)
+        desk.fail(3, outcome="unsent", final=False)
+        desk.journal.close(complete=False)
+        again = Desk(desk.folder, desk.written)
+        assert again.listed() == [1]
+        assert (again.tally.rejected, again.tally.unsent) == (1, 0)
+        again.fail(3)
+        path = again.journal.close(complete=True)
+        assert again.listed() == [1, 3]
+        assert path == str(desk.folder / again.parts[0])
+        assert again.written.complete
+
+    def test_parts_no_ledger_speaks_of_are_removed(self, desk):
+        desk.fail(1)
+        desk.journal.write()
+        desk.journal._failures.close()  # the part is there, and the process ends before the ledger says so
+        assert desk.listed() == [1]
+        assert Desk(desk.folder, desk.written).listed() == []
+
+    def test_many_parts_are_folded_into_one_in_order(self, desk):
+        for index in (9, 2, 5):
+            desk.fail(index, outcome="unknown")
+            desk.journal.write()
+        assert len(desk.parts) == 3
+        path = desk.journal.close(complete=True)
+        assert desk.listed() == [2, 5, 9]
+        assert desk.written.parts == desk.parts
+        assert path == str(desk.folder / desk.parts[0])
+
+    def test_a_crash_while_they_are_folded_loses_none(self, desk):
+        for index in (9, 2):
+            desk.fail(index, outcome="unknown")
+            desk.journal.write()
+        before = desk.written
+        desk.journal.close(complete=True)
+        for name in before.parts:
+            (desk.folder / name).write_bytes(b'{"index":2}\n' if name.endswith("1.ndjson") else b'{"index":9}\n')
+        assert sorted(Desk(desk.folder, before).listed()) == [2, 9], "the old parts, as the old ledger has them"
+
+    def test_no_failures_make_no_file(self, desk):
+        desk.journal.deliver([(0, 10)])
+        assert desk.journal.close(complete=True) is None
+        assert desk.parts == []
