@@ -17,6 +17,7 @@ from airflow_provider_osmosdest.core.delivery.target import Target
 from airflow_provider_osmosdest.core.delivery.transport import Answer
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
 
 
 def found(entry, fingerprint, occasion):
@@ -49,6 +50,40 @@ class TestBegin:
             assert (entry.delivery_id, entry.complete) == ("d", True)
             assert "d is complete already" in said
             assert "Nothing is sent" in said
+
+
+class TestWhatIsNoted:
+    """A chunk that no later attempt can cut again stands in the ledger when it is sent."""
+
+    def sent_and_noted(self, folder, entry, **options):
+        records = [{"id": number} for number in range(10)]
+        source = open_source(records)
+        entry.fingerprint = source.fingerprint
+        store = MemoryLedgerStore()
+        store.save(entry.to_json())
+        seen = []
+
+        def handle(request):
+            ids = [record["id"] for record in json.loads(body_of(request))]
+            noted = [(chunk.start, chunk.stop) for chunk in read_entry(store.document).sending]
+            seen.append(((ids[0], ids[-1] + 1), noted))
+            return Answer(request, 200)
+
+        schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
+        delivery = Delivery(Target("http://api.test"), DeliveryOptions(**options), schema, folder)
+        surroundings = Surroundings(ledger=store)
+        deliver(delivery, source, HandlerTransport(handle).factory, lambda _: None, surroundings)
+        return seen
+
+    def test_a_whole_batch_is_not(self, tmp_path):
+        seen = self.sent_and_noted(tmp_path, Entry("d"), batch_size=5)
+        assert seen == [((0, 5), []), ((5, 10), [])]
+
+    def test_a_resumed_chunk_is_and_so_is_the_rest_of_its_batch(self, tmp_path):
+        entry = Entry("d", settled=RangeSet([(0, 1)]), sending=(Chunk(2, 3),))
+        seen = self.sent_and_noted(tmp_path, entry, batch_size=5)
+        # The resumed one stays noted until its turn comes.
+        assert seen == [((1, 2), [(1, 2), (2, 3)]), ((2, 3), [(2, 3)]), ((3, 5), [(3, 5)]), ((5, 10), [])]
 
 
 class Accepting:
