@@ -35,10 +35,15 @@ def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
         return [] if report.error is None else [report.error]
     stopped = report.error is not None and (report.unsent or report.failed <= allowed)
     lines = [report.error] if stopped and report.error is not None else []
-    names = ("invalid", "rejected", "unknown", "unsent")
-    counts = ", ".join(f"{count:,} {name}" for name in names if (count := getattr(report, name)))
+    counted = [(name, getattr(report, name)) for name in ("invalid", "rejected", "unknown", "unsent")]
+    if report.error is not None and sum(count for _, count in counted) < report.failed:
+        # It waits, and goes on with the records that have no outcome yet.
+        return [report.error]
+    counts = ", ".join(f"{count:,} {name}" for name, count in counted if count)
     verdict = "so the task fails" if report.error is not None else "so the task succeeds"
-    lines.append(f"{report.failed:,} records not delivered: {counts}. max_failures allows {allowed:,}, {verdict}.")
+    lines.append(
+        f"{_count(report.failed, 'record')} not delivered: {counts}. max_failures allows {allowed:,}, {verdict}."
+    )
     if report.reasons:
         lines.append("The most frequent reasons:")
         lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
