@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_osmosdest.core.delivery.target import Target, join_url, masked_url
+from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.hooks import connection_fields
 
 if TYPE_CHECKING:
@@ -119,8 +120,6 @@ class HttpDestinationHook(HttpHook):
 
         :raises ConnectorError: naming the connection and the field that cannot be used
         """
-        from airflow_provider_osmosdest.core.errors import ConnectorError
-
         try:
             return self._connector(self.get_connection(self.http_conn_id))
         except ConnectorError as error:
@@ -161,6 +160,9 @@ class HttpDestinationHook(HttpHook):
         plain = self._plain_transport()
 
         def make(target: Target, **needs: Any) -> Transport:
+            if target.oauth2 is not None and any(name.lower() == "authorization" for name in target.headers):
+                msg = "headers: auth is 'oauth2', which makes the Authorization header itself; leave that out"
+                raise ConnectorError(msg)
             carrier = plain(target, **needs)
             if target.oauth2 is None and target.signing_secret is None:
                 return carrier

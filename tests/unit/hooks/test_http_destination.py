@@ -250,6 +250,16 @@ class TestTransport:
         assert isinstance(transport, RequestsTransport)
         transport.close()
 
+    @pytest.mark.parametrize("name", ["Authorization", "authorization"])
+    def test_a_request_has_one_authorization(self, connect, name):
+        hook = connect(
+            login="ada",
+            password="love-lace",
+            extra={"auth": "oauth2", "oauth2_url": "https://login.example.com/token", "headers": {name: "Custom x"}},
+        )
+        with pytest.raises(ConnectorError, match=r"^headers: auth is 'oauth2'"):
+            hook.transport()(hook.connector().target, in_flight=1, headers={}, answer_bytes=1000, may_repeat=True)
+
     def test_requests_for_an_adapter(self, connect):
         connect()
         hook = HttpDestinationHook(http_conn_id="api", adapter=HTTPAdapter())
