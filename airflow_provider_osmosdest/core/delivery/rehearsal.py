@@ -59,7 +59,8 @@ class _Stage:
         start = b""
         for piece in request.body.pieces if isinstance(request.body, Body) else [request.body]:
             start += bytes(piece[: _EXCERPT - len(start)])
-        headers = {**request_headers(target.headers, self._headers), "Content-Length": str(request.length)}
+        headers = request_headers(target.headers, self._headers)
+        headers = {**headers, **(request.headers or {}), "Content-Length": str(request.length)}
         lines = [f"{target.method} {request.url or target.url} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if "Content-Encoding" in self._headers:
