@@ -50,7 +50,8 @@ class Patience:
                 self.accepted()
                 return None
             case Verdict.MISCONFIGURED:
-                return MisconfiguredError(f"{self._where} answered {judgement.error}. {_advice(judgement.status)}")
+                said = f"{'was sent nothing:' if judgement.status is None else 'answered'} {judgement.error}"
+                return MisconfiguredError(f"{self._where} {said}. {_advice(judgement.status)}")
             case Verdict.UNREADABLE:
                 return MisconfiguredError(
                     f"{self._where} took a request, but {judgement.error}. Its records are 'unknown'. Mend item_errors "

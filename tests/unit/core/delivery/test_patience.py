@@ -49,7 +49,8 @@ def first_error(patience, judgement, records=1, tries=1_000, **more):
 def test_misconfigured_stops_at_once_and_says_what_to_mend(patience, status, advice):
     error = patience.hear(said(Verdict.MISCONFIGURED, status), 10)
     assert isinstance(error, MisconfiguredError)
-    assert str(error).startswith(f"{WHERE} answered boom. ")
+    said_so = "was sent nothing:" if status is None else "answered"
+    assert str(error).startswith(f"{WHERE} {said_so} boom. ")
     assert advice in str(error)
 
 
