@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data import FIELDS
 
 from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.ledger_store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.target import Target
 from airflow_provider_osmosdest.core.records import open_source
@@ -25,13 +26,16 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--mode", choices=["batch", "record"], default="batch")
     parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--no-ledger", action="store_true", help="keep the ledger in memory")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = deliver(
             Delivery(
                 target=Target(url=arguments.url),
                 options=DeliveryOptions(
-                    write_mode=arguments.mode, concurrency=arguments.concurrency, max_failures="5%"
+                    write_mode=arguments.mode,
+                    concurrency=arguments.concurrency,
+                    max_failures="5%",
                 ),
                 schema=DestinationSchema.load({"fields": FIELDS}),
                 folder=Path(folder),
@@ -39,6 +43,7 @@ def main() -> None:
             open_source(arguments.file),
             CurlTransport,
             lambda line: print(line, file=sys.stderr),
+            Surroundings(ledger=MemoryLedgerStore() if arguments.no_ledger else None),
         )
     if result.error is not None:
         raise SystemExit(str(result.error))
