@@ -1,4 +1,4 @@
-"""One Airflow for all tests of this folder that need one: it takes half a minute to start."""
+"""A server that counts, and an Airflow that delivers to it, until the end of the module that asked for them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from tests.integration.kills.airflow_kills import counting_airflow
 from tests.integration.kills.counting_server import serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server():
     with serving() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def home(tmp_path_factory):
     return tmp_path_factory.mktemp("airflow")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def echoing():
     with ScriptedServer(secret_deliveries.echo) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow(home, server, echoing, tmp_path_factory):
     (home / "dags").mkdir()
     (home / "dags" / "secret.py").write_text(secret_deliveries.DAG_TEXT)
