@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
 
-    Fault = Callable[[Conversation, Callable[[], Any]], None]
+    _Fault = Callable[[Conversation, Callable[[], Any]], None]
 
 __all__ = [
     "FaultServer",
@@ -54,7 +54,7 @@ class FaultServer(ScriptedServer):
     :param tls: the server's side of TLS, ``None`` for plain HTTP
     """
 
-    def __init__(self, fault: Fault | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, fault: _Fault | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(self._handle, tls=tls)
         self._fault = fault or well
         self._log = threading.Lock()
@@ -96,7 +96,7 @@ def well(talk: Conversation, take: Callable[[], Any]) -> None:
 
 def answering(
     status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, taking: bool = False
-) -> Fault:
+) -> _Fault:
     """Return a fault that answers this, by default without taking anything."""
 
     def fault(talk: Conversation, take: Callable[[], Any]) -> None:
@@ -157,7 +157,7 @@ def close_after_answer(talk: Conversation, take: Callable[[], Any]) -> None:
     talk.close()
 
 
-def refuse_over(size: int) -> Fault:
+def refuse_over(size: int) -> _Fault:
     """Return a fault that answers 413 to a body over ``size`` bytes, without reading it."""
 
     def fault(talk: Conversation, take: Callable[[], Any]) -> None:
@@ -170,7 +170,7 @@ def refuse_over(size: int) -> Fault:
     return fault
 
 
-def first(count: int, fault: Fault, then: Fault = well) -> Fault:
+def first(count: int, fault: _Fault, then: _Fault = well) -> _Fault:
     """Return a fault that befalls the first ``count`` requests."""
     lock = threading.Lock()
     seen = 0
@@ -185,12 +185,12 @@ def first(count: int, fault: Fault, then: Fault = well) -> Fault:
     return either
 
 
-def only_after(count: int, fault: Fault) -> Fault:
+def only_after(count: int, fault: _Fault) -> _Fault:
     """Return a fault that befalls all but the first ``count`` requests."""
     return first(count, well, fault)
 
 
-def sometimes(share: float, faults: Sequence[Fault], seed: int = 1) -> Fault:
+def sometimes(share: float, faults: Sequence[_Fault], seed: int = 1) -> _Fault:
     """Return a fault that befalls a share of all requests, drawn evenly from several."""
     draw = random.Random(seed)  # noqa: S311 - faults need not be secret
     lock = threading.Lock()
