@@ -131,7 +131,8 @@ def test_every_write_option_says_its_default(option):
     if option.default is None:
         assert "Default: none." in text
     else:
-        value = option.default if isinstance(option.default, str) else f"{option.default:,}".removesuffix(".0")
+        plain = isinstance(option.default, (str, bool))
+        value = option.default if plain else f"{option.default:,}".removesuffix(".0")
         assert f"Default: `{value}`." in text
 
 
