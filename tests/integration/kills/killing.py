@@ -213,6 +213,9 @@ def check(
     if plan.kind[1] == "at_least_once":
         figures.expect(delivered == set(range(plan.count)) - plan.poison - plan.invalid, "a good record failed")
     figures.expect(figures.twice <= figures.allowed, f"{figures.twice} accepted twice, {figures.allowed} allowed")
+    if plan.kind[0] == "batch":
+        most = len(killed) * int(plan.options["batch_size"]) if plan.kind[1] == "at_most_once" else 0
+        figures.expect(len(unknown) <= most, f"{len(unknown)} unknown, where {most} may be")
     if plan.kind[0] == "batch" and not plan.kind[2]:
         again = sum(any(times[index] > 1 for index in request["ids"]) for request in accepted)
         figures.expect(again <= 2 * len(killed), "more than one chunk a kill was accepted again")

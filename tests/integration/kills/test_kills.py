@@ -51,6 +51,13 @@ class TestCheck:
         failures = [{"index": 0, "outcome": "rejected"}, {"index": 2, "outcome": "invalid"}]
         assert "said not to be" in self.faults(failures=failures)
 
+    def test_more_given_up_than_a_kill_explains(self):
+        failures = [*FAILURES, {"index": 0, "outcome": "unknown"}, {"index": 1, "outcome": "unknown"}]
+        counts = {"delivered": 0, "unknown": 2}
+        plan = dataclasses.replace(PLAN, kind=KINDS[2])
+        assert not self.faults(plan=plan, failures=failures, **counts)
+        assert "2 unknown, where 0 may be" in self.faults(plan=plan, failures=failures, killed=(), **counts)
+
     @pytest.mark.parametrize(("kind", "killed", "kept"), [
         (KINDS[0], [1.5], False),
         (KINDS[1], [1.5], True),
