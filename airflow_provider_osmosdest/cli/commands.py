@@ -25,7 +25,7 @@ from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHoo
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 
@@ -37,13 +37,14 @@ _MISUSE = 2
 
 def schema_infer(args: Namespace) -> None:
     """Print a schema as JSON."""
-    with _exit_codes():
-        print(json.dumps(_schema(args).to_dict(), indent=2, ensure_ascii=False))
+    with _exit_codes(), _only_document() as show:
+        schema = _schema(args)
+        show(schema.to_dict())
 
 
 def deliver_records(args: Namespace) -> None:
     """Deliver a file, or rehearse it; print the report as JSON."""
-    with _exit_codes():
+    with _exit_codes(), _only_document() as show:
         hook = HttpDestinationHook(http_conn_id=args.conn_id)
         names = DeliveryOptions.names()
         request = TaskRequest(
@@ -62,7 +63,7 @@ def deliver_records(args: Namespace) -> None:
             result = rehearsal.result
         else:
             result = deliver(delivery, source, hook.transport(), _say)
-        print(json.dumps(result.report.to_dict(), indent=2, ensure_ascii=False))
+        show(result.report.to_dict())
         if result.error is not None:
             _say(f"error: {result.error}")
         report = result.report
@@ -104,6 +105,29 @@ def _text(path: str) -> str:
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
         raise ConfigurationError(msg) from error
+
+
+@contextmanager
+def _only_document() -> Iterator[Callable[[Any], None]]:
+    """
+    Keep stdout for one JSON document: whatever else Airflow prints there goes to stderr.
+
+    Its loggers hold on to the stream they found, so it is the file descriptor that is exchanged.
+    """
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+
+    def show(document: Any) -> None:
+        with os.fdopen(os.dup(stdout), "w", encoding="utf-8", errors="replace") as file:
+            file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    try:
+        yield show
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ What is raised names the field; whoever knows the connection adds its id.
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -215,7 +217,8 @@ def secrets_of(
     """
     found: list[str] = []
     if password:
-        found += [password, _basic(login, password)]
+        # A secret file ends in a line break, and what is sent does not.
+        found += [password, password.strip(), _basic(login, password)]
     for name, value in headers.items():
         if name.lower() not in _NOT_SECRET:
             found += [value, value.partition(" ")[2]]
@@ -226,8 +229,18 @@ def secrets_of(
             found += [parts.password, plain, _basic(unquote(parts.username or ""), plain)]
         found += (pair.partition("=")[2] for pair in parts.query.split("&"))
         found += (value for _, value in parse_qsl(parts.query))
-    forms = (form for text in found for form in (text, quote(text, safe=""), json.dumps(text)[1:-1]))
+    forms = (form for text in found for form in _forms(text))
     return tuple(dict.fromkeys(form for form in forms if len(form) >= _SHORTEST_SECRET))
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """Return how servers spell what they echo: plain, in URLs, in the JSON of several languages, and in HTML."""
+    encoded, spelled = quote(text, safe=""), json.dumps(text)[1:-1]
+    unescaped = json.dumps(text, ensure_ascii=False)[1:-1]
+    dotnet = re.sub(r"[+&<>']", lambda mark: f"\\u{ord(mark[0]):04X}", spelled)
+    lowered = re.sub(r"%[0-9A-F]{2}", lambda mark: mark[0].lower(), encoded)
+    php = tuple(form.replace("/", r"\/") for form in (text, spelled, unescaped))
+    return (text, encoded, lowered, spelled, unescaped, dotnet, dotnet.lower(), *php, html.escape(text))
 
 
 def _basic(login: str | None, password: str) -> str:

@@ -73,7 +73,9 @@ class Courier:
         attempt = self._attempt
         attempt.check_stop()
         while not self._pacer.may_start(0, attempt.now()):
-            self._wait(max(0.001, self._pacer.wait(attempt.now())))
+            wait = max(0.001, self._pacer.wait(attempt.now()))
+            attempt.check_wait(wait)
+            self._wait(wait)
         self._pacer.started(1, size, attempt.now())
 
     def _once(self, request: Request, size: int) -> Judgement:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CurlTransport"]
 
+_LONGEST = 2_000_000.0
+"""Seconds that fit into libcurl's milliseconds: some 23 days."""
+
 _SLOWEST = 100_000
 """Bytes a second below which sending a body counts as hanging."""
 
@@ -162,7 +165,7 @@ class _Handle:
             self.curl.setopt(pycurl.SEEKFUNCTION, self._seek)
 
     def _milliseconds(self, length: int) -> int:
-        return int((self._target.timeout + length / _SLOWEST) * 1000)
+        return int(min(self._target.timeout + length / _SLOWEST, _LONGEST) * 1000)
 
     def _read(self, size: int) -> bytes:
         """Hand libcurl the next bytes of a body that is kept in pieces."""

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 
+_LONGEST_DEFERRAL = 24 * 3600.0
+"""Seconds that a deferrable delivery lets an API put it off at most."""
+
 __all__ = ["Delivery", "Result", "Surroundings", "TransportFactory", "carry_out", "deliver"]
 
 
@@ -196,10 +199,12 @@ def carry_out(
         target,
         in_flight=most_in_flight(options),
         headers=_headers(options),
-        answer_bytes=READ_BYTES if judge.reads_bodies else ANSWER_BYTES,
+        answer_bytes=_answer_bytes(judge, most_in_flight(options)),
         may_repeat=options.guarantee != "at_most_once",
     )
-    backoff = Backoff(options.backoff, options.max_backoff)
+    # Who can wait without a worker slot can wait as long as the API asks.
+    asked = _LONGEST_DEFERRAL if surroundings.deferrable else options.max_backoff
+    backoff = Backoff(options.backoff, options.max_backoff, max(asked, options.max_backoff))
     attempt = Attempt(
         options=options,
         transport=carrier,
@@ -255,6 +260,11 @@ def _endpoint(delivery: Delivery) -> EndpointTemplate:
         raise OptionsError(msg)
     endpoint.check(tuple(field.name for field in delivery.schema.fields))
     return endpoint
+
+
+def _answer_bytes(judge: Judge, in_flight: int) -> int:
+    """Return how much of each answer to keep, so that all that may be in flight together stay within bounds."""
+    return max(ANSWER_BYTES, READ_BYTES // in_flight) if judge.reads_bodies else ANSWER_BYTES
 
 
 def _headers(options: DeliveryOptions) -> dict[str, str]:

@@ -17,7 +17,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-__all__ = ["FAILURES_PATTERN", "FailuresFile", "Folder", "fold_parts", "remove_parts"]
+__all__ = ["FAILURES_PATTERN", "FailuresFile", "Folder", "check_parts", "fold_parts", "remove_parts"]
 
 FAILURES_PATTERN = "failures-*.ndjson"
 """What the names of all parts match."""
@@ -135,6 +135,24 @@ class FailuresFile:
                 file.close()
             except OSError as error:
                 raise _unwritable(self._folder, error) from error
+
+
+def check_parts(folder: Folder, parts: Iterable[str]) -> None:
+    """
+    Make sure that the parts an earlier attempt wrote are there still.
+
+    :raises StorageError: when one is gone: the records in it are settled, and nobody could say any more which they are
+    """
+    for part in parts:
+        try:
+            (folder / part).stat()
+        except FileNotFoundError:
+            raise StorageError(
+                f"{folder / part} is gone, which an earlier attempt of this delivery wrote its failures to. Restore "
+                "it, or remove the delivery's ledger to send everything again."
+            ) from None
+        except OSError as error:
+            raise _unwritable(folder, error) from error
 
 
 def fold_parts(folder: Folder, parts: Collection[str], name: str) -> bool:

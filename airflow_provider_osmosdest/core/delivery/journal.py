@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.failures import FailuresFile, fold_parts, remove_parts
+from airflow_provider_osmosdest.core.delivery.failures import FailuresFile, check_parts, fold_parts, remove_parts
 from airflow_provider_osmosdest.core.delivery.ledger import COUNTS, Entry, read_entry
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Journal:
         self._tally = tally
         self._clock = clock
         remove_parts(folder, entry.parts)
+        check_parts(folder, entry.parts)
         self._failures = FailuresFile(folder, parts=entry.parts, origin=origin)
         self._open = FailuresFile(folder, prefix="failures-open-", origin=origin)
         self._open_counts: Counter[str] = Counter()

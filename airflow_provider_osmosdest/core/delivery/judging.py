@@ -23,6 +23,9 @@ READ_BYTES = 16 * 1024 * 1024
 _EXCERPT = 300
 """How much of an answer stands in an error, in characters."""
 
+_LONGEST_SECRET = 8 * 1024
+"""How long a secret may be to be found whole, in bytes: more does not fit into most servers' headers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -149,12 +152,20 @@ def _described(answer: Answer, redact: Callable[[str], str]) -> str:
     except ValueError:
         reason = str(status)
     if answer.location:
-        return f"{reason} (to {answer.location.split('?')[0]})"
-    # A secret that is cut in two is no longer found, so all that may be looked at is redacted first.
-    excerpt = " ".join(redact(answer.body[:ANSWER_BYTES].decode("utf-8", errors="replace")).split())
-    if len(excerpt) > _EXCERPT:
-        excerpt = excerpt[:_EXCERPT] + "…"
+        return f"{reason} (to {_excerpt(redact(answer.location.split('?')[0]))})"
+    # A secret that is cut in two is no longer found, so all that may be looked at is redacted first, and where the
+    # end of it was cut off already, as much as a secret may be long is left out.
+    body = answer.body[:ANSWER_BYTES]
+    if not answer.whole or len(answer.body) > ANSWER_BYTES:
+        body = body[: -min(_LONGEST_SECRET, len(body) // 2)]
+    excerpt = _excerpt(redact(body.decode("utf-8", errors="replace")))
     return f"{reason}: {excerpt}" if excerpt else reason
+
+
+def _excerpt(text: str) -> str:
+    """Return the start of a text on one line, without what no encoding can write."""
+    line = " ".join(text.split()).encode(errors="replace").decode()
+    return line if len(line) <= _EXCERPT else line[:_EXCERPT] + "…"
 
 
 def _listed(found: Any, size: int, redact: Callable[[str], str]) -> dict[int, str]:
@@ -180,5 +191,5 @@ def _listed(found: Any, size: int, redact: Callable[[str], str]) -> dict[int, st
             text = "listed by the API as refused"
         elif not isinstance(text, str):
             text = json.dumps(text, ensure_ascii=False)
-        items[position] = " ".join(redact(text).split())[:_EXCERPT]
+        items[position] = _excerpt(redact(text))
     return items

@@ -142,7 +142,7 @@ def read_entry(document: bytes) -> Entry:
             attempts=int(values["attempts"]),
             occasion=values["occasion"],
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StorageError(
             f"the ledger of this delivery is damaged ({error}), so nobody knows what was sent. Remove it from the "
             "delivery's folder or the task's state to send everything again, or restore it."

@@ -119,7 +119,7 @@ class TokenSource:
         except Warning as warning:
             # The server granted another scope than was asked for; RFC 6749 section 5.1 lets it.
             answer = warning.token  # type: ignore[attr-defined] # oauthlib puts it there
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             answer = {}
         token, seconds = answer.get("access_token"), answer.get("expires_in")
         # A line break in it would begin another header.

@@ -241,6 +241,6 @@ def _check_expression(name: str, value: Any) -> None:
 
     try:
         jmespath.compile(value)
-    except (JMESPathError, TypeError) as error:
+    except (JMESPathError, TypeError, RecursionError) as error:
         msg = f"{name}: {value!r} is not a JMESPath expression: {error}"
         raise OptionsError(msg) from error

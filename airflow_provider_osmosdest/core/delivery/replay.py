@@ -115,5 +115,5 @@ def _first_value(data: bytes) -> Any:
 def _value(line: bytes) -> Any:
     try:
         return msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return line.decode(errors="replace")

@@ -132,7 +132,7 @@ def write_report(report: DeliveryReport, folder: Folder) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "report.json").open("wb") as file:
-            file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False).encode(errors="replace") + b"\n")
     except OSError as error:
         msg = f"the report in {folder} cannot be written: {error}"
         raise StorageError(msg) from error

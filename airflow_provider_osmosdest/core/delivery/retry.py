@@ -20,10 +20,12 @@ class Backoff:
 
     :param first: seconds of the first wait at most
     :param longest: seconds of any wait at most
+    :param longest_asked: seconds of a wait the server asked for at most; by default ``longest``
     """
 
     first: float
     longest: float
+    longest_asked: float | None = None
     _random: random.Random = field(default_factory=random.Random, repr=False)
 
     def wait(self, retry: int, retry_after: float | None) -> float:
@@ -31,11 +33,11 @@ class Backoff:
         Return the seconds to wait.
 
         :param retry: 0 for the first retry of a chunk, 1 for the second, …
-        :param retry_after: seconds the server asked for, if it did: never less than that, up to ``longest``
+        :param retry_after: seconds the server asked for, if it did: never less than that, up to the bound
         """
         # 2 ** 30 first waits are longer than any bound; without one the power overflows a float.
         jittered = self._random.uniform(0, min(self.longest, self.first * 2 ** min(retry, 30)))
-        return min(self.longest, max(jittered, retry_after or 0.0))
+        return max(jittered, min(retry_after or 0.0, self.longest_asked or self.longest))
 
 
 def parse_retry_after(value: str | None, *, now: datetime | None = None) -> float | None:

@@ -21,6 +21,8 @@ DEFAULT_TIMEOUT = 60.0
 
 # RFC 9110 sections 5.1 and 5.5: a name is a token; a value has no control characters.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# A wrong one would have the server read another request than was sent.
+_OURS = frozenset({"content-length", "transfer-encoding", "host"})
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -71,6 +73,9 @@ class Target:
         for name, value in self.headers.items():
             if not _TOKEN.fullmatch(name):
                 msg = f"headers: {name!r} cannot be the name of a header"
+                raise ConnectorError(msg)
+            if name.lower() in _OURS:
+                msg = f"headers: {name} is made from the request itself and cannot be set"
                 raise ConnectorError(msg)
             if _CONTROL.search(value):
                 msg = f"headers: the value of {name} holds line breaks or other control characters"

@@ -35,3 +35,21 @@ def test_a_secret_is_known_in_every_form_a_server_may_echo(where):
 
 def test_what_everybody_has_is_no_secret():
     assert secrets_of("https://api.test/v1?a=1", {"Content-Type": "application/json"}, "ada", None) == ()
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [r"Super\/Se+cret&Tok", "Super%2fSe%2bcret%26Tok", r"Super/Se\u002Bcret\u0026Tok", "Super/Se+cret&amp;Tok"],
+)
+def test_secrets_are_known_as_other_languages_spell_them(echo):
+    from airflow_provider_osmosdest.hooks.connection_fields import secrets_of
+
+    known = secrets_of("https://api.test", {}, None, "Super/Se+cret&Tok\n")
+    assert any(secret in echo for secret in known)
+
+
+def test_a_line_break_at_its_end_is_no_part_of_a_token():
+    from airflow_provider_osmosdest.hooks.connection_fields import authorization, secrets_of
+
+    assert authorization("bearer", None, "SuperSecretTok\n") == {"Authorization": "Bearer SuperSecretTok"}
+    assert "SuperSecretTok" in secrets_of("https://api.test", {}, None, "SuperSecretTok\n")

@@ -15,6 +15,7 @@ from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.report import Tally
 from airflow_provider_osmosdest.core.delivery.target import Target
 from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
@@ -299,3 +300,10 @@ class TestFailures:
         desk.journal.deliver([(0, 10)])
         assert desk.journal.close(complete=True) is None
         assert desk.parts == []
+
+
+def test_a_failures_file_that_is_gone_is_an_error_and_not_forgotten(tmp_path):
+    entry = Entry.new("f")
+    entry.parts = ["failures-00000.ndjson"]
+    with pytest.raises(StorageError, match=r"failures-00000.ndjson is gone.*Restore it"):
+        Journal(entry, MemoryLedgerStore(), tmp_path, Tally())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery.judging import Judge
-from airflow_provider_osmosdest.core.delivery.transport import Answer, Request
+from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES, Answer, Request
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError
 
@@ -189,3 +189,20 @@ class TestSecrets:
         for at in range(85, 101):
             for found in ("x" * at + "s3cret", ["x" * at + "s3cret"]):
                 assert "s3c" not in judge(answered(400, {"e": found}), 1).error.split(": 400 ")[0]
+
+
+def test_what_no_encoding_can_write_is_replaced():
+    judged = Judge(item_errors="errors")(answered(200, b'{"errors":[{"index":0,"error":"\\ud800 x"}]}'), 1)
+    assert judged.items == {0: "? x"}
+
+
+def test_a_long_location_is_cut():
+    answer = Answer(REQUEST, 302, location="https://other/" + "a" * 90_000)
+    assert len(Judge()(answer, 1).error) < 400
+
+
+def test_a_secret_that_the_end_of_what_is_kept_cuts_in_two_is_not_shown():
+    secret = "s3cret-" * 10
+    body = (b" " * (ANSWER_BYTES - 30)) + secret.encode()
+    judged = Judge(redact=lambda text: text.replace(secret, "***"))(Answer(REQUEST, 422, body), 1)
+    assert "s3cret" not in judged.error

@@ -64,7 +64,7 @@ def send_for(seconds, server, retry_after=None, *, latency=0.004, start=1000.3, 
     """Send as record mode does, as much as the pacer lets; return how many were taken and how many refused."""
     rnd = random.Random(seed)
     options = DeliveryOptions(write_mode="record", concurrency="auto")
-    backoff = Backoff(options.backoff, options.max_backoff, random.Random(seed))
+    backoff = Backoff(options.backoff, options.max_backoff, _random=random.Random(seed))
     pacer = Pacer(options, backoff)
     in_flight, later, numbers = [], [], count()
     taken = refused = 0
@@ -204,7 +204,7 @@ class TestLimited:
 
 class TestCircuit:
     def circuit(self, after=3):
-        return Circuit(after, Backoff(1.0, 8.0, random.Random(1)))
+        return Circuit(after, Backoff(1.0, 8.0, _random=random.Random(1)))
 
     def test_it_opens_after_failures_in_a_row_only(self):
         circuit = self.circuit()
@@ -238,7 +238,7 @@ class TestCircuit:
 
 
 def pacer(**options):
-    return Pacer(DeliveryOptions(**{"write_mode": "record", **options}), Backoff(1.0, 8.0, random.Random(1)))
+    return Pacer(DeliveryOptions(**{"write_mode": "record", **options}), Backoff(1.0, 8.0, _random=random.Random(1)))
 
 
 class TestPacer:

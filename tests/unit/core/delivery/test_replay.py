@@ -77,3 +77,11 @@ def test_other_ndjson_is_left_alone(tmp_path):
     transport = refusing()
     report, _ = run(tmp_path / "in.ndjson", tmp_path / "out", transport, MILD)
     assert report.delivered == 1
+
+
+@pytest.mark.parametrize("first", [b'{"No":"Zo\xeb","Note":"n"}', b'{"No":' + b"[" * 3_000 + b"]" * 3_000 + b"}"])
+def test_a_first_line_that_cannot_be_read_is_the_validators_business(tmp_path, first):
+    (tmp_path / "in.ndjson").write_bytes(first + b'\n{"No":1,"Note":"n"}\n')
+    report, lines = run(tmp_path / "in.ndjson", tmp_path / "out", refusing(), MILD)
+    assert (report.read, report.delivered, report.invalid) == (2, 1, 1)
+    assert [line["index"] for line in lines] == [0]

@@ -23,7 +23,7 @@ def test_a_wait_lies_within_its_bounds(first, longest, retry, asked):
 
 
 def test_waits_are_spread_over_all_of_the_growing_interval():
-    backoff = Backoff(1.0, 60.0, random.Random(1))
+    backoff = Backoff(1.0, 60.0, _random=random.Random(1))
     for retry, most in ((0, 1), (3, 8), (5, 32), (9, 60)):
         waits = [backoff.wait(retry, None) for _ in range(2_000)]
         assert min(waits) < 0.01 * most
@@ -77,3 +77,10 @@ def test_without_a_now_the_clock_is_read():
 def test_nonsense_is_no_wait_and_no_crash(value):
     seconds = parse_retry_after(value)
     assert seconds is None or seconds >= 0
+
+
+def test_who_can_wait_longer_waits_as_long_as_is_asked():
+    backoff = Backoff(1.0, 60.0, 3600.0)
+    assert backoff.wait(0, 600.0) == 600.0
+    assert backoff.wait(0, 100_000.0) == 3600.0
+    assert backoff.wait(20, None) <= 60.0

@@ -94,3 +94,9 @@ def test_an_endpoint_cannot_leave_the_host(endpoint):
 )
 def test_masked_url(url, masked):
     assert masked_url(url) == masked
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "HOST"])
+def test_headers_that_are_made_from_the_request_cannot_be_set(name):
+    with pytest.raises(ConnectorError, match=name):
+        Target("http://api.test", headers={name: "1"})
