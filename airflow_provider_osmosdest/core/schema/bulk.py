@@ -166,13 +166,14 @@ class BulkValidator:
 
     def _one_by_one(self, texts: list[bytes], results: list[Any]) -> Validated:
         """Validate the texts that have no result yet."""
-        errors: dict[int, ValidationError] = {}
+        # The errors themselves would keep the block alive: their tracebacks refer to what refers to them.
+        reasons: dict[int, str] = {}
         for position in [position for position, result in enumerate(results) if result is None]:
             try:
                 results[position] = self._typed.json_item(texts[position])
             except ValidationError as error:
-                errors[position] = error
-        return self._finish(results, lambda: texts, errors=errors)
+                reasons[position] = explain(error, self._mapping)
+        return self._finish(results, lambda: texts, reasons=reasons)
 
     def _rows(self, block: Rows) -> Validated:
         rows = block.rows if isinstance(block.rows, list) else list(block.rows)
@@ -189,7 +190,7 @@ class BulkValidator:
         item: Callable[[Any], Any] | None = None,
         original: Callable[[Any], bytes] = original_json,
         *,
-        errors: Mapping[int, ValidationError] | None = None,
+        reasons: Mapping[int, str] | None = None,
     ) -> Validated:
         invalid: list[InvalidRecord] = []
         # all() is the quick look; only a record without fields, {}, makes the slower one needed.
@@ -199,8 +200,7 @@ class BulkValidator:
             sources, item = originals(), item or self._typed.json_item
             for position in [position for position, result in enumerate(results) if result is None]:
                 source = sources[position]
-                error = errors.get(position) if errors else None
-                reason = explain(error, self._mapping) if error else self._reason(item, source)
+                reason = reasons[position] if reasons is not None else self._reason(item, source)
                 invalid.append(InvalidRecord(position, reason, original(source)))
             valid = [result for result in results if result is not None]
         lines, refused = encode_lines(valid)
