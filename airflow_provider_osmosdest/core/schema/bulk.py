@@ -3,7 +3,8 @@ Validating records by the block, in Rust: what every delivery spends most of its
 
 A whole block is one call. Each record's schema is wrapped in a default of ``None`` that stands in for
 a bad one, so the result stays aligned with the input, and only the ``None`` positions are validated
-again for their errors. Keys doubled in a JSON object: the last one wins, as everywhere in pydantic.
+again for their errors. Where the schema has a fast path, only the records that it refuses get that far, unless
+they are many. Keys doubled in a JSON object: the last one wins, as everywhere in pydantic.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from airflow_provider_osmosdest.core.schema.blocks import JsonElements, JsonLine
 from airflow_provider_osmosdest.core.schema.encoding import encode_lines
 from airflow_provider_osmosdest.core.schema.exact_decimals import ExactDecimals
 from airflow_provider_osmosdest.core.schema.explain import explain
+from airflow_provider_osmosdest.core.schema.fast_path import FastPath
 from airflow_provider_osmosdest.core.schema.originals import original_json, original_of_row
 from airflow_provider_osmosdest.core.schema.records import check_mapping, record_schema
 from airflow_provider_osmosdest.core.schema.splitting import (
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
 
 __all__ = ["BulkValidator", "InvalidRecord", "Validated"]
+
+# For how many blocks a fast path that did not pay is left alone.
+_PAUSE = 16
 
 
 @dataclass(slots=True)
@@ -88,6 +93,9 @@ class BulkValidator:
         self._keep_records = keep_records
         self._typed = _Validators(schema, self._mapping, textual=False)
         self._textual: _Validators | None = None
+        # Its records are no dicts.
+        self._fast = None if keep_records else FastPath.of(schema, self._mapping)
+        self._paused = 0
 
     def validate(self, block: Block) -> Validated:
         """
@@ -105,36 +113,67 @@ class BulkValidator:
 
     def _lines(self, data: bytes) -> Validated:
         text = data.rstrip(WHITE_SPACE)
-        results = self._bulk_lines(text)
+        if fast := self._fast_path():
+            results = self._aligned(text, fast.read_array)
+            if results is not None:
+                return self._finish(results, lambda: text.split(b"\n"))
+            if (validated := self._read_each(fast, split_lines(text))) is not None:
+                return validated
+        results = self._aligned(text, self._typed.list_or_none)
         if results is not None:
             return self._finish(results, lambda: text.split(b"\n"))
         lines = split_lines(text)
         cleaned = b"\n".join(lines)
-        results = self._bulk_lines(cleaned) if cleaned != text else None
+        results = self._aligned(cleaned, self._typed.list_or_none) if cleaned != text else None
         if results is not None:
             return self._finish(results, lambda: lines)
-        return self._one_by_one(lines)
+        return self._one_by_one(lines, [None] * len(lines))
 
-    def _bulk_lines(self, text: bytes) -> list[dict[str, Any] | None] | None:
+    def _aligned(self, text: bytes, read: Callable[[bytes], list[Any] | None]) -> list[Any] | None:
         """Return a result for each line, or None where the lines are not one JSON value each."""
         if not text:
             return []
-        try:
-            results = self._typed.json_list(b"[" + text.replace(b"\n", b",") + b"]")
-        except ValidationError:
-            return None
-        aligned = len(results) == line_count(text) and is_line_aligned(text)
+        results = read(b"[" + text.replace(b"\n", b",") + b"]")
+        aligned = results is not None and len(results) == line_count(text) and is_line_aligned(text)
         return results if aligned else None
 
     def _elements(self, data: bytes) -> Validated:
-        try:
-            results = self._typed.json_list(b"[" + data + b"]")
-        except ValidationError:
-            return self._one_by_one(split_elements(data))
-        return self._finish(results, lambda: split_elements(data))
+        array = b"[" + data + b"]"
+        if fast := self._fast_path():
+            results = fast.read_array(array)
+            if results is not None:
+                return self._finish(results, lambda: split_elements(data))
+            if (validated := self._read_each(fast, split_elements(data))) is not None:
+                return validated
+        results = self._typed.list_or_none(array)
+        if results is not None:
+            return self._finish(results, lambda: split_elements(data))
+        texts = split_elements(data)
+        return self._one_by_one(texts, [None] * len(texts))
 
-    def _one_by_one(self, texts: list[bytes]) -> Validated:
-        return self._finish([self._typed.json_or_none(text) for text in texts], lambda: texts)
+    def _fast_path(self) -> FastPath | None:
+        if self._paused:
+            self._paused -= 1
+            return None
+        return self._fast
+
+    def _read_each(self, fast: FastPath, texts: list[bytes]) -> Validated | None:
+        results = fast.read_each(texts)
+        if results is None:
+            self._paused = _PAUSE
+            return None
+        return self._one_by_one(texts, results)
+
+    def _one_by_one(self, texts: list[bytes], results: list[Any]) -> Validated:
+        """Validate the texts that have no result yet."""
+        # The errors themselves would keep the block alive: their tracebacks refer to what refers to them.
+        reasons: dict[int, str] = {}
+        for position in [position for position, result in enumerate(results) if result is None]:
+            try:
+                results[position] = self._typed.json_item(texts[position])
+            except ValidationError as error:
+                reasons[position] = explain(error, self._mapping)
+        return self._finish(results, lambda: texts, reasons=reasons)
 
     def _rows(self, block: Rows) -> Validated:
         rows = block.rows if isinstance(block.rows, list) else list(block.rows)
@@ -146,20 +185,23 @@ class BulkValidator:
 
     def _finish(
         self,
-        results: list[dict[str, Any] | None],
+        results: list[Any],
         originals: Callable[[], Sequence[Any]],
         item: Callable[[Any], Any] | None = None,
         original: Callable[[Any], bytes] = original_json,
+        *,
+        reasons: Mapping[int, str] | None = None,
     ) -> Validated:
         invalid: list[InvalidRecord] = []
         # all() is the quick look; only a record without fields, {}, makes the slower one needed.
         if all(results) or None not in results:
-            valid: list[dict[str, Any]] = results  # type: ignore[assignment]  # just shown to hold no None
+            valid = results
         else:
             sources, item = originals(), item or self._typed.json_item
             for position in [position for position, result in enumerate(results) if result is None]:
                 source = sources[position]
-                invalid.append(InvalidRecord(position, self._reason(item, source), original(source)))
+                reason = reasons[position] if reasons is not None else self._reason(item, source)
+                invalid.append(InvalidRecord(position, reason, original(source)))
             valid = [result for result in results if result is not None]
         lines, refused = encode_lines(valid)
         if refused:
@@ -199,14 +241,15 @@ class _Validators:
             self._decimals.restore(text, record)
         return record
 
-    def json_list(self, text: bytes) -> list[dict[str, Any] | None]:
+    def _json_list_exact(self, text: bytes) -> list[dict[str, Any] | None]:
         records = self._json_list(text)
         if self._decimals:
             self._decimals.restore_all(text, records)
         return records
 
-    def json_or_none(self, text: bytes) -> dict[str, Any] | None:
+    def list_or_none(self, text: bytes) -> list[dict[str, Any] | None] | None:
+        """Return a record, or None, for each item of a JSON array, or None where it is no such thing."""
         try:
-            return self.json_item(text)
+            return self._json_list_exact(text)
         except ValidationError:
             return None
