@@ -97,14 +97,16 @@ def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tu
     resuming = settled.touches(first, first + validated.count)
     if not validated.invalid and not resuming:
         return validated, range(first, first + validated.count)
-    bad = set()
+    indexes: list[int] = []
+    start = first
     for record in validated.invalid:
         index = first + record.position
-        bad.add(record.position)
+        indexes += range(start, index)
+        start = index + 1
         if not resuming or index not in settled:
             textual = isinstance(block, Rows) and block.textual
             outcomes.invalid(index, record.error, record.record, textual=textual)
-    indexes = [first + position for position in range(validated.count) if position not in bad]
+    indexes += range(start, first + validated.count)
     return _unsettled(validated, indexes, settled) if resuming else (validated, indexes)
 
 

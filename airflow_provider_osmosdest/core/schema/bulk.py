@@ -19,7 +19,7 @@ from airflow_provider_osmosdest.core.schema.blocks import JsonElements, JsonLine
 from airflow_provider_osmosdest.core.schema.encoding import encode_lines
 from airflow_provider_osmosdest.core.schema.exact_decimals import ExactDecimals
 from airflow_provider_osmosdest.core.schema.explain import explain
-from airflow_provider_osmosdest.core.schema.fast_path import FastPath
+from airflow_provider_osmosdest.core.schema.fast_path import FastPath, too_many
 from airflow_provider_osmosdest.core.schema.originals import original_json, original_of_row
 from airflow_provider_osmosdest.core.schema.records import check_mapping, record_schema
 from airflow_provider_osmosdest.core.schema.splitting import (
@@ -40,6 +40,9 @@ __all__ = ["BulkValidator", "InvalidRecord", "Validated"]
 
 # For how many blocks a fast path that did not pay is left alone.
 _PAUSE = 16
+
+# Where a block is refused for one record, this much of it is read line by line: some 16 records.
+_RUN_BYTES = 4 * 1024
 
 
 @dataclass(slots=True)
@@ -96,6 +99,7 @@ class BulkValidator:
         # Its records are no dicts.
         self._fast = None if keep_records else FastPath.of(schema, self._mapping)
         self._paused = 0
+        self._refusing = False
 
     def validate(self, block: Block) -> Validated:
         """
@@ -114,10 +118,11 @@ class BulkValidator:
     def _lines(self, data: bytes) -> Validated:
         text = data.rstrip(WHITE_SPACE)
         if fast := self._fast_path():
-            results = self._aligned(text, fast.read_array)
+            # Bad records come often or hardly ever: behind a block that held some, the next is not tried as a whole.
+            results = None if self._refusing else self._aligned(text, fast.read_array)
             if results is not None:
                 return self._finish(results, lambda: text.split(b"\n"))
-            if (validated := self._read_each(fast, split_lines(text))) is not None:
+            if (validated := self._read_runs(fast, text)) is not None:
                 return validated
         results = self._aligned(text, self._typed.list_or_none)
         if results is not None:
@@ -157,6 +162,28 @@ class BulkValidator:
             return None
         return self._fast
 
+    def _read_runs(self, fast: FastPath, text: bytes) -> Validated | None:
+        """Read lines run by run, and line by line only the runs that are refused."""
+        results: list[Any] = []
+        refused: dict[int, bytes] = {}
+        start = 0
+        while start < len(text):
+            stop = _run_end(text, start)
+            run = text[start:stop]
+            start = stop + 1
+            records = self._aligned(run, fast.read_array)
+            if records is None:
+                lines = split_lines(run)
+                records = fast.read_each(lines)
+                if records is None or len(refused) > too_many(len(results)):
+                    self._paused = _PAUSE
+                    return None
+                begun = len(results)
+                refused.update((begun + at, line) for at, line in enumerate(lines) if records[at] is None)
+            results += records
+        self._refusing = bool(refused)
+        return self._one_by_one(refused, results)
+
     def _read_each(self, fast: FastPath, texts: list[bytes]) -> Validated | None:
         results = fast.read_each(texts)
         if results is None:
@@ -164,11 +191,16 @@ class BulkValidator:
             return None
         return self._one_by_one(texts, results)
 
-    def _one_by_one(self, texts: list[bytes], results: list[Any]) -> Validated:
-        """Validate the texts that have no result yet."""
+    def _one_by_one(self, texts: Sequence[bytes] | Mapping[int, bytes], results: list[Any]) -> Validated:
+        """
+        Validate the texts that have no result yet.
+
+        :param texts: by position; of the records that have a result, none is needed
+        """
         # The errors themselves would keep the block alive: their tracebacks refer to what refers to them.
         reasons: dict[int, str] = {}
-        for position in [position for position, result in enumerate(results) if result is None]:
+        unread = texts if isinstance(texts, dict) else [at for at, result in enumerate(results) if result is None]
+        for position in unread:
             try:
                 results[position] = self._typed.json_item(texts[position])
             except ValidationError as error:
@@ -186,7 +218,7 @@ class BulkValidator:
     def _finish(
         self,
         results: list[Any],
-        originals: Callable[[], Sequence[Any]],
+        originals: Callable[[], Sequence[Any] | Mapping[int, Any]],
         item: Callable[[Any], Any] | None = None,
         original: Callable[[Any], bytes] = original_json,
         *,
@@ -198,7 +230,8 @@ class BulkValidator:
             valid = results
         else:
             sources, item = originals(), item or self._typed.json_item
-            for position in [position for position, result in enumerate(results) if result is None]:
+            bad = [at for at, result in enumerate(results) if result is None] if reasons is None else reasons
+            for position in bad:
                 source = sources[position]
                 reason = reasons[position] if reasons is not None else self._reason(item, source)
                 invalid.append(InvalidRecord(position, reason, original(source)))
@@ -219,6 +252,16 @@ class BulkValidator:
         except ValidationError as error:
             return explain(error, self._mapping)
         return "the record could not be read the same way twice"
+
+
+def _run_end(text: bytes, start: int) -> int:
+    """Return where the run of lines that begins at ``start`` ends: before a line end, or at the end of the text."""
+    if start + _RUN_BYTES >= len(text):
+        return len(text)
+    stop = text.rfind(b"\n", start + 1, start + _RUN_BYTES)
+    if stop < 0:
+        stop = text.find(b"\n", start + _RUN_BYTES)
+    return stop if stop >= 0 else len(text)
 
 
 class _Validators:

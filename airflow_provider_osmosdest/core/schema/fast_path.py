@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
 
-__all__ = ["FastPath"]
+__all__ = ["FastPath", "too_many"]
 
 # A refusal costs its exception and a second reading: above this share (one in so many) pydantic alone is faster.
 _ONE_IN = 16
@@ -99,7 +99,7 @@ class FastPath:
         :param texts: a record's JSON each
         """
         records: list[Any] = []
-        left = _FEW + len(texts) // _ONE_IN
+        left = too_many(len(texts))
         read = self._one
         for text in texts:
             try:
@@ -110,6 +110,11 @@ class FastPath:
                     return None
                 records.append(None)
         return records
+
+
+def too_many(records: int) -> int:
+    """Return how many refusals among so many records are still worth reading them one by one."""
+    return _FEW + records // _ONE_IN
 
 
 def _type(field: Field) -> Any:
