@@ -65,7 +65,7 @@ class Attempt:
     @property
     def once(self) -> bool:
         """Whether nothing may be sent that may have arrived already."""
-        return self.options.guarantee == "at_most_once"
+        return self.options.once
 
     def passing(self, judgement: Judgement) -> bool:
         """Whether the same request may go again, and may fare better."""

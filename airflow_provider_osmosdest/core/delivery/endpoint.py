@@ -26,7 +26,6 @@ class EndpointTemplate:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
         self.fields = tuple(dict.fromkeys(_PLACE.findall(url)))
         scheme_and_host = url[: _authority_end(url)]
         if _PLACE.search(scheme_and_host):

@@ -192,7 +192,7 @@ def carry_out(
         success_when=options.success_when,
         item_errors=options.item_errors,
         url_of_record=bool(endpoint),
-        once=options.guarantee == "at_most_once",
+        once=options.once,
         redact=target.redact,
     )
     carrier = transport(
@@ -200,7 +200,7 @@ def carry_out(
         in_flight=most_in_flight(options),
         headers=_headers(options),
         answer_bytes=_answer_bytes(judge, most_in_flight(options)),
-        may_repeat=options.guarantee != "at_most_once",
+        may_repeat=not options.once,
     )
     # Who can wait without a worker slot can wait as long as the API asks.
     asked = _LONGEST_DEFERRAL if surroundings.deferrable else options.max_backoff
@@ -212,7 +212,7 @@ def carry_out(
         backoff=backoff,
         pacer=Pacer(options, backoff),
         patience=Patience(options.systemic_after, delivery.where),
-        outcomes=Outcomes(tally, journal, resends_unknown=options.guarantee != "at_most_once"),
+        outcomes=Outcomes(tally, journal, resends_unknown=not options.once),
         progress=Progress(tally, lambda: source.progress, say),
         compress=compress,
         stopping=surroundings.stopping,

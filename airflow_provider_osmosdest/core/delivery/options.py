@@ -164,6 +164,11 @@ class DeliveryOptions:
                     chosen.setdefault(name, value)
         return cls(**{name: _converted(name, value) for name, value in chosen.items()})
 
+    @property
+    def once(self) -> bool:
+        """Whether nothing may be sent that may have arrived already."""
+        return self.guarantee == "at_most_once"
+
     def failures_allowed(self, read: int) -> int:
         """Return how many of ``read`` records may fail, from ``max_failures``."""
         value: Any = self.max_failures

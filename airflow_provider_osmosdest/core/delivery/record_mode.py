@@ -10,7 +10,6 @@ from zlib import crc32
 from airflow_provider_osmosdest.core.delivery.attempt import GLANCE
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.intents import Intents
-from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 
@@ -127,7 +126,7 @@ class RecordMode:
     def _requests(self, validated: Validated, indexes: Sequence[int]) -> Iterator[Request]:
         lines = validated.lines.split(b"\n")
         records = validated.records if self._endpoint else None
-        delivery_id, key_name = self._journal.delivery_id, self._attempt.options.idempotency_header
+        delivery_id, key_header = self._journal.delivery_id, self._attempt.key_header
         for position, (index, line) in enumerate(zip(indexes, lines, strict=False)):
             url = None
             if records is not None:
@@ -140,8 +139,7 @@ class RecordMode:
                 self._outcomes.unknown([(index, line)], _UNHEARD)
                 continue
             key = f"{delivery_id}-{index}-{crc32(line):08x}"
-            headers = None if key_name == NO_HEADER else {key_name: key}
-            yield Request(self._body(line), _Errand(index, line), url, headers, key)
+            yield Request(self._body(line), _Errand(index, line), url, key_header(key), key)
 
     def _body(self, line: bytes) -> bytes | Body:
         if self._prefix or self._suffix:
