@@ -1,0 +1,1 @@
+"""Mailboxes: an append-only log of records in object storage, with readers and writers."""
