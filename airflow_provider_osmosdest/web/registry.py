@@ -1,0 +1,89 @@
+"""The mailboxes a server has open, looked up again after a few seconds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+
+__all__ = ["Registry"]
+
+_TTL_SECONDS = 5.0
+_MOST = 1024
+_log = logging.getLogger(__name__)
+
+
+class Registry:
+    """
+    Mailboxes by id; an id that has none is remembered too, so that guessing ids does not become a load elsewhere.
+
+    :param load: opens a mailbox, ``None`` where there is none of that id; it may block
+    :param ttl: seconds after which a mailbox is looked up again, so that a revoked token stops to work
+    :param clock: seconds that only grow
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Mailbox | None],
+        *,
+        ttl: float = _TTL_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._load = load
+        self._ttl = ttl
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, Mailbox | None]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}
+
+    def fresh(self, mailbox_id: str) -> tuple[bool, Mailbox | None]:
+        """Return whether it was looked up lately, and what was found; never blocks."""
+        with self._lock:
+            known = self._known.get(mailbox_id)
+            if known is None or self._clock() - known[0] >= self._ttl:
+                return False, None
+            self._known.move_to_end(mailbox_id)
+            return True, known[1]
+
+    def get(self, mailbox_id: str) -> Mailbox | None:
+        """
+        Return a mailbox, looked up anew when that is due; many threads that ask at once look it up once.
+
+        :param mailbox_id: the id of its Airflow Connection
+        """
+        found, mailbox = self.fresh(mailbox_id)
+        if found:
+            return mailbox
+        with self._lock:
+            turn = self._loading.setdefault(mailbox_id, threading.Lock())
+        with turn:
+            found, mailbox = self.fresh(mailbox_id)
+            return mailbox if found else self._look_up(mailbox_id)
+
+    def _look_up(self, mailbox_id: str) -> Mailbox | None:
+        try:
+            mailbox = self._load(mailbox_id)
+        except ConfigurationError as error:
+            # Strangers must not learn from the answer that there is such a mailbox.
+            _log.error("Mailbox %s cannot be opened: %s", mailbox_id, error)
+            mailbox = None
+        with self._lock:
+            _, previous = self._known.get(mailbox_id, (0.0, None))
+            if mailbox is not None and previous is not None and previous.same_as(mailbox):
+                # The one that is open has what it has read already at hand.
+                mailbox = previous
+            self._known[mailbox_id] = (self._clock(), mailbox)
+            self._known.move_to_end(mailbox_id)
+            self._loading.pop(mailbox_id, None)
+            while len(self._known) > _MOST:
+                self._known.popitem(last=False)
+        return mailbox
