@@ -18,7 +18,7 @@ from pydantic_core import core_schema as cs
 from airflow_provider_osmosdest.core.schema.blocks import JsonElements, JsonLines
 from airflow_provider_osmosdest.core.schema.encoding import encode_lines
 from airflow_provider_osmosdest.core.schema.exact_decimals import ExactDecimals
-from airflow_provider_osmosdest.core.schema.explain import explain
+from airflow_provider_osmosdest.core.schema.explain import Explanation, explain
 from airflow_provider_osmosdest.core.schema.fast_path import FastPath, too_many
 from airflow_provider_osmosdest.core.schema.originals import original_json, original_of_row
 from airflow_provider_osmosdest.core.schema.records import check_mapping, record_schema
@@ -53,11 +53,13 @@ class InvalidRecord:
     :param position: 0-based among the block's records
     :param error: why, in one line
     :param record: the original as one line of JSON; what is not JSON is a JSON string of its text
+    :param field: the first field that is wrong, ``None`` where the record is as a whole
     """
 
     position: int
     error: str
     record: bytes
+    field: str | None = None
 
 
 @dataclass(slots=True)
@@ -198,7 +200,7 @@ class BulkValidator:
         :param texts: by position; of the records that have a result, none is needed
         """
         # The errors themselves would keep the block alive: their tracebacks refer to what refers to them.
-        reasons: dict[int, str] = {}
+        reasons: dict[int, Explanation] = {}
         unread = texts if isinstance(texts, dict) else [at for at, result in enumerate(results) if result is None]
         for position in unread:
             try:
@@ -222,7 +224,7 @@ class BulkValidator:
         item: Callable[[Any], Any] | None = None,
         original: Callable[[Any], bytes] = original_json,
         *,
-        reasons: Mapping[int, str] | None = None,
+        reasons: Mapping[int, Explanation] | None = None,
     ) -> Validated:
         invalid: list[InvalidRecord] = []
         # all() is the quick look; only a record without fields, {}, makes the slower one needed.
@@ -234,24 +236,24 @@ class BulkValidator:
             for position in bad:
                 source = sources[position]
                 reason = reasons[position] if reasons is not None else self._reason(item, source)
-                invalid.append(InvalidRecord(position, reason, original(source)))
+                invalid.append(InvalidRecord(position, reason.text, original(source), reason.field))
             valid = [result for result in results if result is not None]
         lines, refused = encode_lines(valid)
         if refused:
             positions = [position for position, result in enumerate(results) if result is not None]
             sources = originals()
-            for index, reason in refused.items():
-                invalid.append(InvalidRecord(positions[index], reason, original(sources[positions[index]])))
+            for index, why in refused.items():
+                invalid.append(InvalidRecord(positions[index], why, original(sources[positions[index]])))
             invalid.sort(key=lambda each: each.position)
             valid = [record for index, record in enumerate(valid) if index not in refused]
         return Validated(len(results), lines, invalid, valid if self._keep_records else None)
 
-    def _reason(self, item: Callable[[Any], Any], source: Any) -> str:
+    def _reason(self, item: Callable[[Any], Any], source: Any) -> Explanation:
         try:
             item(source)
         except ValidationError as error:
             return explain(error, self._mapping)
-        return "the record could not be read the same way twice"
+        return Explanation("the record could not be read the same way twice", None)
 
 
 def _run_end(text: bytes, start: int) -> int:
