@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import ObjectStoragePath
 
+    from airflow_provider_osmosdest.core.delivery.target import Target
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.hooks.http_destination import Connector
 
@@ -44,7 +45,7 @@ class TaskRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make_delivery(instance: tuple[str, ...], connector: Connector, request: TaskRequest) -> Delivery:
+def make_delivery(instance: tuple[str, ...], connector: Connector, request: TaskRequest) -> Delivery[Target]:
     """
     Put together a delivery.
 
