@@ -16,7 +16,7 @@ import string
 import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 
@@ -179,7 +179,7 @@ def _entry(number: int, value: Any) -> Access:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         msg = f"{where}.name: expected 1 to 64 letters, digits, dots, hyphens or underscores, no dot first"
         raise ConfigurationError(msg)
-    if direction not in get_args(Direction):
+    if direction not in ("read", "write"):
         msg = f"{where}.direction: expected read or write"
         raise ConfigurationError(msg)
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
