@@ -28,7 +28,7 @@ class HttpDestinationOperator(DeliveringOperator):
     :param records: upstream XCom (a list of objects, or one), or the path or URL of a file of records, as text or
         as an ``ObjectStoragePath``
     :param records_format: ``ndjson``, ``json``, ``csv``, ``tsv``, ``parquet`` or ``xlsx``, where the file's name
-        does not say it
+        does not say it; ``sheet`` for a list of rows of cells, such as ``GSheetsHook.get_values`` returns
     :param records_conn_id: id of the connection that opens the file's storage
     :param destination_schema: what a record must be: a schema document, its JSON text, or the path of a JSON file;
         by default the connection's, and without any every JSON object is valid
