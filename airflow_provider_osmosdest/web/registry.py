@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
@@ -18,8 +19,38 @@ if TYPE_CHECKING:
 __all__ = ["Registry"]
 
 _TTL_SECONDS = 5.0
+_KEEP_SECONDS = 300.0
 _MOST = 1024
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Known:
+    """
+    What was found under an id.
+
+    :param at: when it was last looked up
+    :param since: when it was opened
+    :param mailbox: what was found
+    """
+
+    at: float
+    since: float
+    mailbox: Mailbox | None
+
+    def still(self, found: Mailbox | None, now: float) -> bool:
+        """
+        Tell whether to go on with it: it has what it has read already at hand.
+
+        For a while only: the credentials of its store are no part of what is compared.
+        """
+        return (
+            self.mailbox is not None
+            and found is not None
+            and self.mailbox.settings == found.settings
+            and self.mailbox.store.root == found.store.root
+            and now - self.since < _KEEP_SECONDS
+        )
 
 
 class Registry:
@@ -41,7 +72,7 @@ class Registry:
         self._load = load
         self._ttl = ttl
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, Mailbox | None]] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
 
@@ -49,10 +80,10 @@ class Registry:
         """Return whether it was looked up lately, and what was found; never blocks."""
         with self._lock:
             known = self._known.get(mailbox_id)
-            if known is None or self._clock() - known[0] >= self._ttl:
+            if known is None or self._clock() - known.at >= self._ttl:
                 return False, None
             self._known.move_to_end(mailbox_id)
-            return True, known[1]
+            return True, known.mailbox
 
     def get(self, mailbox_id: str) -> Mailbox | None:
         """
@@ -77,13 +108,13 @@ class Registry:
             _log.error("Mailbox %s cannot be opened: %s", mailbox_id, error)
             mailbox = None
         with self._lock:
-            _, previous = self._known.get(mailbox_id, (0.0, None))
-            if mailbox is not None and previous is not None and previous.same_as(mailbox):
-                # The one that is open has what it has read already at hand.
-                mailbox = previous
-            self._known[mailbox_id] = (self._clock(), mailbox)
-            self._known.move_to_end(mailbox_id)
+            now = self._clock()
+            known = self._known.pop(mailbox_id, None)
+            if known is None or not known.still(mailbox, now):
+                known = _Known(now, now, mailbox)
+            known.at = now
+            self._known[mailbox_id] = known
             self._loading.pop(mailbox_id, None)
             while len(self._known) > _MOST:
                 self._known.popitem(last=False)
-        return mailbox
+            return known.mailbox
