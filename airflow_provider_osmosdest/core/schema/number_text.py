@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
@@ -66,7 +66,7 @@ def number_reader(written: NumberFormat) -> Callable[[str], str] | None:
     return read
 
 
-def number_format_problems(type_: str, written: NumberFormat) -> list[str]:
+def number_format_problems(type_: str, written: Any) -> list[str]:
     """Return what is wrong with how a field's numbers are said to be written."""
     if written == PLAIN:
         return []
