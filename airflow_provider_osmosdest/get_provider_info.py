@@ -37,7 +37,22 @@ def get_provider_info() -> dict[str, object]:
         "operators": [
             {
                 "integration-name": "Osmos",
-                "python-modules": ["airflow_provider_osmosdest.operators.http_destination"],
+                "python-modules": [
+                    "airflow_provider_osmosdest.operators.http_destination",
+                    "airflow_provider_osmosdest.operators.mailbox",
+                ],
+            },
+        ],
+        "sensors": [
+            {
+                "integration-name": "Osmos",
+                "python-modules": ["airflow_provider_osmosdest.sensors.mailbox"],
+            },
+        ],
+        "triggers": [
+            {
+                "integration-name": "Osmos",
+                "python-modules": ["airflow_provider_osmosdest.triggers.mailbox"],
             },
         ],
         "task-decorators": [

@@ -34,7 +34,8 @@ ARROWS: dict[str, set[str]] = {
     "core.source": {"core.errors", "core.schema", "core.records"},
     "hooks": CORE | {"settings"},
     "operators": CORE | {"hooks"},
-    "sensors": CORE | {"hooks"},
+    # A sensor hands its wait over to a trigger.
+    "sensors": CORE | {"hooks", "triggers"},
     "triggers": CORE | {"hooks"},
     "decorators": CORE | {"hooks", "operators"},
     "links": CORE,

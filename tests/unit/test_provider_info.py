@@ -58,7 +58,13 @@ def test_every_name_can_be_imported(name):
 
 
 @pytest.mark.parametrize(
-    "module", [module for kind in ("hooks", "operators") for group in INFO[kind] for module in group["python-modules"]]
+    "module",
+    [
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for group in INFO[kind]
+        for module in group["python-modules"]
+    ],
 )
 def test_every_module_can_be_imported(module):
     assert importlib.import_module(module).__all__
