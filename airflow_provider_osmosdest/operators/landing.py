@@ -169,6 +169,7 @@ class Landing:
         if earlier is not None:
             return earlier.cursor
         mailbox = self._mailbox
+        mailbox.consumers.note_poll(self._consumer)
         # A generation goes with it: a consumer that is moved while this reads must not be moved back.
         at = mailbox.consumers.committed(self._consumer) or Cursor(mailbox.position(None).position, 0)
         return mailbox.cursor_text(at.position, at.generation)
