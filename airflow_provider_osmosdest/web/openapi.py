@@ -13,7 +13,18 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 
-__all__ = ["CURSOR", "Paths", "answer", "document", "header", "operation", "parameter", "problems", "reference"]
+__all__ = [
+    "CURSOR",
+    "FAULT",
+    "Paths",
+    "answer",
+    "document",
+    "header",
+    "operation",
+    "parameter",
+    "problems",
+    "reference",
+]
 
 Paths = dict[str, dict[str, Any]]
 """Operations by method, by path below the mailbox."""
@@ -21,20 +32,34 @@ Paths = dict[str, dict[str, Any]]
 CURSOR: dict[str, Any] = {"type": "string", "description": "Opaque; only what this mailbox gave out is one"}
 """The schema of a cursor."""
 
+FAULT: dict[str, Any] = {
+    "type": "object",
+    "required": ["index", "field", "reason"],
+    "properties": {
+        "index": {"type": "integer", "minimum": 0, "description": "Of the record in the body"},
+        "field": {"type": ["string", "null"], "description": "The first that is wrong; null for the record as a whole"},
+        "reason": {"type": "string"},
+    },
+}
+"""The schema of what is wrong with a posted record."""
+
 _PROBLEMS = {
     400: ("BadRequest", "A parameter, or the body, cannot be used; `parameter` names it"),
     401: ("Unauthorized", "No token that opens this mailbox: missing, malformed, wrong, expired or another mailbox's"),
     403: ("Forbidden", "The token opens this mailbox in the other direction"),
     404: ("NotFound", "There is nothing at this path"),
     406: ("NotAcceptable", "There is no such media type or content coding"),
+    408: ("RequestTimeout", "The body came too slowly"),
+    409: ("Conflict", "A request with the same idempotency key is being worked on"),
     410: ("Gone", "What was asked for has been purged; after a cursor, `earliest` is one to go on from"),
     413: ("ContentTooLarge", "The body is too large"),
     415: ("UnsupportedMediaType", "The body is of another type"),
     416: ("RangeNotSatisfiable", "The range begins after the end"),
+    422: ("UnprocessableContent", "Records of the body cannot be taken, or its idempotency key came with another body"),
     429: ("TooManyRequests", "The token makes too many requests a second"),
     503: ("Unavailable", "Too many requests wait, or the store cannot be reached"),
 }
-_RETRY_AFTER = {429, 503}
+_RETRY_AFTER = {409, 429, 503}
 _ALWAYS = (401, 403, 404, 429, 503)
 
 
@@ -149,7 +174,7 @@ def document(settings: MailboxSettings, url: str, paths: Iterable[Paths]) -> dic
         "security": [{"token": []}],
         "paths": every,
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}, **_signature(settings)},
             "schemas": {"Record": _record(settings), "Problem": _PROBLEM},
             "responses": {name: _problem(status, text) for status, (name, text) in _PROBLEMS.items()},
         },
@@ -167,6 +192,12 @@ _PROBLEM = {
         "detail": {"type": "string"},
         "parameter": {"type": "string", "description": "The parameter that cannot be used"},
         "earliest": {**CURSOR, "description": "Where to go on after an expired cursor"},
+        "invalid": {"type": "integer", "description": "How many records cannot be taken"},
+        "errors": {
+            "type": "array",
+            "description": "The first of those",
+            "items": FAULT,
+        },
     },
 }
 
@@ -178,6 +209,14 @@ def _record(settings: MailboxSettings) -> dict[str, Any]:
     # The dialect stands in the document once; OpenAPI 3.1 has this one as its own.
     del schema["$schema"]
     return schema
+
+
+def _signature(settings: MailboxSettings) -> dict[str, Any]:
+    if not settings.signing_secrets:
+        return {}
+    described = "Standard Webhooks, with webhook-id and webhook-timestamp: https://www.standardwebhooks.com"
+    scheme = {"type": "apiKey", "in": "header", "name": "webhook-signature", "description": described}
+    return {"signature": scheme}
 
 
 def _problem(status: int, description: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.inbox_body import text_of, unpack
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 __all__ = ["Inbox", "Posting", "idempotency_key", "opened"]
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+# Each is one thread's while it is at work, and costs milliseconds to make.
+_idle: WeakKeyDictionary[Mailbox, list[Checker]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def opened(posting: Posting, limit: int, secrets: tuple[str, ...], *, clock: Cal
 
 class Inbox:
     """
-    The inbox of one mailbox; any number of threads may use it.
+    The inbox of one mailbox, made in no time; any number of threads may use it.
 
     :param mailbox: where the records go
     :param clock: seconds since 1970
@@ -98,8 +102,6 @@ class Inbox:
     def __init__(self, mailbox: Mailbox, *, clock: Callable[[], float] = time.time) -> None:
         self._mailbox = mailbox
         self._receipts = Receipts(mailbox.store, clock=clock)
-        # Each is one thread's while it is at work, and costs milliseconds to make.
-        self._checkers: list[Checker] = []
 
     def take(self, media_type: str, data: bytes, *, sender: str, key: str | None) -> dict[str, Any]:
         """
@@ -142,14 +144,15 @@ class Inbox:
         return answer
 
     def _check(self, media_type: str, text: bytes) -> Records:
+        idle = _idle.setdefault(self._mailbox, [])
         try:
-            checker = self._checkers.pop()
+            checker = idle.pop()
         except IndexError:
             checker = Checker(self._mailbox.settings)
         try:
             records = checker.check(media_type, text)
         finally:
-            self._checkers.append(checker)
+            idle.append(checker)
         if records.invalid and self._mailbox.settings.on_invalid == "reject":
             total = records.valid + records.invalid
             more = f", of which the first {LISTED} are listed" if records.invalid > LISTED else ""

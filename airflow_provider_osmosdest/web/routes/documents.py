@@ -13,9 +13,9 @@ from airflow_provider_osmosdest.web.auth import Grant, holding
 from airflow_provider_osmosdest.web.formats import JSON
 from airflow_provider_osmosdest.web.openapi import answer, document, operation, problems
 from airflow_provider_osmosdest.web.query import single
-from airflow_provider_osmosdest.web.routes import batches, consumers, records
+from airflow_provider_osmosdest.web.routes import batches, consumers, inbox, records
 
-__all__ = ["router"]
+__all__ = ["openapi", "router"]
 
 _NAME = "/openapi.json"
 
@@ -32,7 +32,7 @@ async def openapi(request: Request, grant: Annotated[Grant, Depends(holding)]) -
         "Read this document",
         answers={"200": answer("This document", {JSON: {"type": "object"}}), **problems(400)},
     )
-    described = [each.describe(settings) for each in (records, consumers, batches)]
+    described = [each.describe(settings) for each in (records, inbox, consumers, batches)]
     paths = [*described, {_NAME: {"get": itself}}]
     # A path without a host: a proxy may have taken TLS off.
     url = request.url.path.removesuffix(_NAME)
