@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "core.records": {"core.errors", "core.schema"},
     "core.delivery": {"core.errors", "core.schema", "core.records"},
     "core.mailbox": {"core.errors", "core.schema", "core.records"},
-    "core.source": {"core.errors", "core.schema", "core.records"},
+    "core.source": {"core.errors", "core.schema", "core.records", "core.delivery"},
     "hooks": CORE | {"settings"},
     "operators": CORE | {"hooks"},
     # A sensor hands its wait over to a trigger.
@@ -40,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "decorators": CORE | {"hooks", "operators"},
     "links": CORE,
     "web": CORE | {"hooks", "settings"},
-    "cli": CORE | {"hooks", "settings"},
+    "cli": CORE | {"hooks", "settings", "web"},
     "testing": CORE,
 }
 
@@ -66,6 +66,7 @@ IMPORTED_WHEN_RUN = {
     f"{PACKAGE}.core.delivery.curl",
     f"{PACKAGE}.core.delivery.curl_errors",
     f"{PACKAGE}.cli.commands",
+    f"{PACKAGE}.cli.serve",
 }
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
 
-__all__ = ["DEFAULT_BATCHES", "MAX_BATCHES", "describe", "router"]
+__all__ = ["DEFAULT_BATCHES", "MAX_BATCHES", "describe", "fetch_batch", "list_batches", "router"]
 
 MAX_BATCHES = 1000
 """The most batches that one answer lists."""

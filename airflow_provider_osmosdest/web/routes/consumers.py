@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
 
-__all__ = ["MAX_COMMIT_BYTES", "describe", "router"]
+__all__ = ["MAX_COMMIT_BYTES", "commit", "describe", "read_records", "router", "status"]
 
 MAX_COMMIT_BYTES = 64 * 1024
 """The most bytes of a commit's body."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
 
-__all__ = ["describe", "router"]
+__all__ = ["describe", "read_records", "router"]
 
 router = APIRouter()
 
