@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import CursorError, CursorExpiredError
@@ -13,7 +14,7 @@ from airflow_provider_osmosdest.core.mailbox.reading import Gone, Page, read_pag
 from airflow_provider_osmosdest.core.mailbox.receipts import Receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from airflow_provider_osmosdest.core.mailbox.entries import Entry
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
@@ -30,12 +31,14 @@ class Mailbox:
 
     :param store: where it is
     :param settings: how it behaves
+    :param clock: seconds since the epoch
     """
 
-    def __init__(self, store: Store, settings: MailboxSettings) -> None:
+    def __init__(self, store: Store, settings: MailboxSettings, *, clock: Callable[[], float] = time.time) -> None:
         self.store = store
         self.settings = settings
-        self.log = Log(store)
+        self._clock = clock
+        self.log = Log(store, clock=clock)
         self.consumers = Consumers(store)
         self.receipts = Receipts(store)
 
@@ -50,7 +53,13 @@ class Mailbox:
         :raises StorageError: it may or may not be in the log; publish it again
         """
         return publish(
-            self.store, self.log, lines, batch_id=batch_id, producer=producer, schema=self.settings.schema_digest
+            self.store,
+            self.log,
+            lines,
+            batch_id=batch_id,
+            producer=producer,
+            schema=self.settings.schema_digest,
+            clock=self._clock,
         )
 
     def read(self, cursor: str | Position | None, *, limit: int, max_bytes: int) -> Page:
