@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, ConnectorError, MailboxError, OsmosError
-from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
+from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, decode_cursor
+from airflow_provider_osmosdest.core.mailbox.log import TAIL_NAME
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.records import Source
 
 __all__ = ["MailboxHook"]
-
-# Where a mailbox was found to be possible: to try it out takes several requests, and a store does not change its ways.
-_proven: set[tuple[str, str | None]] = set()
-_proving = threading.Lock()
 
 
 class MailboxHook(BaseHook):
@@ -61,11 +57,7 @@ class MailboxHook(BaseHook):
         if self._mailbox is None:
             connector = self.connector()
             store = _store(connector.path, connector.storage_conn_id)
-            place = (connector.path, connector.storage_conn_id)
-            with _proving:
-                if place not in _proven:
-                    store.probe()
-                    _proven.add(place)
+            store.probe()
             self._mailbox = Mailbox(store, connector.settings)
         return self._mailbox
 
@@ -147,7 +139,10 @@ class MailboxHook(BaseHook):
         :raises CursorError: when it is none of this mailbox
         """
         mailbox = self.mailbox()
-        return mailbox.consumers.commit(consumer, mailbox.position(cursor) if isinstance(cursor, str) else cursor)
+        if isinstance(cursor, str):
+            # Whether it has expired does not matter: what comes before it has been read.
+            cursor = decode_cursor(mailbox.settings.mailbox_id, cursor)
+        return mailbox.consumers.commit(consumer, cursor)
 
     def has_new(self, cursor: str | Position | None = None, *, consumer: str | None = None) -> bool:
         """
@@ -172,7 +167,7 @@ class MailboxHook(BaseHook):
         return mailbox.cursor_text(stands.position, stands.generation)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try out the store: whether it can be reached and written, and can hold a mailbox. Leaves nothing there."""
+        """Try out the store: whether it can be reached, and can hold a mailbox."""
         path = "the mailbox"
         try:
             connector = self.connector()
@@ -180,12 +175,15 @@ class MailboxHook(BaseHook):
             # The form tests under an id made up for it, whose folder nobody wants.
             default = path.endswith(f"/mailboxes/{self.mailbox_conn_id}")
             path = path.rpartition("/")[0] if default else path
-            _store(path, connector.storage_conn_id).probe()
+            store = _store(path, connector.storage_conn_id)
+            store.probe()
+            # A store that was tried out before is not asked again, and may be out of reach now.
+            store.size(TAIL_NAME)
         except OsmosError as error:
             return False, str(error)
         except Exception as error:  # noqa: BLE001 - whatever a store's client raises is why it cannot be reached
             return False, f"{path} cannot be opened: {type(error).__name__}: {error}"
-        return True, f"{path} can be written and can hold a mailbox."
+        return True, f"{path} is reached and can hold a mailbox."
 
 
 def _store(path: str, storage_conn_id: str | None) -> Store:

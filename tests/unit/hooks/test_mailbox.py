@@ -18,18 +18,12 @@ from airflow_provider_osmosdest.core.errors import (
 )
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
-from airflow_provider_osmosdest.hooks import mailbox as module
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 
 DIGEST = "5" * 64
 ENTRY = {"name": "acme", "direction": "read", "sha256": DIGEST, "created_at": "2026-03-01T12:00:00+00:00"}
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SCHEMA = {"fields": [{"name": "id", "type": "integer", "nullable": False}]}
-
-
-@pytest.fixture(autouse=True)
-def _unproven(monkeypatch):
-    monkeypatch.setattr(module, "_proven", set())
 
 
 @pytest.fixture
@@ -220,31 +214,27 @@ def test_a_file_is_published_whole_or_not_at_all(hook, tmp_path):
         hook.publish(str(tmp_path / "none.ndjson"))
 
 
-def test_a_store_is_tried_out_once_and_an_unfit_one_is_refused(connect, monkeypatch, tmp_path):
-    probed = []
-    monkeypatch.setattr(Store, "probe", lambda self: probed.append(self.root))
-    for _ in range(2):
-        connect(extra={"path": str(tmp_path / "a")}).mailbox()
-    connect(extra={"path": str(tmp_path / "b")}).mailbox()
-    assert len(probed) == 2
+def test_a_store_that_is_unfit_is_refused(connect, monkeypatch, tmp_path):
+    hook = connect(extra={"path": str(tmp_path / "c")})
 
     def unfit(self):
         raise UnsupportedStoreError("cannot create exclusively")
 
     monkeypatch.setattr(Store, "probe", unfit)
-    for _ in range(2):
-        with pytest.raises(UnsupportedStoreError):
-            connect(extra={"path": str(tmp_path / "c")}).mailbox()
+    with pytest.raises(UnsupportedStoreError):
+        hook.mailbox()
+    with pytest.raises(UnsupportedStoreError):
+        hook.publish([{"id": 1}])
 
 
 def test_the_test_button_tries_the_store_and_leaves_nothing(connect, osmos_home, tmp_path, monkeypatch):
     assert connect(extra={"path": str(tmp_path / "a")}).test_connection() == (
         True,
-        f"{tmp_path / 'a'} can be written and can hold a mailbox.",
+        f"{tmp_path / 'a'} is reached and can hold a mailbox.",
     )
     # The form tests under an id that it makes up.
     working, said = connect("made_up").test_connection()
-    assert (working, said) == (True, f"{osmos_home}/mailboxes can be written and can hold a mailbox.")
+    assert (working, said) == (True, f"{osmos_home}/mailboxes is reached and can hold a mailbox.")
     assert not (osmos_home / "mailboxes" / "made_up").exists()
     assert connect(extra={"page_limit": "x"}).test_connection() == (
         False,
@@ -252,8 +242,8 @@ def test_the_test_button_tries_the_store_and_leaves_nothing(connect, osmos_home,
     )
     assert connect(extra={"path": "nosuch://x"}).test_connection()[0] is False
 
-    def refuse(self):
+    def refuse(self, name):
         raise StorageError("no such bucket")
 
-    monkeypatch.setattr(Store, "probe", refuse)
+    monkeypatch.setattr(Store, "size", refuse)
     assert connect(extra={"path": str(tmp_path / "a")}).test_connection() == (False, "no such bucket")
