@@ -42,6 +42,7 @@ def get_provider_info() -> dict[str, object]:
                 "integration-name": "Osmos",
                 "python-modules": [
                     "airflow_provider_osmosdest.operators.http_destination",
+                    "airflow_provider_osmosdest.operators.http_source",
                     "airflow_provider_osmosdest.operators.mailbox",
                 ],
             },
