@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -70,7 +71,12 @@ def page_request(request: Request, mailbox: Mailbox, *known: str) -> PageRequest
 
 
 async def answer_page(
-    request: Request, mailbox: Mailbox, asked: PageRequest, read: Callable[[], tuple[Page, str]]
+    request: Request,
+    mailbox: Mailbox,
+    asked: PageRequest,
+    read: Callable[[], tuple[Page, str]],
+    *,
+    onward: str = "records",
 ) -> Response:
     """
     Answer with a page, or with 204 when there was nothing for as long as the client would wait.
@@ -79,6 +85,7 @@ async def answer_page(
     :param mailbox: whose page it asks for
     :param asked: its parameters
     :param read: reads the page and returns it with the cursor of the next one; called in a thread
+    :param onward: where records are read by cursor, relative to the request's URL: no proxy can make that wrong
     """
     schema = mailbox.settings.schema
     media_type = pick_media_type(_joined(request, "accept"), formats_of(schema))
@@ -100,6 +107,8 @@ async def answer_page(
     if representation is None and await _something_comes(request, mailbox, page, asked.wait):
         page, cursor, representation = await in_thread(request, attempt)
     headers = {NEXT_CURSOR: cursor, UP_TO_DATE: "true" if page.up_to_date else "false"}
+    if not page.up_to_date:
+        headers["Link"] = f'<{onward}?{urlencode({"cursor": cursor, "limit": asked.limit})}>; rel="next"'
     if representation is None:
         return Response(None, 204, headers)
     return respond(request, representation, headers)
@@ -147,10 +156,11 @@ def page_answers(settings: MailboxSettings) -> dict[str, Any]:
         UP_TO_DATE: header("There was nothing after this page", kind="boolean"),
     }
     etag = {"ETag": header("Of these very bytes")}
+    link = {"Link": header('The next page, as rel="next", where there was one already', required=False)}
     return {
-        "200": answer("Records, in the order of the log", content, {**position, **etag}),
+        "200": answer("Records, in the order of the log", content, {**position, **link, **etag}),
         "204": answer("Nothing came while the client waited", headers=position),
-        "304": answer("The client has this page already", headers={**position, **etag}),
+        "304": answer("The client has this page already", headers={**position, **link, **etag}),
         **problems(400, 406, 410),
     }
 
