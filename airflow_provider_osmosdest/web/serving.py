@@ -21,6 +21,7 @@ _PREFIX = "/osmos/v1"
 """The paths are those on Airflow's API server, so that a partner can be moved from one to the other."""
 
 _GRACE_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 75  # longer than partners pause between two requests on one connection
 
 
 class WithoutQuery(logging.Filter):
@@ -62,6 +63,7 @@ def serve(host: str, port: int, workers: int) -> None:
         log_config=_log_config(),
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
 
 
