@@ -206,8 +206,8 @@ class Pager:
         if mark is not None and mark == self._last:
             raise PagingError(
                 f"{answer.name}: has the same {records:,} records as the page before, so the API takes no heed of "
-                f"the parameters of the paginator {self._paging.name!r}: {dict(self._paging.options)}. Look up "
-                "what its parameters are called; if the pages are right, end them with total_path, has_more_path or a maximum."
+                f"the parameters of the paginator {self._paging.name!r}: {dict(self._paging.options)}. Look "
+                "up what they are called; if the pages are right, end them with total_path, has_more_path or a maximum."
             )
         self._last = mark
 
