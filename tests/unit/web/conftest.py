@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,7 +38,6 @@ class Web:
 
     mailbox: Mailbox
     client: TestClient
-    asked: list[str] = field(default_factory=list)
 
     @property
     def services(self):
@@ -50,6 +49,22 @@ class Web:
         if token:
             named["Authorization"] = f"Bearer {token}"
         return self.client.request(method, f"/v1/mailboxes/box{path}", headers=named)
+
+    def raw(self, path, **headers):
+        """Return the answer to a GET, and its body as it came."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named["Authorization"] = f"Bearer {READ}"
+        with self.client.stream("GET", f"/v1/mailboxes/box{path}", headers=named) as answer:
+            return answer, b"".join(answer.iter_raw())
+
+    def hurry(self):
+        """Let a hundredth of a second pass for a second."""
+        waiting = self.services.waiting
+        waiting._interval = 0.005
+        until_new = waiting.until_new
+        waiting.until_new = lambda mailbox_id, position, seconds, **kwargs: until_new(
+            mailbox_id, position, seconds / 100, **kwargs
+        )
 
     def post(self, path, token=READ, **kwargs):
         headers = {"Authorization": f"Bearer {token}", **kwargs.pop("headers", {})}
