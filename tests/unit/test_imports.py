@@ -18,7 +18,15 @@ import airflow_provider_osmosdest
 PACKAGE = "airflow_provider_osmosdest"
 ROOT = Path(airflow_provider_osmosdest.__file__).parent
 
-CORE = {"core.errors", "core.schema", "core.records", "core.delivery", "core.mailbox", "core.source"}
+CORE = {
+    "core.errors",
+    "core.schema",
+    "core.records",
+    "core.seen",
+    "core.delivery",
+    "core.mailbox",
+    "core.source",
+}
 
 # Each room, and the rooms it may import besides itself. A room that is not here may not exist.
 ARROWS: dict[str, set[str]] = {
@@ -29,9 +37,10 @@ ARROWS: dict[str, set[str]] = {
     "core.errors": set(),
     "core.schema": {"core.errors"},
     "core.records": {"core.errors", "core.schema"},
-    "core.delivery": {"core.errors", "core.schema", "core.records"},
-    "core.mailbox": {"core.errors", "core.schema", "core.records"},
-    "core.source": {"core.errors", "core.schema", "core.records", "core.delivery"},
+    "core.seen": {"core.errors", "core.schema"},
+    "core.delivery": {"core.errors", "core.schema", "core.records", "core.seen"},
+    "core.mailbox": {"core.errors", "core.schema", "core.records", "core.seen"},
+    "core.source": {"core.errors", "core.schema", "core.records", "core.seen", "core.delivery"},
     "hooks": CORE | {"settings"},
     "operators": CORE | {"hooks"},
     # A sensor hands its wait over to a trigger.

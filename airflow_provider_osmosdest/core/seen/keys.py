@@ -1,0 +1,104 @@
+"""
+Keys: what a record is known by.
+
+A key is the BLAKE2b hash (RFC 7693) of 16 bytes over the record's line as the validator writes it, or over the values
+of some of its fields. Two of 10 million records share one by chance with a probability of 10^-25.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airflow_provider_osmosdest.core.errors import OptionsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow_provider_osmosdest.core.schema import DestinationSchema
+
+__all__ = ["KEY_BYTES", "RecordKeys"]
+
+KEY_BYTES = 16
+"""The length of a key."""
+
+_FREE_FORM = frozenset({"object", "array"})
+_SORTED = msgspec.json.Encoder(order="sorted")
+
+
+class RecordKeys:
+    """
+    Give every record its key.
+
+    A record is known by its content as it is delivered. Where the order of its keys is the sender's (fields of any
+    object, fields that the schema does not name), they are sorted first: equal objects are equal records.
+
+    With ``fields`` it is known by their values alone. A record in which one of them is null or missing is known by
+    its whole content, as such records would be one and the same otherwise.
+
+    :param schema: of the records
+    :param fields: names of the fields whose values are the key; none for the whole record
+    :raises OptionsError: when the schema has no such field
+    """
+
+    def __init__(self, schema: DestinationSchema, fields: Sequence[str] = ()) -> None:
+        named = {field.name for field in schema.fields}
+        missing = [name for name in fields if name not in named]
+        if missing and schema.unknown_fields != "keep":
+            raise OptionsError(
+                f"record_key: found {missing[0]!r}, expected a field of the schema: {', '.join(sorted(named))}"
+            )
+        free = schema.unknown_fields == "keep" or any(field.type in _FREE_FORM for field in schema.fields)
+        self._whole = _keys_sorted if free else _keys
+        self._read_values = _values_of(fields) if fields else None
+
+    def of(self, lines: bytes) -> list[bytes]:
+        r"""
+        Return the key of each record.
+
+        :param lines: valid records as the validator writes them, each followed by ``b"\n"``
+        """
+        if self._read_values is None:
+            return self._whole(_lines(lines))
+        values = self._read_values(lines)
+        keys = _keys(_lines(_SORTED.encode_lines(values)))
+        if nameless := [at for at, value in enumerate(values) if None in value]:
+            texts = _lines(lines)
+            for at, key in zip(nameless, self._whole([texts[at] for at in nameless]), strict=True):
+                keys[at] = key
+        return keys
+
+
+def _lines(text: bytes) -> list[bytes]:
+    texts = text.split(b"\n")
+    texts.pop()
+    return texts
+
+
+def _keys(texts: list[bytes]) -> list[bytes]:
+    """Return the key of each text; a hash that is copied takes a quarter less time than one made anew."""
+    begin = blake2b(digest_size=KEY_BYTES).copy
+    keys: list[bytes] = []
+    for text in texts:
+        hashing = begin()
+        hashing.update(text)
+        keys.append(hashing.digest())
+    return keys
+
+
+def _keys_sorted(texts: list[bytes]) -> list[bytes]:
+    return _keys([_SORTED.encode(msgspec.json.decode(text)) for text in texts])
+
+
+def _values_of(fields: Sequence[str]) -> Callable[[bytes], list[tuple[Any, ...]]]:
+    """Return what reads the values of some fields out of lines of records, ``None`` for one that is missing."""
+    attributes = {f"field_{number}": name for number, name in enumerate(fields)}
+    struct = msgspec.defstruct("Key", [(attribute, Any, None) for attribute in attributes], rename=attributes, gc=False)
+    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(struct).decode_lines
+    values: Callable[[Any], Any] = attrgetter(*attributes)
+    if len(attributes) == 1:
+        return lambda lines: [(values(record),) for record in decode(lines)]
+    return lambda lines: [values(record) for record in decode(lines)]

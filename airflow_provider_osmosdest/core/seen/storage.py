@@ -1,0 +1,86 @@
+"""The folder of seen keys: what it must be able to do, and objects in it that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_osmosdest.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["SeenFolder", "matching", "remove", "unusable", "write_whole"]
+
+
+class SeenFolder(Protocol):
+    """The part of ``ObjectStoragePath`` and ``Path`` that is used."""
+
+    def __truediv__(self, name: str) -> Any:
+        """Return the path of something in the folder."""
+
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> Any:
+        """Make the folder."""
+
+    def glob(self, pattern: str) -> Iterable[Any]:
+        """Yield the paths in the folder whose names match."""
+
+
+def matching(folder: SeenFolder, pattern: str) -> list[Any]:
+    """
+    Return the paths in a folder whose names match, by name.
+
+    :raises StorageError: when it cannot be listed
+    """
+    try:
+        return sorted(folder.glob(pattern), key=lambda path: str(path.name))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unusable(folder, error) from error
+
+
+def write_whole(folder: SeenFolder, name: str, content: bytes) -> None:
+    """
+    Write an object of a folder; after a crash it is there whole, or not there.
+
+    :raises StorageError: when it cannot be written
+    """
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if getattr(path, "protocol", "") in ("", "file", "local"):
+            target = os.fspath(getattr(path, "path", path))
+            # Not a name that a listing would take for the object.
+            beside = f"{target}.new"
+            with open(beside, "wb") as file:  # noqa: PTH123 - a path of the operating system, not an object
+                file.write(content)
+            os.replace(beside, target)  # noqa: PTH105 - likewise
+        else:
+            # An object appears whole, when it is closed.
+            with path.open("wb") as file:
+                file.write(content)
+    except OSError as error:
+        raise unusable(folder, error) from error
+
+
+def remove(path: Any) -> None:
+    """
+    Remove an object, if it is there.
+
+    :raises StorageError: when it cannot be removed
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def unusable(where: Any, error: Exception) -> StorageError:
+    """Return the error for storage that fails."""
+    return StorageError(
+        f"what was delivered before is kept in {where}, which cannot be used: {error}. Without it records would be "
+        "sent twice; mend the storage ([osmosdest] storage_path), then retry the task."
+    )

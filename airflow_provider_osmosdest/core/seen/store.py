@@ -1,0 +1,162 @@
+"""The keys of everything a connector has delivered, in object storage."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES
+from airflow_provider_osmosdest.core.seen.segments import Block, GoneError, list_segments, write_segment
+from airflow_provider_osmosdest.core.seen.storage import remove
+from airflow_provider_osmosdest.core.seen.table import KeyTable
+from airflow_provider_osmosdest.core.seen.tiers import foldable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from airflow_provider_osmosdest.core.seen.segments import Segment
+    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
+
+__all__ = ["SeenStore"]
+
+_ATTEMPTS = 4
+
+
+class SeenStore:
+    """
+    Keep keys in segments below a folder.
+
+    Any number of deliveries may use one at the same time: nobody changes what another has written.
+
+    :param folder: where the segments are
+    :param clock: seconds since 1970
+    """
+
+    def __init__(self, folder: SeenFolder, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._clock = clock
+
+    def load(self, *, without: str = "") -> KeyTable:
+        """
+        Return all keys.
+
+        :param without: id of a delivery whose own keys are left out
+        :raises StorageError: when they cannot be read
+        """
+        for _ in range(_ATTEMPTS):
+            # What is gone when its turn comes is in a segment that was not there when they were listed.
+            with suppress(GoneError):
+                return self._load(without)
+        return self._load(without)
+
+    def _load(self, without: str) -> KeyTable:
+        segments = list_segments(self._folder)
+        table = KeyTable(sum(segment.keys for segment in segments))
+        for _, keys in _each_block_once(segments, lambda block: block.delivery != without):
+            table.add_sorted(keys)
+        return table
+
+    def append(self, delivery: str, keys: Collection[bytes]) -> None:
+        """
+        Add keys, as one new object.
+
+        :param delivery: id of the delivery that brought the records across
+        :raises StorageError: when they cannot be written
+        """
+        if keys:
+            distinct = sorted(set(keys))
+            write_segment(self._folder, [Block.new(delivery, self._clock(), len(distinct))], distinct)
+
+    def fold(self) -> None:
+        """
+        Put small segments together while there are many of one size.
+
+        Whenever this is cut short, no key is lost: what is put together is removed only once the new segment is there,
+        and a block that is there twice counts once.
+
+        :raises StorageError: when they cannot be read or written
+        """
+        while chosen := foldable(list_segments(self._folder)):
+            try:
+                parts = list(_each_block_once(chosen, lambda _: True))
+            except GoneError:
+                return
+            blocks = list(dict.fromkeys(block for block, _ in parts))
+            folded = write_segment(self._folder, blocks, [keys for _, keys in parts])
+            there = {str(segment.path) for segment in list_segments(self._folder)}
+            if not there.issuperset(str(segment.path) for segment in chosen):
+                # Somebody else has put them together, or had some of them forgotten, in the meantime.
+                remove(folded.path)
+                return
+            for segment in chosen:
+                remove(segment.path)
+
+    def segments(self) -> Iterator[tuple[Segment, list[Block]]]:
+        """
+        Yield the segments with their blocks, the oldest first.
+
+        :raises StorageError: when they cannot be read
+        """
+        for segment in list_segments(self._folder):
+            yield segment, segment.blocks()
+
+    def forget_since(self, moment: float) -> int:
+        """
+        Forget what was added at some time or later.
+
+        :param moment: seconds since 1970
+        :return: how many keys
+        :raises StorageError: when they cannot be read or written
+        """
+        return self._rewrite(lambda block, keys: keys if block.at < moment else b"")
+
+    def forget(self, keys: Collection[bytes]) -> int:
+        """
+        Forget some keys.
+
+        :return: how many of them were there
+        :raises StorageError: when they cannot be read or written
+        """
+        gone = frozenset(keys)
+        forgotten: set[bytes] = set()
+
+        def kept(_: Block, block_keys: bytes) -> bytes:
+            each = [block_keys[at : at + KEY_BYTES] for at in range(0, len(block_keys), KEY_BYTES)]
+            forgotten.update(gone.intersection(each))
+            return b"".join([key for key in each if key not in gone])
+
+        self._rewrite(kept)
+        return len(forgotten)
+
+    def _rewrite(self, kept: Callable[[Block, bytes], bytes]) -> int:
+        """Write the segments that lose keys anew, remove the old ones, and return how many keys fewer there are."""
+        fewer = 0
+        for segment in list_segments(self._folder):
+            blocks: dict[Block, list[bytes]] = {}
+            for block, keys in segment.read():
+                blocks.setdefault(block, []).append(kept(block, keys))
+            counts = {block: sum(map(len, parts)) // KEY_BYTES for block, parts in blocks.items()}
+            if sum(counts.values()) == segment.keys:
+                continue
+            left = [
+                (Block.new(block.delivery, block.at, count), blocks[block]) for block, count in counts.items() if count
+            ]
+            if left:
+                write_segment(self._folder, [block for block, _ in left], [part for _, each in left for part in each])
+            remove(segment.path)
+            fewer += segment.keys - sum(counts.values())
+        return fewer
+
+
+def _each_block_once(segments: Collection[Segment], wanted: Callable[[Block], bool]) -> Iterator[tuple[Block, bytes]]:
+    """Yield blocks with their keys; one that two segments hold, as a crash may leave it, comes once."""
+    done: set[tuple[str, str]] = set()
+    for segment in segments:
+        here: set[tuple[str, str]] = set()
+        for block, keys in segment.read():
+            name = (block.delivery, block.number)
+            if name not in done and wanted(block):
+                here.add(name)
+                yield block, keys
+        done |= here

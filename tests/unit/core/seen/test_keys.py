@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema, Rows
+from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES, RecordKeys
+
+SCHEMA = DestinationSchema.load(
+    [{"name": "id", "type": "integer"}, {"name": "name", "type": "string"}, {"name": "more", "type": "object"}]
+)
+CLOSED = DestinationSchema.load([{"name": "id", "type": "integer"}, {"name": "name", "type": "string"}])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def keys(schema, rows, *fields):
+    validated = BulkValidator(schema).validate(Rows(rows))
+    assert not validated.invalid
+    return RecordKeys(schema, fields).of(validated.lines)
+
+
+def test_no_records_have_no_keys():
+    assert RecordKeys(CLOSED).of(b"") == []
+    assert RecordKeys(CLOSED, ["id"]).of(b"") == []
+
+
+def test_a_key_is_the_hash_of_the_line_and_the_same_on_every_machine():
+    (key,) = keys(CLOSED, [{"id": 1, "name": "é"}])
+    assert len(key) == KEY_BYTES
+    assert key == blake2b('{"id":1,"name":"é"}'.encode(), digest_size=16).digest()
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from("abc")), max_size=20))
+def test_whole_records_are_equal_where_their_content_is(rows):
+    found = keys(CLOSED, [{"id": number, "name": name} for number, name in rows])
+    assert len(found) == len(rows)
+    for one, key in zip(rows, found, strict=True):
+        for other, other_key in zip(rows, found, strict=True):
+            assert (one == other) is (key == other_key)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=5), st.randoms())
+def test_the_order_of_an_objects_keys_does_not_count(record, rng):
+    names = list(record)
+    rng.shuffle(names)
+    one, other = keys(DestinationSchema.any_object(), [record, {name: record[name] for name in names}])
+    assert one == other
+    turned = {name: record[name] for name in names}
+    assert keys(SCHEMA, [{"id": 1, "more": record}]) == keys(SCHEMA, [{"id": 1, "more": turned}])
+
+
+def test_numbers_beyond_64_bits_have_keys():
+    one, other = keys(DestinationSchema.any_object(), [{"n": 10**30}, {"n": 10**30 + 1}])
+    assert one != other
+
+
+def test_by_fields_nothing_else_counts():
+    one, edited, other = keys(CLOSED, [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}, {"id": 2, "name": "a"}], "id")
+    assert one == edited != other
+    both = keys(CLOSED, [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}, {"id": 1, "name": "a"}], "id", "name")
+    assert both[0] == both[2] != both[1]
+
+
+def test_values_of_two_fields_are_not_run_together():
+    schema = DestinationSchema.load([{"name": "a", "type": "string"}, {"name": "b", "type": "string"}])
+    one, other = keys(schema, [{"a": 'x","y', "b": "z"}, {"a": "x", "b": 'y","z'}], "a", "b")
+    assert one != other
+
+
+def test_a_text_is_not_the_number_it_shows():
+    one, other = keys(DestinationSchema.any_object(), [{"id": "1"}, {"id": 1}], "id")
+    assert one != other
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, CLOSED, DestinationSchema.any_object()])
+def test_records_without_a_key_are_known_by_their_content(schema):
+    rows = [{"name": "a"}, {"name": "b"}, {"id": None, "name": "c"}, {"id": 1, "name": "d"}, {"id": 1, "name": "e"}]
+    found = keys(schema, rows, "id")
+    assert len(set(found)) == 4
+    assert found[3] == found[4]
+    assert found[:3] == keys(schema, rows)[:3]
+
+
+def test_a_key_has_to_be_a_field_of_the_schema():
+    with pytest.raises(OptionsError, match="record_key: found 'nr', expected a field of the schema: id, name"):
+        RecordKeys(CLOSED, ["id", "nr"])
+    RecordKeys(DestinationSchema.any_object(), ["nr"])
