@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from airflow_provider_osmosdest.core.errors import ConfigurationError, OsmosErro
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FAILED", "MISUSE", "exit_codes", "only_document", "say"]
+__all__ = ["FAILED", "MISUSE", "exit_codes", "only_document", "quiet", "say"]
 
 FAILED = 1
 """The command was understood, and did not come to its end."""
@@ -63,6 +64,17 @@ def exit_codes() -> Iterator[None]:
     except OsmosError as error:
         say(f"error: {error}")
         sys.exit(FAILED)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep from a person what Airflow remarks, below an error, about each connection that it reads."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def say(line: str) -> None:

@@ -67,6 +67,36 @@ _SERVE_ARGS = (
     _arg(("--workers",), metavar="N", help="Processes that serve (default: 1)", type=int, default=1),
 )
 
+_MAILBOX_ID = _arg(("--conn-id",), help="Id of a connection of type osmos_mailbox", required=True)
+_TOKEN_NAME = _arg(("--name",), help="What people call the token, such as the partner's name", required=True)
+
+_CREATE_ARGS = (
+    _arg(("--conn-id",), help="Id of the connection to make, which is the mailbox's name in URLs", required=True),
+    _arg(("--path",), help="Folder or URL that holds the mailbox (default: in [osmosdest] storage_path)"),
+    _arg(("--storage-conn-id",), metavar="ID", help="Id of the connection that opens the path"),
+    _arg(("--schema",), metavar="FILE", help="Schema document of the records (default: any JSON object)"),
+    _arg(("--max-age-days",), type=float, metavar="DAYS", help="Purge batches older than this (default: never)"),
+    _arg(("--max-bytes",), type=int, metavar="N", help="Purge the oldest batches above this size (default: never)"),
+    _arg(("--page-limit",), type=int, metavar="N", help="Records of a page at most (default: 5000)"),
+    _arg(("--on-invalid",), choices=("reject", "quarantine"), help="What to do with invalid records of partners"),
+    _arg(("--requests-per-second",), type=float, metavar="N", help="Requests a second each token may make"),
+)
+
+_TOKEN_ADD_ARGS = (
+    _MAILBOX_ID,
+    _TOKEN_NAME,
+    _arg(("--direction",), choices=("read", "write"), help="To fetch records, or to send them", required=True),
+    _arg(("--expires",), metavar="WHEN", help="In days or hours (90d, 12h), or a date or time (default: never)"),
+)
+
+_SEEK_ARGS = (
+    _MAILBOX_ID,
+    _arg(("--consumer",), metavar="NAME", help="The consumer to move", required=True),
+    _arg(("--to",), metavar="WHERE", help="earliest, latest, or a date or time: what came since then", required=True),
+)
+
+_PURGE_ARGS = (_MAILBOX_ID, _arg(("--dry-run",), action="store_true", help="Delete nothing, say what would go"))
+
 
 def get_cli_commands() -> list[CLICommand]:
     """Return the commands this package adds to ``airflow``."""
@@ -104,5 +134,42 @@ def get_cli_commands() -> list[CLICommand]:
         args=_SERVE_ARGS,
     )
     return [
-        GroupCommand(name="osmosdest", help="Move records to and from HTTP APIs", subcommands=(schema, deliver, serve))
+        GroupCommand(
+            name="osmosdest",
+            help="Move records to and from HTTP APIs",
+            subcommands=(schema, deliver, _mailbox(), serve),
+        )
     ]
+
+
+def _mailbox() -> GroupCommand:
+    token = GroupCommand(
+        name="token",
+        help="Make and take away what opens a mailbox over HTTP",
+        subcommands=(
+            _mailbox_command("add", "add_token", "Make a token and show it, once", _TOKEN_ADD_ARGS),
+            _mailbox_command("revoke", "revoke_token", "Let a token open nothing any more", (_MAILBOX_ID, _TOKEN_NAME)),
+        ),
+    )
+    return GroupCommand(
+        name="mailbox",
+        help="Set up and look after mailboxes",
+        subcommands=(
+            _mailbox_command("create", "create_mailbox", "Make the connection of a mailbox", _CREATE_ARGS),
+            token,
+            _mailbox_command("show", "show_mailbox", "Show what a mailbox holds and who reads it", (_MAILBOX_ID,)),
+            _mailbox_command("consumers", "list_consumers", "Show where each consumer stands", (_MAILBOX_ID,)),
+            _mailbox_command("seek", "seek_consumer", "Let a consumer go on somewhere else", _SEEK_ARGS),
+            _mailbox_command("purge", "purge_mailbox", "Delete what is too old or too much", _PURGE_ARGS),
+        ),
+    )
+
+
+def _mailbox_command(name: str, function: str, what: str, args: tuple[_Arg, ...]) -> ActionCommand:
+    return ActionCommand(
+        name=name,
+        help=what,
+        description=f"{what}. The result goes to stdout as one JSON document, the rest to stderr.",
+        func=lazy_load_command(f"airflow_provider_osmosdest.cli.mailbox.{function}"),
+        args=args,
+    )

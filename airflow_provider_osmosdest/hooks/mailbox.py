@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Page, Published
     from airflow_provider_osmosdest.core.records import Source
 
-__all__ = ["MailboxHook"]
+__all__ = ["MailboxHook", "open_mailbox"]
 
 
 class MailboxHook(BaseHook):
@@ -56,9 +56,11 @@ class MailboxHook(BaseHook):
         """
         if self._mailbox is None:
             connector = self.connector()
-            store = _store(connector.path, connector.storage_conn_id)
-            store.probe()
-            self._mailbox = Mailbox(store, connector.settings)
+            try:
+                self._mailbox = open_mailbox(connector)
+            except ConnectorError as error:
+                msg = f"connection {self.mailbox_conn_id!r}: {error}"
+                raise ConnectorError(msg) from error
         return self._mailbox
 
     def connector(self) -> MailboxConnector:
@@ -186,10 +188,34 @@ class MailboxHook(BaseHook):
         return True, f"{path} is reached and can hold a mailbox."
 
 
+def open_mailbox(connector: MailboxConnector) -> Mailbox:
+    """
+    Open a mailbox, once its store has been tried out.
+
+    :raises ConnectorError: when there is no way to such a store
+    :raises UnsupportedStoreError: when no mailbox can be kept in it
+    :raises StorageError: when it cannot be reached
+    """
+    store = _store(connector.path, connector.storage_conn_id)
+    store.probe()
+    return Mailbox(store, connector.settings)
+
+
 def _store(path: str, storage_conn_id: str | None) -> Store:
     from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
-    return Store(ObjectStoragePath(path, conn_id=storage_conn_id))
+    try:
+        return Store(ObjectStoragePath(path, conn_id=storage_conn_id))
+    except AirflowNotFoundException as error:
+        msg = f"storage_conn_id is {storage_conn_id!r}, and there is no such connection"
+        raise ConnectorError(msg) from error
+    except (ImportError, ValueError) as error:
+        msg = (
+            f"path is {path!r}, which cannot be opened: {error}. s3:// needs apache-airflow-providers-amazon[s3fs], "
+            "gs:// apache-airflow-providers-google and abfs:// apache-airflow-providers-microsoft-azure"
+        )
+        raise ConnectorError(msg) from error
 
 
 def _valid_lines(source: Source, schema: DestinationSchema | None) -> Iterator[bytes]:

@@ -61,6 +61,9 @@ def settings_of(conn: Any) -> MailboxConnector:
         home = load_settings()
         path = f"{home.storage_path.rstrip('/')}/mailboxes/{conn.conn_id}"
         storage_conn_id = storage_conn_id or home.storage_conn_id
+    elif "://" not in path and not path.startswith("/"):
+        msg = f"path is {path!r}; expected one from the root (/…) or a URL, as each process has its own folder"
+        raise ConnectorError(msg)
     days = _number(extra, "max_age")
     given: dict[str, Any] = {
         "max_bytes": _count(extra, "max_bytes"),

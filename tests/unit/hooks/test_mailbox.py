@@ -6,6 +6,7 @@ import json
 import logging
 
 import pytest
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_provider_osmosdest.core.errors import (
     ConfigurationError,
@@ -108,6 +109,7 @@ def test_texts_do_as_a_uri_has_them(monkeypatch):
     [
         ({"conn_type": "osmos_http"}, "is of the type 'osmos_http'; expected 'osmos_mailbox'"),
         ({"extra": {"path": 7}}, "path is 7; expected a text"),
+        ({"extra": {"path": "data/orders"}}, "path is 'data/orders'; expected one from the root"),
         ({"extra": {"max_age": -1}}, "max_age is -1; expected a number above 0"),
         ({"extra": {"max_age": "soon"}}, "max_age is 'soon'"),
         ({"extra": {"max_age": "inf"}}, "max_age is 'inf'"),
@@ -225,6 +227,21 @@ def test_a_store_that_is_unfit_is_refused(connect, monkeypatch, tmp_path):
         hook.mailbox()
     with pytest.raises(UnsupportedStoreError):
         hook.publish([{"id": 1}])
+
+
+def test_a_store_that_there_is_no_way_to_is_named(connect):
+    message = "connection 'orders': path is 'nosuch://x/y', which cannot be opened: .*nosuch.* s3:// needs"
+    with pytest.raises(ConnectorError, match=message):
+        connect(extra={"path": "nosuch://x/y"}).mailbox()
+
+
+def test_a_storage_connection_that_is_not_there_is_named(connect, monkeypatch):
+    def absent(path, conn_id):
+        raise AirflowNotFoundException(conn_id)
+
+    monkeypatch.setattr("airflow.sdk.ObjectStoragePath", absent)
+    with pytest.raises(ConnectorError, match="connection 'orders': storage_conn_id is 'absent', and there is no such"):
+        connect(extra={"path": "s3://b/x", "storage_conn_id": "absent"}).mailbox()
 
 
 def test_the_test_button_tries_the_store_and_leaves_nothing(connect, osmos_home, tmp_path, monkeypatch):

@@ -1,0 +1,54 @@
+"""Times, as people write them on a command line."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_osmosdest.core.errors import ConfigurationError
+
+__all__ = ["ago", "expiry", "moment"]
+
+_SPAN = re.compile(r"(\d{1,5})([dh])", re.ASCII)
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
+
+
+def moment(text: str, option: str) -> datetime:
+    """
+    Read a date or a time in ISO 8601; without a zone, it is UTC.
+
+    :param option: where it was given, for the message
+    :raises ConfigurationError: when it is something else
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        msg = f"{option}: found {text!r}, expected a date or a time like 2026-12-31 or 2026-12-31T06:00:00+01:00"
+        raise ConfigurationError(msg) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def expiry(text: str | None, now: datetime) -> datetime | None:
+    """
+    Read when something expires: in so many days (``90d``) or hours (``12h``), or a date or a time.
+
+    :raises ConfigurationError: when it is something else, or over
+    """
+    if text is None:
+        return None
+    span = _SPAN.fullmatch(text.strip())
+    found = now + int(span[1]) * _UNITS[span[2]] if span else moment(text, "--expires")
+    if found <= now:
+        msg = f"--expires: {text} is over already; expected a time to come, or a span like 90d"
+        raise ConfigurationError(msg)
+    return found
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Say how long ago something was."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count:,} {unit}{'s' if count > 1 else ''} ago"
+    return "less than a minute ago"
