@@ -8,9 +8,13 @@ Every error this package raises, in one tree; each class says what to do about i
     │   ├── SchemaError           the schema document is wrong (names the field)
     │   ├── OptionsError          a write option, or a combination of them, is wrong
     │   ├── ConnectorError        a field of the Airflow Connection is wrong
-    │   └── MissingExtraError     an optional package is not installed (names the extra)
+    │   ├── MissingExtraError     an optional package is not installed (names the extra)
+    │   └── UnsupportedStoreError the store cannot hold a mailbox (names the store, and one that can)
     ├── SourceError               the records cannot be read any further (names file and place)
-    ├── StorageError              the delivery's folder cannot be read or written; try again
+    ├── StorageError              the delivery's folder, or the mailbox's, cannot be read or written; try again
+    ├── MailboxError              a mailbox cannot do what it is asked
+    │   └── CursorError           the cursor is damaged, or another mailbox's: take one this mailbox gave out
+    │       └── CursorExpiredError    what it points to was purged: go on from the earliest record
     ├── DeliveryError             a delivery ended without delivering everything
     │   ├── MisconfiguredError    the API says no to all of it: stopped at once, mend the connector
     │   ├── SystemicError         every record fails alike: stopped, mend schema, mapping or endpoint
@@ -35,8 +39,11 @@ __all__ = [
     "ConfigurationError",
     "ConnectorError",
     "CredentialsError",
+    "CursorError",
+    "CursorExpiredError",
     "DeliveryError",
     "GivenUpError",
+    "MailboxError",
     "MisconfiguredError",
     "MissingExtraError",
     "NotSentError",
@@ -50,6 +57,7 @@ __all__ = [
     "TlsError",
     "TooManyFailuresError",
     "TransportError",
+    "UnsupportedStoreError",
     "WaitError",
 ]
 
@@ -84,6 +92,10 @@ class MissingExtraError(ConfigurationError):
         )
 
 
+class UnsupportedStoreError(ConfigurationError):
+    """The object store cannot hold a mailbox; the message names it and what to use instead."""
+
+
 class SourceError(OsmosError):
     """
     The records cannot be read any further; the message names the file and the line or byte.
@@ -93,7 +105,28 @@ class SourceError(OsmosError):
 
 
 class StorageError(OsmosError):
-    """The delivery's folder cannot be read or written; a retry may find it well again."""
+    """The delivery's folder, or the mailbox's, cannot be read or written; a retry may find it well again."""
+
+
+class MailboxError(OsmosError):
+    """A mailbox cannot do what it is asked; what it holds is as it was."""
+
+
+class CursorError(MailboxError):
+    """The cursor is damaged, or was given out by another mailbox."""
+
+
+class CursorExpiredError(CursorError):
+    """
+    What the cursor points to was purged.
+
+    :param message: what happened, and what to do
+    :param earliest: a cursor at the earliest record there still is
+    """
+
+    def __init__(self, message: str, earliest: str) -> None:
+        super().__init__(message)
+        self.earliest = earliest
 
 
 class DeliveryError(OsmosError):

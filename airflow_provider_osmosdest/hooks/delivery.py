@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 
     from airflow.sdk import ObjectStoragePath
 
+    from airflow_provider_osmosdest.core.delivery.target import Target
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.hooks.http_destination import Connector
 
-__all__ = ["TaskRequest", "delivery_folder", "load_schema", "make_delivery", "source_of"]
+__all__ = [
+    "TaskRequest",
+    "delivery_folder",
+    "landing_folder",
+    "load_schema",
+    "make_delivery",
+    "mapping_of",
+    "source_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class TaskRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make_delivery(instance: tuple[str, ...], connector: Connector, request: TaskRequest) -> Delivery:
+def make_delivery(instance: tuple[str, ...], connector: Connector, request: TaskRequest) -> Delivery[Target]:
     """
     Put together a delivery.
 
@@ -64,7 +73,7 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
         options=options,
         schema=load_schema(schema) if schema else DestinationSchema.any_object(),
         folder=delivery_folder(instance),
-        mapping=_mapping(request.mapping),
+        mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
     )
 
@@ -112,10 +121,19 @@ def source_of(records: Any, records_format: str | None, conn_id: str | None = No
 
 def delivery_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
     """Return the folder of a delivery: ``{storage_path}/deliveries/{dag_id}/{run_id}/{task_id}/{map_index}``."""
+    return _task_folder("deliveries", instance)
+
+
+def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
+    """Return where a task lands records: ``{storage_path}/landed/{dag_id}/{run_id}/{task_id}/{map_index}``."""
+    return _task_folder("landed", instance)
+
+
+def _task_folder(kind: str, instance: tuple[str, ...]) -> ObjectStoragePath:
     from airflow.sdk import ObjectStoragePath
 
     settings = load_settings()
-    folder = ObjectStoragePath(settings.storage_path, conn_id=settings.storage_conn_id) / "deliveries"
+    folder = ObjectStoragePath(settings.storage_path, conn_id=settings.storage_conn_id) / kind
     for name in instance:
         folder /= _path_part(name)
     return folder
@@ -127,7 +145,13 @@ def _path_part(name: str) -> str:
     return part.replace(".", "%2E") if re.fullmatch(r"\.+", part) else part
 
 
-def _mapping(value: Any) -> dict[str, str] | None:
+def mapping_of(value: Any) -> dict[str, str] | None:
+    """
+    Return what maps field names to source columns, ``None`` for nothing.
+
+    :param value: an object, or its JSON text
+    :raises ConfigurationError: when it is neither
+    """
     if isinstance(value, str) and value.strip():
         with suppress(ValueError):
             value = json.loads(value)

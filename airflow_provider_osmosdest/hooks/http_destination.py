@@ -155,7 +155,7 @@ class HttpDestinationHook(HttpHook):
         options = connection_fields.write_options(extra)
         return Connector(self.http_conn_id, target, options, extra.get("destination_schema") or None)
 
-    def transport(self) -> TransportFactory:
+    def transport(self) -> TransportFactory[Target]:
         """Return what makes a delivery's transport: libcurl, or ``requests`` for an ``auth_type`` or ``adapter``."""
         plain = self._plain_transport()
 
@@ -177,7 +177,7 @@ class HttpDestinationHook(HttpHook):
 
         return make
 
-    def _plain_transport(self) -> TransportFactory:
+    def _plain_transport(self) -> TransportFactory[Target]:
         if self._auth_type is None and self.adapter is None:
             from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.operators.interruption import Interruption
-from airflow_provider_osmosdest.operators.observing import Lineage, count_metrics, describe_outlets, request_timer
+from airflow_provider_osmosdest.operators.delivering import DeliveringOperator, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow.sdk.definitions.context import Context
-
-    from airflow_provider_osmosdest.core.delivery.engine import Result
-
 __all__ = ["HttpDestinationOperator"]
 
 
-class HttpDestinationOperator(BaseOperator):
+class HttpDestinationOperator(DeliveringOperator):
     """
     Validate records and send them to an HTTP API, in batches or one by one.
 
@@ -35,7 +28,7 @@ class HttpDestinationOperator(BaseOperator):
     :param records: upstream XCom (a list of objects, or one), or the path or URL of a file of records, as text or
         as an ``ObjectStoragePath``
     :param records_format: ``ndjson``, ``json``, ``csv``, ``tsv``, ``parquet`` or ``xlsx``, where the file's name
-        does not say it
+        does not say it; ``sheet`` for a list of rows of cells, such as ``GSheetsHook.get_values`` returns
     :param records_conn_id: id of the connection that opens the file's storage
     :param destination_schema: what a record must be: a schema document, its JSON text, or the path of a JSON file;
         by default the connection's, and without any every JSON object is valid
@@ -132,13 +125,16 @@ class HttpDestinationOperator(BaseOperator):
         deferrable: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            records=records,
+            records_format=records_format,
+            records_conn_id=records_conn_id,
+            destination_schema=destination_schema,
+            mapping=mapping,
+            deferrable=deferrable,
+            **kwargs,
+        )
         self.http_conn_id = http_conn_id
-        self.records = records
-        self.records_format = records_format
-        self.records_conn_id = records_conn_id
-        self.destination_schema = destination_schema
-        self.mapping = mapping
         self.endpoint = endpoint
         self.method = method
         self.headers = headers
@@ -167,102 +163,19 @@ class HttpDestinationOperator(BaseOperator):
         self.circuit_after = circuit_after
         self.defer_after = defer_after
         self.auth_type = auth_type
-        self.deferrable = deferrable
-        self._interruption = Interruption()
-        self._lineage: Lineage | None = None
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """
-        Deliver.
-
-        :return: the report's numbers and paths, which become the task's XCom
-        :raises AirflowFailException: where trying again cannot help: a wrong setting, token or schema
-        :raises OsmosError: where it may
-        """
-        return self._carry_out(context, self.records)
-
-    def on_kill(self) -> None:
-        """End the delivery between two steps: with its ledger written, and a report that is true."""
-        self._interruption.ask("The task was told to stop")
-
-    def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        """Go on after a wait that the triggerer kept."""
-        return self.execute(context)
-
-    def _carry_out(self, context: Context, records: Any) -> dict[str, Any]:
-        with self._interruption.watching_the_clock():
-            return self._finish(context, self._deliver(context, records))
-
-    def _deliver(self, context: Context, records: Any) -> Result:
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
-        from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
-        from airflow_provider_osmosdest.core.errors import ConfigurationError
-        from airflow_provider_osmosdest.hooks.delivery import TaskRequest, make_delivery, source_of
+    def _prepare(self, instance: tuple[str, ...]) -> Prepared:
+        from airflow_provider_osmosdest.hooks.delivery import TaskRequest, make_delivery
         from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
-        from airflow_provider_osmosdest.operators.ledger_store import ledger_store
 
-        ti = context["ti"]
-        try:
-            hook = HttpDestinationHook(http_conn_id=self.http_conn_id, auth_type=self.auth_type)
-            request = TaskRequest(
-                endpoint=self.endpoint,
-                method=self.method,
-                headers=self.headers,
-                destination_schema=self.destination_schema,
-                mapping=self.mapping,
-                options={name: getattr(self, name) for name in DeliveryOptions.names()},
-            )
-            instance = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
-            delivery = make_delivery(instance, hook.connector(), request)
-            source = source_of(records, self.records_format, self.records_conn_id)
-            tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": self.http_conn_id}
-            surroundings = Surroundings(
-                ledger=ledger_store(context, delivery.folder),
-                stopping=lambda: self._interruption.reason,
-                deferrable=self.deferrable,
-                warn=self.log.warning,
-                timed=request_timer(tags),
-                # Clearing a task instance raises it, and a retry leaves it alone.
-                occasion=str(ti.max_tries),
-            )
-            result = deliver(delivery, source, hook.transport(), self.log.info, surroundings)
-        except ConfigurationError as error:
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
-        count_metrics(result, tags)
-        path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
-        self._lineage = Lineage(path, delivery.target.public_url, result.report.to_xcom())
-        describe_outlets(context, self.outlets, self._lineage.xcom)
-        return result
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - Airflow's signature
-        """Return the lineage of the delivery, for Airflow's OpenLineage provider; ``None`` where there was none."""
-        return None if self._lineage is None else self._lineage.to_openlineage()
-
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
-        """Return the lineage of a delivery that failed: some of its records may have arrived."""
-        return self.get_openlineage_facets_on_complete(task_instance)
-
-    def _finish(self, context: Context, result: Result) -> dict[str, Any]:
-        """Push the report, and let the task fail if the delivery did."""
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
-        from airflow_provider_osmosdest.core.errors import MisconfiguredError, SystemicError, WaitError
-
-        xcom = result.report.to_xcom()
-        if result.error is None:
-            return xcom
-        if isinstance(result.error, WaitError):
-            self._wait(result.error.seconds)
-        context["ti"].xcom_push(key="return_value", value=xcom)
-        if isinstance(result.error, (MisconfiguredError, SystemicError)) or not result.mendable:
-            # Another attempt would meet the same answer, or have nothing to send.
-            raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
-        raise result.error
-
-    def _wait(self, seconds: float) -> None:
-        from datetime import timedelta
-
-        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-
-        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=seconds)), method_name="resume")
+        hook = HttpDestinationHook(http_conn_id=self.http_conn_id, auth_type=self.auth_type)
+        request = TaskRequest(
+            endpoint=self.endpoint,
+            method=self.method,
+            headers=self.headers,
+            destination_schema=self.destination_schema,
+            mapping=self.mapping,
+            options={name: getattr(self, name) for name in DeliveryOptions.names()},
+        )
+        delivery = make_delivery(instance, hook.connector(), request)
+        return Prepared(delivery, hook.transport(), delivery.target.public_url, self.http_conn_id)

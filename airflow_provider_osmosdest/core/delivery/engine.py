@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from airflow_provider_osmosdest.core.delivery.attempt import Attempt
 from airflow_provider_osmosdest.core.delivery.batch_mode import BatchMode
@@ -24,6 +24,7 @@ from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.retry import Backoff
 from airflow_provider_osmosdest.core.delivery.running import send_all
+from airflow_provider_osmosdest.core.delivery.target import Place
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES
 from airflow_provider_osmosdest.core.errors import (
     OptionsError,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.running import WriteMode
-    from airflow_provider_osmosdest.core.delivery.target import Target
     from airflow_provider_osmosdest.core.delivery.transport import Transport
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
@@ -50,15 +50,21 @@ _LONGEST_DEFERRAL = 24 * 3600.0
 __all__ = ["Delivery", "Result", "Surroundings", "TransportFactory", "carry_out", "deliver"]
 
 
-class TransportFactory(Protocol):
+_P = TypeVar("_P", bound=Place)
+_P_co = TypeVar("_P_co", bound=Place, covariant=True)
+_P_contra = TypeVar("_P_contra", bound=Place, contravariant=True)
+
+
+class TransportFactory(Protocol[_P_contra]):
     """Make the transport of a delivery, once its needs are known."""
 
     def __call__(
-        self, target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool
+        self, target: _P_contra, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool
     ) -> Transport:
         """
         Return a transport.
 
+        :param target: where the delivery goes
         :param in_flight: requests it must be able to carry at the same time
         :param headers: headers for every request beside the target's, which win
         :param answer_bytes: how much of each answer it must keep, in bytes
@@ -67,7 +73,7 @@ class TransportFactory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Generic[_P_co]):
     """
     All that a delivery is made of, as frozen values.
 
@@ -76,10 +82,10 @@ class Delivery:
     :param schema: what a record must be
     :param folder: where report and failures go
     :param mapping: field name to source column, for fields that are called otherwise in the source
-    :param name: what the log and errors call the API beside its URL, such as ``connection 'crm'``
+    :param name: what the log and errors call the place beside its URL, such as ``connection 'crm'``
     """
 
-    target: Target
+    target: _P_co
     options: DeliveryOptions
     schema: DestinationSchema
     folder: Folder
@@ -88,9 +94,9 @@ class Delivery:
 
     @property
     def where(self) -> str:
-        """What the log and errors call the API."""
-        url = f"{self.target.method} {self.target.public_url}"
-        return f"{self.name} ({url})" if self.name else url
+        """What the log and errors call the place."""
+        described = self.target.described
+        return f"{self.name} ({described})" if self.name else described
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +138,9 @@ class Result:
 
 
 def deliver(
-    delivery: Delivery,
+    delivery: Delivery[_P],
     source: Source,
-    transport: TransportFactory,
+    transport: TransportFactory[_P],
     say: Callable[[str], None],
     surroundings: Surroundings | None = None,
 ) -> Result:
@@ -158,15 +164,15 @@ def deliver(
     allowed = delivery.options.failures_allowed(result.report.read)
     for line in failure_lines(result.report, allowed):
         (surroundings.warn or say)(line)
-    for line in ending(result.report):
+    for line in ending(result.report, delivery.target.exchange):
         say(line)
     return result
 
 
 def carry_out(
-    delivery: Delivery,
+    delivery: Delivery[_P],
     source: Source,
-    transport: TransportFactory,
+    transport: TransportFactory[_P],
     say: Callable[[str], None],
     surroundings: Surroundings | None = None,
 ) -> Result:
@@ -211,7 +217,7 @@ def carry_out(
         judge=judge,
         backoff=backoff,
         pacer=Pacer(options, backoff),
-        patience=Patience(options.systemic_after, delivery.where),
+        patience=Patience(options.systemic_after, delivery.where, target.advice),
         outcomes=Outcomes(tally, journal, resends_unknown=not options.once),
         progress=Progress(tally, lambda: source.progress, say),
         compress=compress,
@@ -231,7 +237,7 @@ def carry_out(
     return replace(_closed(delivery, journal, tally, error), gained=tally.since(before))
 
 
-def _closed(delivery: Delivery, journal: Journal, tally: Tally, error: OsmosError | None) -> Result:
+def _closed(delivery: Delivery[Place], journal: Journal, tally: Tally, error: OsmosError | None) -> Result:
     """Close the books: decide whether it failed, whether another attempt may mend it, and write the ledger."""
     allowed = delivery.options.failures_allowed(tally.read)
     failed = tally.read - tally.delivered
@@ -253,7 +259,7 @@ def _closed(delivery: Delivery, journal: Journal, tally: Tally, error: OsmosErro
     return Result(report, error, mendable=mendable)
 
 
-def _endpoint(delivery: Delivery) -> EndpointTemplate:
+def _endpoint(delivery: Delivery[Place]) -> EndpointTemplate:
     endpoint = EndpointTemplate(delivery.target.url)
     if endpoint and delivery.options.write_mode == "batch":
         msg = f"endpoint: {{{endpoint.fields[0]}}} takes its value from a record, which needs write_mode 'record'"

@@ -9,19 +9,21 @@ from airflow_provider_osmosdest.core.delivery.options import AUTO
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.engine import Delivery
     from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
+    from airflow_provider_osmosdest.core.delivery.target import Place
 
 __all__ = ["ending", "failure_lines", "opening"]
 
 
-def opening(source: str, delivery: Delivery) -> str:
+def opening(source: str, delivery: Delivery[Place]) -> str:
     """Return the first line: what goes where, and how."""
     options = delivery.options
     if options.write_mode == "record":
         many = "as many in flight as it takes" if options.concurrency == AUTO else f"{options.concurrency} in flight"
-        how = f"one record a request, {many}"
+        how = f"one record a {delivery.target.exchange}, {many}"
     else:
-        after = "split it" if options.on_batch_failure == "split" else "reject all of it"
-        how = f"up to {options.batch_size:,} records a request; when one is refused, {after}"
+        how = f"up to {options.batch_size:,} records a {delivery.target.exchange}"
+        if delivery.target.refuses:
+            how += f"; when one is refused, {'split it' if options.on_batch_failure == 'split' else 'reject all of it'}"
     return f"Delivering {source} to {delivery.where}: {how}."
 
 
@@ -51,10 +53,14 @@ def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
     return lines
 
 
-def ending(report: DeliveryReport) -> list[str]:
-    """Return the last lines: what became of the records, at what price, and where the report is."""
+def ending(report: DeliveryReport, exchange: str) -> list[str]:
+    """
+    Return the last lines: what became of the records, at what price, and where the report is.
+
+    :param exchange: what the sending of one body is called
+    """
     speed = f" ({report.delivered / report.seconds:,.0f} records/s)" if report.seconds >= 1 and report.delivered else ""
-    price = [_count(report.requests, "request")]
+    price = [_count(report.requests, exchange)]
     price += [_count(number, noun) for number, noun in ((report.retries, "retry"), (report.splits, "split")) if number]
     first = (
         f"{report.delivered:,} of {_count(report.read, 'record')} delivered in {report.seconds:,.1f} s{speed}; "
@@ -66,7 +72,8 @@ def ending(report: DeliveryReport) -> list[str]:
 def _count(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
-    return f"{number:,} {noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{number:,} {many}"
 
 
 def _bytes(number: int) -> str:

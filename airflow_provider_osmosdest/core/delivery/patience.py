@@ -24,11 +24,13 @@ class Patience:
 
     :param systemic_after: refused single records, all with one status, after which to stop where none was accepted
     :param where: the endpoint, for messages
+    :param advice: what to do when it cannot be reached, the end of a sentence
     """
 
-    def __init__(self, systemic_after: int, where: str) -> None:
+    def __init__(self, systemic_after: int, where: str, advice: str) -> None:
         self._systemic_after = systemic_after
         self._where = where
+        self._advice = advice
         self._accepted = False
         self._alike = 0
         self._status: int | None = None
@@ -87,8 +89,7 @@ class Patience:
         if judgement.verdict is Verdict.UNREACHABLE:
             # How large a chunk is cannot matter to a connection that does not come about.
             return GivenUpError(
-                f"{self._where} cannot be reached: {judgement.error}. What was not sent is 'unsent'; "
-                "check host, port and network, or retry the task when the API is back."
+                f"{self._where} cannot be reached: {judgement.error}. What was not sent is 'unsent'; {self._advice}."
             )
         if not hopeless and self._spent < _SPENT_IN_A_ROW and self._spent_in_full < _SPENT_IN_FULL:
             return None

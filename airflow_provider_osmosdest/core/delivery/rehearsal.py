@@ -71,7 +71,7 @@ class _Stage:
         return target.redact("\n".join([*lines, "", body]))
 
 
-def rehearse(delivery: Delivery, source: Source, say: Callable[[str], None]) -> Rehearsal:
+def rehearse(delivery: Delivery[Target], source: Source, say: Callable[[str], None]) -> Rehearsal:
     """
     Do everything a delivery does but send.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_provider_osmosdest.core.errors import ConnectorError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.delivery.oauth2 import ClientCredentials
 
-__all__ = ["DEFAULT_TIMEOUT", "Target", "join_url", "masked_url"]
+__all__ = ["DEFAULT_TIMEOUT", "Place", "Target", "join_url", "masked_url"]
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds to wait for an answer once the body is sent."""
@@ -24,6 +24,33 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # A wrong one would have the server read another request than was sent.
 _OURS = frozenset({"content-length", "transfer-encoding", "host"})
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Place(Protocol):
+    """What the engine needs to know of where a delivery goes; the transport knows the rest."""
+
+    @property
+    def url(self) -> str:
+        """Where to, perhaps with ``{field}`` templates; may be secret."""
+
+    @property
+    def described(self) -> str:
+        """What the log and errors call it: fit for logs and pages."""
+
+    @property
+    def exchange(self) -> str:
+        """What the log calls the sending of one body, a noun in the singular."""
+
+    @property
+    def advice(self) -> str:
+        """What to do when it cannot be reached: the end of a sentence."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it may refuse what is sent."""
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` without what is secret about the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +112,26 @@ class Target:
     def public_url(self) -> str:
         """The URL without user, password and query: fit for logs and pages."""
         return masked_url(self.url)
+
+    @property
+    def described(self) -> str:
+        """The method and the URL, as the log and errors have them."""
+        return f"{self.method} {self.public_url}"
+
+    @property
+    def exchange(self) -> str:
+        """What the log calls the sending of one body."""
+        return "request"
+
+    @property
+    def advice(self) -> str:
+        """What to do when it cannot be reached."""
+        return "check host, port and network, or retry the task when the API is back"
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it may refuse what is sent: an API may."""
+        return True
 
     def redact(self, text: str) -> str:
         """Return ``text`` with every secret of this target replaced by ``***``."""

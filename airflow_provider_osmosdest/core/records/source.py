@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.records.files import FileSource
 from airflow_provider_osmosdest.core.records.formats import FORMATS
+from airflow_provider_osmosdest.core.records.sheet import SheetSource
 from airflow_provider_osmosdest.core.records.values import ValueSource
 
 if TYPE_CHECKING:
@@ -54,18 +55,21 @@ def open_source(records: Any, *, records_format: str | None = None, formats: For
     Find what ``records`` means.
 
     :param records: a path object (``ObjectStoragePath``, ``pathlib.Path``) of a file, of a folder of files or with a
-        ``*`` in it; or values: one mapping, or any iterable of mappings or of lists of mappings
-    :param records_format: a key of ``formats``, for files whose name does not tell; values have no format
+        ``*`` in it; or values: one mapping, or any iterable of mappings or of lists of mappings; or a sheet's rows
+    :param records_format: a key of ``formats``, for files whose name does not tell; ``sheet`` for a list of rows that
+        are lists of cells (:class:`~.sheet.SheetSource`); other values have no format
     :param formats: the formats there are
     :raises ConfigurationError: ``records`` is neither, or the format is unknown or given for values
     :raises SourceError: there is no such file, or the store does not answer
     """
     if hasattr(records, "open") and hasattr(records, "name"):
         return FileSource(records, records_format=records_format, formats=formats)
+    if records_format == SheetSource.format:
+        return SheetSource(records)
     source = ValueSource(records)
     if records_format is not None:
         raise OptionsError(
             f"records_format is {records_format!r}, but records is a {type(records).__name__}, and only files have a "
-            "format. Leave records_format out, or pass the path of a file."
+            "format. Leave records_format out, pass the path of a file, or take 'sheet' for a list of rows of cells."
         )
     return source

@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_osmosdest.core.errors import ConfigurationError, SourceError
 from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS, Rows
 
-__all__ = ["ValueSource"]
+__all__ = ["ValueSource", "digest_of"]
 
 _EXPECTED = "expected a path object, one mapping, or an iterable of mappings"
 
@@ -51,16 +51,7 @@ class ValueSource:
 
         :raises SourceError: the values cannot be got
         """
-        if not isinstance(self._values, Sequence):
-            return None
-        digest = sha256()
-        encoder = msgspec.json.Encoder()
-        for value in self._guarded():
-            try:
-                digest.update(encoder.encode(value) + b"\n")
-            except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
-                return None
-        return digest.hexdigest()
+        return digest_of(self._guarded()) if isinstance(self._values, Sequence) else None
 
     @property
     def progress(self) -> float | None:
@@ -133,3 +124,15 @@ def _check(records: Any) -> None:
         raise ConfigurationError(f"{found}, {_EXPECTED}. An asynchronous one has to be gathered first.")
     if not isinstance(records, Iterable):
         raise ConfigurationError(f"{found}, {_EXPECTED}.")
+
+
+def digest_of(values: Iterable[Any]) -> str | None:
+    """Digest values; ``None`` if one has no JSON form."""
+    digest = sha256()
+    encoder = msgspec.json.Encoder()
+    for value in values:
+        try:
+            digest.update(encoder.encode(value) + b"\n")
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+            return None
+    return digest.hexdigest()

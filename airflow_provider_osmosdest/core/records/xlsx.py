@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import MissingExtraError, SourceError
+from airflow_provider_osmosdest.core.records.cells import record_of, trimmed
 from airflow_provider_osmosdest.core.records.header import check_header
 from airflow_provider_osmosdest.core.records.input import reason
 from airflow_provider_osmosdest.core.records.looks import ZIP_MAGIC
-from airflow_provider_osmosdest.core.records.ragged import RaggedRow
 from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.records.input import Input
 
 __all__ = ["read_xlsx"]
-
-_EXACT_FLOAT = 2.0**53
 
 
 def read_xlsx(source: Input) -> Iterator[Rows]:
@@ -47,29 +45,8 @@ def read_xlsx(source: Input) -> Iterator[Rows]:
             ) from e
     rows = ((number, row) for number, row in enumerate(sheet.iter_rows(), start=1) if any(cell != "" for cell in row))
     _, header = next(rows, (0, []))
-    names = [str(cell) for cell in _trimmed(header, 0)]
+    names = [str(cell) for cell in trimmed(header, 0)]
     check_header(names, source.name)
     while block := list(islice(rows, BLOCK_ROWS)):
-        yield Rows([_record(names, row, number) for number, row in block], textual=True)
+        yield Rows([record_of(names, row, number) for number, row in block], textual=True)
         source.share = block[-1][0] / sheet.total_height
-
-
-def _record(names: list[str], cells: list[Any], number: int) -> Any:
-    values = [_native(cell) for cell in _trimmed(cells, len(names))]
-    if len(values) > len(names):
-        return RaggedRow(values, f"row {number:,}", len(names))
-    return dict(zip(names, values, strict=True))
-
-
-def _trimmed(cells: list[Any], width: int) -> list[Any]:
-    """Leave out the empty cells at the end: every row of a sheet is as wide as its widest."""
-    end = len(cells)
-    while end > width and cells[end - 1] == "":
-        end -= 1
-    return cells[:end]
-
-
-def _native(cell: Any) -> Any:
-    if type(cell) is float and cell.is_integer() and abs(cell) <= _EXACT_FLOAT:
-        return int(cell)
-    return cell

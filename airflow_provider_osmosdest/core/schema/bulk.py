@@ -19,7 +19,7 @@ from pydantic_core import core_schema as cs
 from airflow_provider_osmosdest.core.schema.blocks import JsonElements, JsonLines
 from airflow_provider_osmosdest.core.schema.encoding import encode_lines
 from airflow_provider_osmosdest.core.schema.exact_decimals import ExactDecimals
-from airflow_provider_osmosdest.core.schema.explain import explain
+from airflow_provider_osmosdest.core.schema.explain import Explanation, explain
 from airflow_provider_osmosdest.core.schema.fast_path import FastPath
 from airflow_provider_osmosdest.core.schema.originals import original_json, original_of_row
 from airflow_provider_osmosdest.core.schema.records import check_mapping, record_schema
@@ -52,11 +52,13 @@ class InvalidRecord:
     :param position: 0-based among the block's records
     :param error: why, in one line
     :param record: the original as one line of JSON; what is not JSON is a JSON string of its text
+    :param field: the first field that is wrong, ``None`` where the record is as a whole
     """
 
     position: int
     error: str
     record: bytes
+    field: str | None = None
 
 
 @dataclass(slots=True)
@@ -194,8 +196,9 @@ class BulkValidator:
         try:
             return self._typed.json_item(text)
         except ValidationError as error:
-            invalid.append(InvalidRecord(position, explain(error, self._mapping), original_json(text)))
-            return None
+            reason = explain(error, self._mapping)
+        invalid.append(InvalidRecord(position, reason.text, original_json(text), reason.field))
+        return None
 
     def _rows(self, block: Rows) -> Validated:
         rows = block.rows if isinstance(block.rows, list) else list(block.rows)
@@ -217,11 +220,12 @@ class BulkValidator:
         if all(results) or None not in results:
             return self._written(len(results), results, [], originals, original)
         sources, item = originals(), item or self._typed.json_item
-        invalid = [
-            InvalidRecord(position, self._reason(item, sources[position]), original(sources[position]))
-            for position, result in enumerate(results)
-            if result is None
-        ]
+        invalid: list[InvalidRecord] = []
+        for position, result in enumerate(results):
+            if result is None:
+                source = sources[position]
+                reason = self._reason(item, source)
+                invalid.append(InvalidRecord(position, reason.text, original(source), reason.field))
         records = [result for result in results if result is not None]
         return self._written(len(results), records, invalid, lambda: sources, original)
 
@@ -238,18 +242,18 @@ class BulkValidator:
             left_out = {each.position for each in invalid}
             positions = [position for position in range(count) if position not in left_out]
             sources = originals()
-            for index, reason in refused.items():
-                invalid.append(InvalidRecord(positions[index], reason, original(sources[positions[index]])))
+            for index, why in refused.items():
+                invalid.append(InvalidRecord(positions[index], why, original(sources[positions[index]])))
             invalid.sort(key=lambda each: each.position)
             records = [record for index, record in enumerate(records) if index not in refused]
         return Validated(count, lines, invalid, records if self._keep_records else None)
 
-    def _reason(self, item: Callable[[Any], Any], source: Any) -> str:
+    def _reason(self, item: Callable[[Any], Any], source: Any) -> Explanation:
         try:
             item(source)
         except ValidationError as error:
             return explain(error, self._mapping)
-        return "the record could not be read the same way twice"
+        return Explanation("the record could not be read the same way twice", None)
 
 
 class _Validators:

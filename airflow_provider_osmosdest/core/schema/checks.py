@@ -16,6 +16,7 @@ from airflow_provider_osmosdest.core.schema.fields import (
     Constraints,
     Field,
 )
+from airflow_provider_osmosdest.core.schema.number_text import number_format_problems
 from airflow_provider_osmosdest.core.schema.patterns import pattern_problem
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def _field_problems(field: Any, position: int) -> Iterator[str]:
     if field.type not in FIELD_TYPES:
         yield f"{where}: unknown type {_shown(field.type)}, expected one of {', '.join(FIELD_TYPES)}"
         return
+    for problem in number_format_problems(field.type, field.written):
+        yield f"{where}: {problem}"
     for problem in _constraint_problems(field.type, field.constraints):
         yield f"{where}: {problem}"
 

@@ -70,12 +70,15 @@ def coerce(type_: str) -> Callable[[Any], Any]:
     return _TYPED[type_]
 
 
-def coerce_text(type_: str, missing_values: frozenset[str]) -> Callable[[Any], Any]:
+def coerce_text(
+    type_: str, missing_values: frozenset[str], read_number: Callable[[str], str] | None = None
+) -> Callable[[Any], Any]:
     """
     Return the coercion for values of a format without types; a spreadsheet's cells may be typed after all.
 
     :param type_: one of the schema's field types
     :param missing_values: the texts that mean null; a value that reaches the coercion may not be null
+    :param read_number: makes a plain number's text of how the field's numbers are written
     """
     convert = _TEXTUAL.get(type_, _TYPED[type_])
 
@@ -86,6 +89,8 @@ def coerce_text(type_: str, missing_values: frozenset[str]) -> Callable[[Any], A
                 raise PydanticCustomError(
                     "missing_value", "Input is blank or a missing value, and the schema does not allow null"
                 )
+            if read_number is not None:
+                value = read_number(value)
         return convert(value)
 
     return from_cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from datetime import date, time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_osmosdest.core.schema.branches import FAST, GUARD, SLOW
 from airflow_provider_osmosdest.core.schema.originals import safe_repr
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails, ValidationError
 
-__all__ = ["explain"]
+__all__ = ["Explanation", "explain"]
 
 _MAX_ERRORS = 20
 _MAX_VALUE = 100
@@ -25,9 +25,21 @@ _short.maxstring = _short.maxother = _short.maxlong = _MAX_VALUE
 _short.maxlevel = 3
 
 
-def explain(error: ValidationError, mapping: Mapping[str, str]) -> str:
+class Explanation(NamedTuple):
     """
-    Return why one record is invalid, such as ``amount: Input should be a valid number (found 'abc')``.
+    Why one record is invalid.
+
+    :param text: such as ``amount: Input should be a valid number (found 'abc')``
+    :param field: the first field that is wrong, ``None`` where the record is as a whole
+    """
+
+    text: str
+    field: str | None
+
+
+def explain(error: ValidationError, mapping: Mapping[str, str]) -> Explanation:
+    """
+    Return why one record is invalid.
 
     :param error: what validating the record raised
     :param mapping: the source columns of renamed fields, to name the column where the value stands, may be empty
@@ -37,12 +49,17 @@ def explain(error: ValidationError, mapping: Mapping[str, str]) -> str:
     parts = [_part(each, mapping) for each in shown[:_MAX_ERRORS]]
     if len(shown) > _MAX_ERRORS:
         parts.append(f"and {len(shown) - _MAX_ERRORS} more")
-    return "; ".join(parts)
+    place = _place(shown[0]) if shown else []
+    return Explanation("; ".join(parts), place[0] if place else None)
+
+
+def _place(detail: ErrorDetails) -> list[str]:
+    return [str(step).removesuffix(GUARD) for step in detail["loc"] if step != SLOW]
 
 
 def _part(detail: ErrorDetails, mapping: Mapping[str, str]) -> str:
     message, type_ = detail["msg"], detail["type"]
-    place = [str(step).removesuffix(GUARD) for step in detail["loc"] if step != SLOW]
+    place = _place(detail)
     if type_ == "json_invalid":
         return message.replace("Invalid JSON", "not JSON", 1)
     if not place:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_osmosdest.core.errors import SchemaError
+from airflow_provider_osmosdest.core.schema.number_text import PLAIN, NumberFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +65,7 @@ class Field:
     :param nullable: whether null is allowed, and a missing key therefore delivered as null
     :param description: for people, and for the JSON Schema
     :param constraints: what else a value must satisfy
+    :param written: how a number is written in formats without types (CSV, TSV, spreadsheets)
     """
 
     name: str
@@ -71,6 +73,7 @@ class Field:
     nullable: bool = True
     description: str | None = None
     constraints: Constraints = field(default_factory=Constraints)
+    written: NumberFormat = PLAIN
 
     def to_dict(self) -> dict[str, Any]:
         """Return the field as plain JSON values."""
@@ -82,6 +85,9 @@ class Field:
 
             plain: dict[str, Any] = msgspec.to_builtins(given)
             document["constraints"] = plain | ({"enum": list(plain["enum"])} if "enum" in plain else {})
+        for each in fields(self.written):
+            if (value := getattr(self.written, each.name)) != getattr(PLAIN, each.name):
+                document[each.name] = value
         return document
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from airflow_provider_osmosdest.core.errors import SchemaError
 from airflow_provider_osmosdest.core.schema.checks import schema_problems
 from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, Constraints, DestinationSchema, Field
+from airflow_provider_osmosdest.core.schema.number_text import NumberFormat
 
 __all__ = ["load_schema"]
 
@@ -23,7 +24,10 @@ _SCHEMA_KEYS = frozenset({"fields", "unknown_fields", "missing_values", "missing
 _TABLE_KEYS = frozenset(
     {"$schema", "profile", "name", "title", "description", "primaryKey", "foreignKeys", "uniqueKeys", "fieldsMatch"}
 )
-_FIELD_KEYS = frozenset({"name", "type", "nullable", "description", "constraints", "format"})
+_NUMBER_KEYS = {"decimalChar": "decimal_char", "groupChar": "group_char", "bareNumber": "bare_number"}
+_FIELD_KEYS = frozenset(
+    {"name", "type", "nullable", "description", "constraints", "format", *_NUMBER_KEYS, *_NUMBER_KEYS.values()}
+)
 _ANNOTATIONS = frozenset({"title", "rdfType", "example", "examples"})
 _CONSTRAINT_NAMES = tuple(each.name for each in dataclass_fields(Constraints))
 _CAMEL_CASE = {"minLength": "min_length", "maxLength": "max_length"}
@@ -111,7 +115,8 @@ def _field(entry: Mapping[str, Any], position: int, problems: list[str]) -> Fiel
         if type_ in _TABLE_PATTERNS:
             constraints.setdefault("pattern", _TABLE_PATTERNS[type_])
         type_ = _TABLE_TYPES.get(type_, type_)
-    field = Field(name, type_, nullable, entry.get("description"), _constraints(constraints, found))
+    limits = _constraints(constraints, found)
+    field = Field(name, type_, nullable, entry.get("description"), limits, _written(entry, found))
     problems.extend(f"{where}: {problem}" for problem in found)
     return field
 
@@ -127,6 +132,17 @@ def _nullable(entry: Mapping[str, Any], constraints: dict[str, Any], found: list
     if entry.get("nullable", not required) == required:
         found.append(f"nullable and constraints.required are both {str(required).lower()}: they contradict each other")
     return not required
+
+
+def _written(entry: Mapping[str, Any], found: list[str]) -> NumberFormat:
+    named: dict[str, Any] = {}
+    for camel, name in _NUMBER_KEYS.items():
+        if camel in entry and name in entry:
+            found.append(f"{camel} and {name} are the same: give one of them")
+        for key in (camel, name):
+            if key in entry:
+                named[name] = entry[key]
+    return NumberFormat(**named)
 
 
 def _constraints(given: dict[str, Any], found: list[str]) -> Constraints:

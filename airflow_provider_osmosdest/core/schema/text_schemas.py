@@ -9,6 +9,7 @@ from pydantic_core import core_schema as cs
 
 from airflow_provider_osmosdest.core.schema.branches import TEMPORAL, Limits, check, number_checks, union, written
 from airflow_provider_osmosdest.core.schema.coercions import INTEGER_TEXT, NUMBER_TEXT, REAL_TEXT, coerce_text
+from airflow_provider_osmosdest.core.schema.number_text import number_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +30,12 @@ def text_schema(
     :param finish: puts the enum's check around a branch
     :param missing_values: the texts that are null, without white space around them
     """
-    plain = cs.no_info_plain_validator_function(coerce_text(field.type, missing_values))
+    read_number = number_reader(field.written)
+    plain = cs.no_info_plain_validator_function(coerce_text(field.type, missing_values, read_number))
     slow = finish(cs.chain_schema([plain, check(field.type, limits)]))
     missing = _missing(missing_values) if missing_values and field.nullable else []
+    if read_number is not None:
+        return union(missing, slow)
     if field.type != "string":
         fast = [finish(each) for each in _from_text(field.type, limits)]
         return union([*fast, *missing], slow)

@@ -47,7 +47,7 @@ class Desk:
                 judge=Judge(),
                 backoff=backoff,
                 pacer=Pacer(options, backoff),
-                patience=Patience(100, "POST http://api.test"),
+                patience=Patience(100, "POST http://api.test", "wait"),
                 outcomes=SimpleNamespace(tally=self.tally),
                 progress=self.progress,
                 compress=compress,

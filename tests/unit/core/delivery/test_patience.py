@@ -20,7 +20,7 @@ SPENT = said(Verdict.TRANSIENT, 503)
 
 @pytest.fixture
 def patience():
-    return Patience(5, WHERE)
+    return Patience(5, WHERE, "check host, port and network")
 
 
 def first_error(patience, judgement, records=1, tries=1_000, **more):

@@ -136,7 +136,6 @@ def test_any_object_has_no_fields_and_keeps_all():
         ),
         ({"name": "a", "constraints": {"required": "yes"}}, "field 'a': constraints: required: expected true or false"),
         ({"name": "a", "type": "date", "format": "%d/%m/%Y"}, "field 'a': the format '%d/%m/%Y' of type date"),
-        ({"name": "a", "type": "number", "decimalChar": ","}, "field 'a': no such key 'decimalChar'"),
     ],
 )
 def test_a_bad_field_is_refused_by_name(field, problem):

@@ -1,0 +1,77 @@
+"""The log's entries: one small JSON document for each batch, immutable once it is there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+
+from airflow_provider_osmosdest.core.errors import StorageError
+
+__all__ = ["Entry", "Point", "decode", "encode", "entry_name"]
+
+Point = tuple[int, int, int]
+"""One restart segment: its records, its bytes of NDJSON and its bytes of gzip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    What the log says of one batch.
+
+    :param seq: its number; the first is 1
+    :param batch_id: who published what: the same in every retry
+    :param data: the name of the object that holds its records, below the mailbox's root
+    :param records: how many records it has
+    :param bytes: the size of that object
+    :param raw_bytes: the size of its NDJSON
+    :param sha256: of that object, in hex
+    :param first: records of the log before this batch, purged ones included
+    :param schema: the digest of the schema its records were checked against
+    :param published_at: ISO 8601 in UTC, never before the previous entry's
+    :param producer: who published it, for people
+    :param points: its restart segments, in order
+    """
+
+    seq: int
+    batch_id: str
+    data: str
+    records: int
+    bytes: int
+    raw_bytes: int
+    sha256: str
+    first: int
+    schema: str | None
+    published_at: str
+    producer: str
+    points: tuple[Point, ...]
+
+
+def entry_name(seq: int) -> str:
+    """Return the name of an entry's object, below the mailbox's root."""
+    return f"log/{seq:020d}.json"
+
+
+def encode(entry: Entry) -> bytes:
+    """Return an entry's document."""
+    document = {each.name: getattr(entry, each.name) for each in fields(entry)}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(data: bytes, name: str) -> Entry:
+    """
+    Return the entry a document holds.
+
+    :param data: what :func:`encode` wrote
+    :param name: the object it was read from, for the message
+    :raises StorageError: it is no entry
+    """
+    try:
+        document = json.loads(data)
+        values = {each.name: document[each.name] for each in fields(Entry)}
+        values["points"] = tuple((int(r), int(raw), int(gz)) for r, raw, gz in values["points"])
+        return Entry(**values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise StorageError(
+            f"{name} is no entry of a mailbox's log ({type(error).__name__}: {error}): something else has written "
+            "there. Restore the object from a copy, or give the mailbox a folder of its own"
+        ) from error

@@ -1,0 +1,165 @@
+"""Publishing is a delivery whose transport is a mailbox's log: each body is one batch there."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.delivery.engine import Delivery
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.target import masked_url
+from airflow_provider_osmosdest.core.delivery.transport import Answer, Body
+from airflow_provider_osmosdest.core.errors import NotSentError, StorageError
+from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.engine import TransportFactory
+    from airflow_provider_osmosdest.core.delivery.transport import Request
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+
+__all__ = ["MailboxPlace", "MailboxTransport", "make_publishing", "publishing_transport"]
+
+# Batches go into the log one after another, in the order of the records, and a mailbox refuses none.
+_FIXED = {"write_mode": "batch", "batch_format": "ndjson"}
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxPlace:
+    """
+    A mailbox, as a delivery sees it: a :class:`~airflow_provider_osmosdest.core.delivery.target.Place`.
+
+    :param path: where its log lies
+    """
+
+    path: str
+
+    @property
+    def url(self) -> str:
+        """Where to; nothing in it stands for a field."""
+        return self.public_url.replace("{", "%7B").replace("}", "%7D")
+
+    @property
+    def public_url(self) -> str:
+        """The path without user, password and query."""
+        return masked_url(self.path)
+
+    @property
+    def described(self) -> str:
+        """What the log and errors call it."""
+        return f"mailbox in {self.public_url}"
+
+    @property
+    def exchange(self) -> str:
+        """What the log calls one publish."""
+        return "batch"
+
+    @property
+    def advice(self) -> str:
+        """What to do when it cannot be written."""
+        return "check the mailbox's path, its storage connection and the network, or retry the task when it is well"
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it may refuse what is published: never."""
+        return False
+
+    def redact(self, text: str) -> str:
+        """Return the text as it is: a mailbox gives no answers of its own."""
+        return text
+
+
+class MailboxTransport:
+    """
+    Carry bodies into a mailbox's log, as the engine has them carried to an API.
+
+    The idempotency key of a body is its ``batch_id``. It is the same whenever the same chunk is sent, so what was
+    published before a crash, and never noted in the ledger, is found in the log and not added twice.
+
+    :param mailbox: where to
+    :param producer: what the log says of who published
+    """
+
+    def __init__(self, mailbox: Mailbox, producer: str) -> None:
+        self._mailbox = mailbox
+        self._producer = producer
+        # In a thread, so that a task is told to stop while a store does not answer.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="osmosdest-publish")
+        self._under_way: list[Future[Answer]] = []
+
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+        """Begin to publish these bodies, then return the answers that are in: 200, or why the store could not."""
+        self._under_way += [self._pool.submit(self._publish, request) for request in starting]
+        if not self._under_way:
+            time.sleep(wait)
+            return []
+        try:
+            answer = self._under_way[0].result(timeout=wait)
+        except NotYet:
+            return []
+        del self._under_way[0]
+        return [answer]
+
+    def close(self) -> None:
+        """Give up what has not begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _publish(self, request: Request) -> Answer:
+        pieces = request.body.pieces if isinstance(request.body, Body) else [request.body]
+        try:
+            self._mailbox.publish(filter(len, pieces), batch_id=request.message_id, producer=self._producer)
+        except (StorageError, OSError) as error:
+            # It may be in the log for all that; published again under its batch_id, it is there once.
+            return Answer(request, error=NotSentError(f"{type(error).__name__}: {error}"))
+        return Answer(request, 200)
+
+
+def make_publishing(
+    instance: tuple[str, ...],
+    conn_id: str,
+    mailbox: Mailbox,
+    *,
+    destination_schema: Any = None,
+    mapping: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Delivery[MailboxPlace]:
+    """
+    Put together a delivery into a mailbox.
+
+    :param instance: what it belongs to, from which its folder is made
+    :param conn_id: id of the mailbox's connection
+    :param mailbox: where to
+    :param destination_schema: instead of the mailbox's
+    :param mapping: field name to source column
+    :param options: write options of the task, ``None`` where it says nothing
+    :raises ConfigurationError: naming what cannot be used
+    """
+    schema = load_schema(destination_schema) if destination_schema else mailbox.settings.schema
+    return Delivery(
+        target=MailboxPlace(str(mailbox.store.root)),
+        options=DeliveryOptions.layered([_FIXED, options or {}]),
+        schema=schema or DestinationSchema.any_object(),
+        folder=delivery_folder(instance),
+        mapping=mapping_of(mapping),
+        name=f"connection {conn_id!r}",
+    )
+
+
+def publishing_transport(mailbox: Mailbox, producer: str) -> TransportFactory[MailboxPlace]:
+    """
+    Return what makes a delivery's transport into a mailbox.
+
+    :param mailbox: where to
+    :param producer: what the log says of who published
+    """
+    return partial(_make, mailbox, producer)
+
+
+def _make(mailbox: Mailbox, producer: str, target: MailboxPlace, **_: Any) -> MailboxTransport:  # noqa: ARG001
+    return MailboxTransport(mailbox, producer)

@@ -1,0 +1,1 @@
+"""The mailboxes over HTTP: mounted on Airflow's API server, or served alone."""

@@ -1,0 +1,42 @@
+"""The app: its routers, and what surrounds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from airflow_provider_osmosdest.web.guard import Guard
+from airflow_provider_osmosdest.web.problems import handle_problems
+from airflow_provider_osmosdest.web.registry import Registry
+from airflow_provider_osmosdest.web.routes import batches, consumers, documents, records
+from airflow_provider_osmosdest.web.services import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+
+__all__ = ["create_app"]
+
+
+def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1") -> FastAPI:
+    """
+    Make the app that serves mailboxes.
+
+    :param load: opens a mailbox by its id, ``None`` where there is none; called in a thread
+    :param prefix: what the paths begin with, below wherever the app is mounted
+    """
+    app = FastAPI(
+        title="Osmos mailboxes",
+        # Each mailbox describes itself, to those who hold a token of it.
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Guard)],
+    )
+    app.state.services = Services(Registry(load))
+    handle_problems(app)
+    for router in (records.router, consumers.router, batches.router, documents.router):
+        app.include_router(router, prefix=f"{prefix}/mailboxes/{{mailbox_id}}")
+    return app

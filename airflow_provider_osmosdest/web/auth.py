@@ -1,0 +1,125 @@
+"""Who may do what: a bearer token opens one mailbox in one direction, and every refusal looks alike."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from airflow_provider_osmosdest.core.mailbox.tokens import Access, find
+from airflow_provider_osmosdest.web.problems import Problem
+from airflow_provider_osmosdest.web.services import in_thread, services
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+    from airflow_provider_osmosdest.core.mailbox.tokens import Direction
+
+__all__ = ["Grant", "authorize", "holding", "reading", "unauthorized", "writing"]
+
+_SEARCHED = 8
+_DECOYS = tuple(
+    Access(f"decoy-{n}", "read", hashlib.sha256(b"decoy %d" % n).hexdigest(), datetime(2026, 1, 1, tzinfo=UTC))
+    for n in range(_SEARCHED)
+)
+"""Stand in where a mailbox has fewer tokens, or where there is no mailbox: a decoy's SHA-256 is of no token's form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """
+    What a request may do.
+
+    :param mailbox: the mailbox its token opens
+    :param access: which of the mailbox's tokens it is
+    """
+
+    mailbox: Mailbox
+    access: Access
+
+
+async def authorize(request: Request, mailbox_id: str, direction: Direction | None) -> Grant:
+    """
+    Return what a request's token allows.
+
+    :param request: the request, with its token as ``Authorization: Bearer``
+    :param mailbox_id: the mailbox it asks for
+    :param direction: what it wants to do there; ``None`` where any of the mailbox's tokens will do
+    :raises Problem: 401 for a missing, malformed, wrong, expired or other mailbox's token, and for a mailbox that does
+        not exist: the same answer, after the same time; 403 for the other direction; 429 for too many requests
+    """
+    arrived = asyncio.get_running_loop().time()
+    mailbox = await _mailbox(request, mailbox_id)
+    kept = mailbox.settings.access if mailbox is not None else ()
+    searched = (*kept, *_DECOYS[: max(0, _SEARCHED - len(kept))])
+    access = find(searched, _bearer(request), None, datetime.now(UTC))
+    if mailbox is None or access is None:
+        raise await unauthorized(request, arrived)
+    _keep_rate(request, mailbox, access)
+    if direction not in (None, access.direction):
+        raise Problem(403, "Forbidden", f"this token is not for {direction} access; use one that is")
+    return Grant(mailbox, access)
+
+
+async def unauthorized(request: Request, arrived: float) -> Problem:
+    """
+    Return the refusal of a request, once its time has come.
+
+    :param request: the request
+    :param arrived: the event loop's time when it arrived; the answer's time is counted from there, whatever was looked
+        at since
+    """
+    address = request.client.host if request.client else ""
+    held_until = arrived + services(request).failures.delay(address, arrived)
+    await asyncio.sleep(max(0.0, held_until - asyncio.get_running_loop().time()))
+    return Problem(
+        401,
+        "Unauthorized",
+        "expected a token of this mailbox in the header Authorization: Bearer",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+async def reading(request: Request, mailbox_id: str) -> Grant:
+    """Depend on a token that may read the path's mailbox."""
+    return await authorize(request, mailbox_id, "read")
+
+
+async def writing(request: Request, mailbox_id: str) -> Grant:
+    """Depend on a token that may write to the path's mailbox."""
+    return await authorize(request, mailbox_id, "write")
+
+
+async def holding(request: Request, mailbox_id: str) -> Grant:
+    """Depend on any token of the path's mailbox."""
+    return await authorize(request, mailbox_id, None)
+
+
+async def _mailbox(request: Request, mailbox_id: str) -> Mailbox | None:
+    registry = services(request).registry
+    found, mailbox = registry.fresh(mailbox_id)
+    return mailbox if found else await in_thread(request, registry.get, mailbox_id)
+
+
+def _bearer(request: Request) -> str:
+    """Return the token of a request, and what is none where there is none: it is compared all the same."""
+    values = request.headers.getlist("authorization")
+    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    return token.strip(" ") if scheme.lower() == "bearer" else ""
+
+
+def _keep_rate(request: Request, mailbox: Mailbox, access: Access) -> None:
+    rate = mailbox.settings.requests_per_second
+    if rate is None:
+        return
+    key = (mailbox.settings.mailbox_id, access.sha256)
+    if seconds := services(request).rates.wait(key, rate, asyncio.get_running_loop().time()):
+        raise Problem(
+            429,
+            "Too many requests",
+            f"this token may make {rate:g} requests a second; wait {seconds} s",
+            headers={"Retry-After": str(seconds)},
+        )

@@ -1,0 +1,115 @@
+"""One page of records, at once or as soon as there is something to put on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from airflow_provider_osmosdest.web.formats import CSV, JSON, formats_of, to_csv, to_json
+from airflow_provider_osmosdest.web.negotiation import codings, pick_coding, pick_media_type
+from airflow_provider_osmosdest.web.query import MAX_WAIT, page_size, single, whole_number
+from airflow_provider_osmosdest.web.representations import represent, respond
+from airflow_provider_osmosdest.web.services import in_thread, services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox, Page
+    from airflow_provider_osmosdest.web.representations import Representation
+
+__all__ = ["NEXT_CURSOR", "UP_TO_DATE", "PageRequest", "answer_page", "page_request"]
+
+NEXT_CURSOR = "Mailbox-Next-Cursor"
+"""The header with the cursor of the next page."""
+
+UP_TO_DATE = "Mailbox-Up-To-Date"
+"""The header that says whether there was nothing after this page."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """
+    What a request for a page asks for.
+
+    :param given: its parameters, ``limit`` and ``wait`` checked
+    :param limit: records at most
+    :param wait: seconds to wait when there is nothing
+    """
+
+    given: dict[str, str]
+    limit: int
+    wait: int
+
+
+def page_request(request: Request, mailbox: Mailbox, *known: str) -> PageRequest:
+    """
+    Read the parameters of a request for a page.
+
+    :param request: the request
+    :param mailbox: whose page it asks for
+    :param known: parameters besides ``limit`` and ``wait``
+    :raises Problem: 400 for a parameter that cannot be used
+    """
+    given = single(request.query_params, {"limit", "wait", *known})
+    limit = page_size(given, mailbox.settings.page_limit)
+    return PageRequest(given, limit, whole_number(given, "wait", default=0, least=0, most=MAX_WAIT))
+
+
+async def answer_page(
+    request: Request, mailbox: Mailbox, asked: PageRequest, read: Callable[[], tuple[Page, str]]
+) -> Response:
+    """
+    Answer with a page, or with 204 when there was nothing for as long as the client would wait.
+
+    :param request: the request
+    :param mailbox: whose page it asks for
+    :param asked: its parameters
+    :param read: reads the page and returns it with the cursor of the next one; called in a thread
+    """
+    schema = mailbox.settings.schema
+    media_type = pick_media_type(_joined(request, "accept"), formats_of(schema))
+    coding = pick_coding(_joined(request, "accept-encoding"), codings())
+
+    def attempt() -> tuple[Page, str, Representation | None]:
+        page, cursor = read()
+        if asked.wait and not page.count:
+            return page, cursor, None
+        if media_type == JSON:
+            content = to_json(page.lines, cursor, up_to_date=page.up_to_date)
+        elif media_type == CSV and schema is not None:
+            content = to_csv(page.lines, schema)
+        else:
+            content = page.lines
+        return page, cursor, represent(content, media_type, coding)
+
+    page, cursor, representation = await in_thread(request, attempt)
+    if representation is None and await _something_comes(request, mailbox, page, asked.wait):
+        page, cursor, representation = await in_thread(request, attempt)
+    headers = {NEXT_CURSOR: cursor, UP_TO_DATE: "true" if page.up_to_date else "false"}
+    if representation is None:
+        return Response(None, 204, headers)
+    return respond(request, representation, headers)
+
+
+async def _something_comes(request: Request, mailbox: Mailbox, page: Page, seconds: float) -> bool:
+    position = page.next.position
+
+    async def look() -> bool:
+        return await in_thread(request, mailbox.has_new, position)
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    waiting = services(request).waiting
+    return await waiting.until_new(mailbox.settings.mailbox_id, position, seconds, look=look, gone=gone)
+
+
+def _joined(request: Request, name: str) -> str | None:
+    """Return a header that may be there more than once as one."""
+    values = request.headers.getlist(name)
+    return ",".join(values) if values else None

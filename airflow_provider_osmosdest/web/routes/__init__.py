@@ -1,0 +1,1 @@
+"""One router for each concern; :mod:`airflow_provider_osmosdest.web.app` puts them together."""

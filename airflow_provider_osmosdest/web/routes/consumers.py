@@ -1,0 +1,114 @@
+"""Records for a named consumer, whose cursor we keep; it moves by commits alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from airflow_provider_osmosdest.core.mailbox.consumers import valid_consumer
+from airflow_provider_osmosdest.core.mailbox.cursor import Position, decode_cursor
+from airflow_provider_osmosdest.web.auth import Grant, reading
+from airflow_provider_osmosdest.web.pages import answer_page, page_request
+from airflow_provider_osmosdest.web.problems import Problem
+from airflow_provider_osmosdest.web.query import bad_parameter, single
+from airflow_provider_osmosdest.web.services import in_thread
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Page
+
+__all__ = ["MAX_COMMIT_BYTES", "router"]
+
+MAX_COMMIT_BYTES = 64 * 1024
+"""The most bytes of a commit's body."""
+
+router = APIRouter(prefix="/consumers/{name}")
+
+
+class _Commit(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a commit."""
+
+    cursor: str
+
+
+_DECODER = msgspec.json.Decoder(_Commit)
+
+
+def _consumer(name: str) -> str:
+    """Depend on a name that a consumer may have."""
+    if not valid_consumer(name):
+        raise bad_parameter("name", name, "1 to 64 letters, digits, dots, hyphens or underscores, no dot first")
+    return name
+
+
+@router.api_route("/records", methods=["GET", "HEAD"])
+async def read_records(
+    request: Request, grant: Annotated[Grant, Depends(reading)], name: Annotated[str, Depends(_consumer)]
+) -> Response:
+    """Answer with the records from the committed cursor on; the same ones until there is a commit."""
+    mailbox = grant.mailbox
+    asked = page_request(request, mailbox)
+
+    def read() -> tuple[Page, str]:
+        committed = mailbox.consumers.committed(name)
+        mailbox.consumers.note_poll(name)
+        cursor = None if committed is None else mailbox.cursor_text(committed.position, committed.generation)
+        page = mailbox.read(cursor, limit=asked.limit, max_bytes=mailbox.settings.page_bytes)
+        # A consumer that was never moved by hand is in its generation 0.
+        generation = 0 if committed is None else committed.generation
+        return page, mailbox.cursor_text(page.next.position, generation)
+
+    return await answer_page(request, mailbox, asked, read)
+
+
+@router.post("/commit", status_code=204)
+async def commit(
+    request: Request, grant: Annotated[Grant, Depends(reading)], name: Annotated[str, Depends(_consumer)]
+) -> Response:
+    """Let the consumer go on at a cursor; a stale one changes nothing, and is no error."""
+    single(request.query_params, ())
+    mailbox = grant.mailbox
+    try:
+        body = _DECODER.decode(await _body(request))
+    except msgspec.DecodeError as error:
+        raise Problem(400, "Bad request", f"body: {error}", parameter="cursor") from None
+    cursor = decode_cursor(mailbox.settings.mailbox_id, body.cursor)
+    await in_thread(request, mailbox.consumers.commit, name, cursor)
+    return Response(status_code=204)
+
+
+@router.api_route("", methods=["GET", "HEAD"])
+async def status(
+    request: Request, grant: Annotated[Grant, Depends(reading)], name: Annotated[str, Depends(_consumer)]
+) -> Response:
+    """Tell where the consumer stands."""
+    single(request.query_params, ())
+    mailbox = grant.mailbox
+
+    def look() -> dict[str, Any]:
+        committed = mailbox.consumers.committed(name)
+        earliest = Position(mailbox.log.earliest())
+        polled = mailbox.consumers.polled(name)
+        return {
+            "consumer": name,
+            "cursor": None if committed is None else mailbox.cursor_text(committed.position, committed.generation),
+            "lag": mailbox.lag(earliest if committed is None else max(earliest, committed.position)),
+            "last_poll": None if polled is None else polled.isoformat(),
+        }
+
+    return Response(msgspec.json.encode(await in_thread(request, look)), media_type="application/json")
+
+
+async def _body(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "Unsupported media type", f"Content-Type: found {kind[:80]!r}, expected application/json")
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_COMMIT_BYTES:
+            raise Problem(413, "Content too large", f"body: expected at most {MAX_COMMIT_BYTES} bytes")
+    return bytes(body)
