@@ -59,7 +59,7 @@ class FailuresFile:
         origin: Callable[[int], bytes] | None = None,
     ) -> None:
         self._folder = folder
-        self._origin = origin
+        self._origin = origin or _nothing
         self._prefix = prefix
         self.parts = list(parts)
         self._number = 1 + max((_number(name) for name in self.parts), default=-1)
@@ -92,7 +92,7 @@ class FailuresFile:
         )
         indexes: list[int] = []
         for index, record in records:
-            self._keep(b'{"index":%d%s%s' % (index, middle, record), index)
+            self._keep(b'{"index":%d%s%s%s}\n' % (index, middle, record, self._origin(index)))
             indexes.append(index)
         return indexes
 
@@ -100,21 +100,24 @@ class FailuresFile:
         """
         Write records that were never sent, each for its own reason; they are durable after :meth:`close`.
 
-        :param records: index, error and JSON of each
+        :param records: index, error and JSON of each, a block's at most
         :param textual: they come from a format without types
         :raises StorageError: when the folder cannot be written
         """
         before = b',"outcome":"%s","status":null,"error":' % outcome.encode()
         mark = b',"textual":true' if textual else b""
-        for index, error, record in records:
-            line = b'{"index":%d%s%s,"attempts":0,"record":%s%s' % (index, before, _encoded(error), record, mark)
-            self._keep(line, index)
+        origin = self._origin
+        lines = [
+            b'{"index":%d%s%s,"attempts":0,"record":%s%s%s}\n'
+            % (index, before, _encoded(error), record, mark, origin(index))
+            for index, error, record in records
+        ]
+        if lines:
+            self._keep(b"".join(lines))
 
-    def _keep(self, line: bytes, index: int) -> None:
-        """Add a line, given without its end."""
-        line += b"}\n" if self._origin is None else self._origin(index) + b"}\n"
-        self._buffer.append(line)
-        self._buffered += len(line)
+    def _keep(self, lines: bytes) -> None:
+        self._buffer.append(lines)
+        self._buffered += len(lines)
         if self._buffered >= _BUFFER_BYTES:
             self._drain()
 
@@ -212,6 +215,10 @@ def remove_parts(folder: Folder, keep: Collection[str]) -> None:
         return
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+def _nothing(_index: int) -> bytes:
+    return b""
 
 
 def _encoded(error: str) -> bytes:

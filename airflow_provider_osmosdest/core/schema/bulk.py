@@ -100,6 +100,7 @@ class BulkValidator:
         # Its records are no dicts.
         self._fast = None if keep_records else FastPath.of(schema, self._mapping)
         self._paused = 0
+        self._refusing = self._blank = False
 
     def validate(self, block: Block) -> Validated:
         """
@@ -119,8 +120,8 @@ class BulkValidator:
         text = data.rstrip(WHITE_SPACE)
         if fast := self._fast_path():
             # Line by line is no slower than all at once, which would have to look whether a value stands on each.
-            validated = self._read_each(fast, BytesIO(text).readlines(), lambda: split_lines(text), lines=True)
-            if validated is not None:
+            each = split_lines(text) if self._blank else BytesIO(text).readlines()
+            if (validated := self._read_each(fast, each, lambda: split_lines(text), lines=True)) is not None:
                 return validated
         results = self._aligned(text)
         if results is not None:
@@ -144,7 +145,8 @@ class BulkValidator:
     def _elements(self, data: bytes) -> Validated:
         array = b"[" + data + b"]"
         if fast := self._fast_path():
-            records = fast.read_array(array)
+            # Bad records come often or hardly ever: behind a block that held some, the next is not tried as a whole.
+            records = None if self._refusing else fast.read_array(array)
             if records is not None:
                 return self._written(len(records), records, [], lambda: split_elements(data))
             texts = split_elements(data)
@@ -171,11 +173,14 @@ class BulkValidator:
         :param lines: the texts are lines, which may be blank and so no records
         """
         invalid: list[InvalidRecord] = []
+        self._refusing = False
 
         def judge(found: int, text: bytes) -> Any:
+            self._refusing = True
             if lines:
                 text = text.removesuffix(b"\n").removeprefix(BYTE_ORDER_MARK)
                 if not text.strip(WHITE_SPACE):
+                    self._blank = True
                     return None
             return self._judge(found + len(invalid), text, invalid)
 
@@ -197,7 +202,9 @@ class BulkValidator:
             return self._typed.json_item(text)
         except ValidationError as error:
             reason = explain(error, self._mapping)
-        invalid.append(InvalidRecord(position, reason.text, original_json(text), reason.field))
+        # Where a field is wrong, the text was JSON.
+        original = original_json(text, parsed=reason.field is not None)
+        invalid.append(InvalidRecord(position, reason.text, original, reason.field))
         return None
 
     def _rows(self, block: Rows) -> Validated:
