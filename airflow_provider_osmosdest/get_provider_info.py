@@ -20,7 +20,7 @@ def get_provider_info() -> dict[str, object]:
     return {
         "package-name": "airflow-provider-osmosdest",
         "name": "Osmos",
-        "description": "Delivers records from an Airflow pipeline to anybody's HTTP API, validated, nothing lost.",
+        "description": "Moves records between Airflow pipelines and anybody's HTTP API, validated, nothing lost.",
         "integrations": [
             {
                 "integration-name": "Osmos",
@@ -31,13 +31,32 @@ def get_provider_info() -> dict[str, object]:
         "hooks": [
             {
                 "integration-name": "Osmos",
-                "python-modules": ["airflow_provider_osmosdest.hooks.http_destination"],
+                "python-modules": [
+                    "airflow_provider_osmosdest.hooks.http_destination",
+                    "airflow_provider_osmosdest.hooks.mailbox",
+                ],
             },
         ],
         "operators": [
             {
                 "integration-name": "Osmos",
-                "python-modules": ["airflow_provider_osmosdest.operators.http_destination"],
+                "python-modules": [
+                    "airflow_provider_osmosdest.operators.http_destination",
+                    "airflow_provider_osmosdest.operators.http_source",
+                    "airflow_provider_osmosdest.operators.mailbox",
+                ],
+            },
+        ],
+        "sensors": [
+            {
+                "integration-name": "Osmos",
+                "python-modules": ["airflow_provider_osmosdest.sensors.mailbox"],
+            },
+        ],
+        "triggers": [
+            {
+                "integration-name": "Osmos",
+                "python-modules": ["airflow_provider_osmosdest.triggers.mailbox"],
             },
         ],
         "task-decorators": [
@@ -319,6 +338,114 @@ def get_provider_info() -> dict[str, object]:
                     "records_per_second": {
                         "label": "Records per second",
                         "description": "Records a second at most, if the API documents a limit. Empty means no limit.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.001},
+                    },
+                },
+            },
+            {
+                "connection-type": "osmos_mailbox",
+                "hook-class-name": "airflow_provider_osmosdest.hooks.mailbox.MailboxHook",
+                "hook-name": "Osmos Mailbox",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "login", "schema", "port"],
+                    "relabeling": {"password": "Signing secrets"},
+                    "placeholders": {"password": "whsec_..., only if partners sign what they send"},
+                },
+                "conn-fields": {
+                    "path": {
+                        "label": "Path",
+                        "description": (
+                            "Folder that holds the mailbox and nothing else: a local path or any URL that Airflow's "
+                            "object storage understands. Empty means mailboxes/ and this connection's id in "
+                            "[osmosdest] storage_path. The store must be able to create an object only if it is not "
+                            "there, as disks, S3, GCS and Azure can."
+                        ),
+                        "schema": {"type": ["string", "null"], "examples": ["s3://my-bucket/mailboxes/orders"]},
+                    },
+                    "storage_conn_id": {
+                        "label": "Storage connection",
+                        "description": (
+                            "Id of the Airflow Connection that opens the path. Empty means none is needed: the path "
+                            "is local, or the machine's own credentials open it."
+                        ),
+                        "schema": {"type": ["string", "null"], "examples": ["aws_default"]},
+                    },
+                    "destination_schema": {
+                        "label": "Record schema",
+                        "description": (
+                            "What a record must look like, as JSON: an ordered list of fields with name, type and "
+                            'nullable, such as {"fields": [{"name": "id", "type": "integer", "nullable": false}]}. '
+                            "Nothing else gets into the mailbox, from tasks or from partners. Empty takes any JSON "
+                            "object. Make one from a sample file with: airflow osmosdest schema infer FILE"
+                        ),
+                        "schema": {"type": ["object", "null"]},
+                    },
+                    # Airflow's form masks every field whose name holds "token", so this one must not.
+                    "access": {
+                        "label": "Access",
+                        "description": (
+                            "Who may read and who may send over HTTP. Leave it to the command line: airflow osmosdest "
+                            "mailbox token add makes a token, shows it once, and keeps only its SHA-256 here, with a "
+                            "name, the direction (read or write) and perhaps an expiry. token revoke takes it away. "
+                            "Nobody can get a token back from what stands here."
+                        ),
+                        "schema": {"type": ["array", "null"], "items": {"type": "object"}},
+                    },
+                    "max_age": {
+                        "label": "Keep for days",
+                        "description": (
+                            "Batches older than this are deleted by airflow osmosdest mailbox purge, read or not. "
+                            "Empty keeps them whatever their age. The newest batch is always kept."
+                        ),
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "examples": [30]},
+                    },
+                    "max_bytes": {
+                        "label": "Keep bytes",
+                        "description": (
+                            "While the data takes more bytes than this, as stored, purge deletes the oldest batches. "
+                            "Empty keeps them whatever their size."
+                        ),
+                        "schema": {"type": ["integer", "null"], "minimum": 1, "examples": [10737418240]},
+                    },
+                    "page_limit": {
+                        "label": "Page limit",
+                        "description": "The most records a partner may ask for in one page.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1, "default": 5000},
+                    },
+                    "page_bytes": {
+                        "label": "Page bytes",
+                        "description": (
+                            "The most bytes of records in one page, as NDJSON. A record that has more comes alone."
+                        ),
+                        "schema": {"type": ["integer", "null"], "minimum": 1, "default": 8388608},
+                    },
+                    "on_invalid": {
+                        "label": "On invalid records",
+                        "description": "What to do when a partner sends records of which some fail the schema.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["reject", "quarantine"],
+                            "values_display": {
+                                "reject": "reject: take none of them, and tell the partner which are wrong and why",
+                                "quarantine": "quarantine: take the valid ones, and set the others aside",
+                            },
+                            "default": "reject",
+                        },
+                    },
+                    "max_body_bytes": {
+                        "label": "Body bytes",
+                        "description": (
+                            "The most bytes a partner may send in one request, as sent and also unpacked. More is "
+                            "refused, never cut off."
+                        ),
+                        "schema": {"type": ["integer", "null"], "minimum": 1, "default": 10485760},
+                    },
+                    "requests_per_second": {
+                        "label": "Requests per second",
+                        "description": (
+                            "Requests a second that each token may make; more are told to come later. Empty means no "
+                            "limit."
+                        ),
                         "schema": {"type": ["number", "null"], "minimum": 0.001},
                     },
                 },

@@ -61,6 +61,12 @@ _DELIVER_ARGS = (
     _arg(("--dry-run",), action="store_true", help="Validate everything, send nothing, show the first request"),
 )
 
+_SERVE_ARGS = (
+    _arg(("--host",), help="Address to listen on (default: 127.0.0.1)", default="127.0.0.1"),
+    _arg(("--port",), help="Port to listen on (default: 8090)", type=int, default=8090),
+    _arg(("--workers",), metavar="N", help="Processes that serve (default: 1)", type=int, default=1),
+)
+
 
 def get_cli_commands() -> list[CLICommand]:
     """Return the commands this package adds to ``airflow``."""
@@ -86,4 +92,17 @@ def get_cli_commands() -> list[CLICommand]:
         func=lazy_load_command(f"{_COMMANDS}.deliver_records"),
         args=_DELIVER_ARGS,
     )
-    return [GroupCommand(name="osmosdest", help="Move records to and from HTTP APIs", subcommands=(schema, deliver))]
+    serve = ActionCommand(
+        name="serve",
+        help="Serve the mailboxes over HTTP, without Airflow's API server",
+        description=(
+            "Serve the mailboxes at /osmos/v1, as Airflow's API server does, for a network where Airflow itself must "
+            "not be reachable. Needs the connections, from the metadata database, a secrets backend or the "
+            "environment, and nothing else of Airflow."
+        ),
+        func=lazy_load_command("airflow_provider_osmosdest.cli.serve.serve_mailboxes"),
+        args=_SERVE_ARGS,
+    )
+    return [
+        GroupCommand(name="osmosdest", help="Move records to and from HTTP APIs", subcommands=(schema, deliver, serve))
+    ]

@@ -11,6 +11,8 @@ Every error this package raises, in one tree; each class says what to do about i
     │   ├── MissingExtraError     an optional package is not installed (names the extra)
     │   └── UnsupportedStoreError the store cannot hold a mailbox (names the store, and one that can)
     ├── SourceError               the records cannot be read any further (names file and place)
+    │   ├── PagingError           an API's answer is none to page through: stop, mend what the task asks for
+    │   └── UnavailableError      an API stayed unreachable: try again later, and go on with the next page
     ├── StorageError              the delivery's folder, or the mailbox's, cannot be read or written; try again
     ├── MailboxError              a mailbox cannot do what it is asked
     │   └── CursorError           the cursor is damaged, or another mailbox's: take one this mailbox gave out
@@ -49,6 +51,7 @@ __all__ = [
     "NotSentError",
     "OptionsError",
     "OsmosError",
+    "PagingError",
     "SchemaError",
     "SourceError",
     "StoppedError",
@@ -57,6 +60,7 @@ __all__ = [
     "TlsError",
     "TooManyFailuresError",
     "TransportError",
+    "UnavailableError",
     "UnsupportedStoreError",
     "WaitError",
 ]
@@ -102,6 +106,14 @@ class SourceError(OsmosError):
 
     Records read before it stay good: a reader yields them first, and raises this after.
     """
+
+
+class PagingError(SourceError):
+    """Stop: an API refuses, or its answer is not what the task's paginator or selector expects (names the page)."""
+
+
+class UnavailableError(SourceError):
+    """An API stayed unreachable or overloaded until the retries of one page were spent: try again later."""
 
 
 class StorageError(OsmosError):

@@ -34,6 +34,7 @@ __all__ = [
     "make_delivery",
     "mapping_of",
     "source_of",
+    "watermark_folder",
 ]
 
 
@@ -127,6 +128,12 @@ def delivery_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
 def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
     """Return where a task lands records: ``{storage_path}/landed/{dag_id}/{run_id}/{task_id}/{map_index}``."""
     return _task_folder("landed", instance)
+
+
+def watermark_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
+    """Return what a task keeps between its runs: ``{storage_path}/sources/{dag_id}/{task_id}/{map_index}``."""
+    dag_id, _, task_id, map_index = instance
+    return _task_folder("sources", (dag_id, task_id, map_index))
 
 
 def _task_folder(kind: str, instance: tuple[str, ...]) -> ObjectStoragePath:

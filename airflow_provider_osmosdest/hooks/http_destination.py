@@ -171,7 +171,7 @@ class HttpDestinationHook(HttpHook):
 
             return AuthorizingTransport(
                 carrier,
-                tokens=None if target.oauth2 is None else self._tokens(target),
+                tokens=None if target.oauth2 is None else self.tokens(target),
                 signer=None if target.signing_secret is None else Signer(target.signing_secret),
             )
 
@@ -190,7 +190,7 @@ class HttpDestinationHook(HttpHook):
 
         return make
 
-    def _tokens(self, target: Target) -> TokenSource:
+    def tokens(self, target: Target) -> TokenSource:
         """Return what fetches OAuth2 tokens, over the connection's own TLS and proxy settings."""
         from airflow.sdk.log import mask_secret
         from requests.exceptions import SSLError

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from airflow_provider_osmosdest.web.guard import Guard
 from airflow_provider_osmosdest.web.problems import handle_problems
 from airflow_provider_osmosdest.web.registry import Registry
-from airflow_provider_osmosdest.web.routes import batches, consumers, documents, records
+from airflow_provider_osmosdest.web.routes import batches, consumers, documents, inbox, records
 from airflow_provider_osmosdest.web.services import Services
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1") ->
     )
     app.state.services = Services(Registry(load))
     handle_problems(app)
-    for router in (records.router, consumers.router, batches.router, documents.router):
+    for router in (records.router, inbox.router, consumers.router, batches.router, documents.router):
         app.include_router(router, prefix=f"{prefix}/mailboxes/{{mailbox_id}}")
     return app

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.tokens import Direction
 
-__all__ = ["Grant", "authorize", "holding", "reading", "unauthorized", "writing"]
+__all__ = ["Grant", "authorize", "holding", "keep_rate", "mailbox_of", "reading", "unauthorized", "writing"]
 
 _SEARCHED = 8
 _DECOYS = tuple(
@@ -52,13 +52,13 @@ async def authorize(request: Request, mailbox_id: str, direction: Direction | No
         not exist: the same answer, after the same time; 403 for the other direction; 429 for too many requests
     """
     arrived = asyncio.get_running_loop().time()
-    mailbox = await _mailbox(request, mailbox_id)
+    mailbox = await mailbox_of(request, mailbox_id)
     kept = mailbox.settings.access if mailbox is not None else ()
     searched = (*kept, *_DECOYS[: max(0, _SEARCHED - len(kept))])
     access = find(searched, _bearer(request), None, datetime.now(UTC))
     if mailbox is None or access is None:
         raise await unauthorized(request, arrived)
-    _keep_rate(request, mailbox, access)
+    keep_rate(request, mailbox, access.sha256)
     if direction not in (None, access.direction):
         raise Problem(403, "Forbidden", f"this token is not for {direction} access; use one that is")
     return Grant(mailbox, access)
@@ -98,7 +98,13 @@ async def holding(request: Request, mailbox_id: str) -> Grant:
     return await authorize(request, mailbox_id, None)
 
 
-async def _mailbox(request: Request, mailbox_id: str) -> Mailbox | None:
+async def mailbox_of(request: Request, mailbox_id: str) -> Mailbox | None:
+    """
+    Return a mailbox, ``None`` where there is none: nothing that a stranger may be told.
+
+    :param request: whose app's mailboxes to look among
+    :param mailbox_id: its id
+    """
     registry = services(request).registry
     found, mailbox = registry.fresh(mailbox_id)
     return mailbox if found else await in_thread(request, registry.get, mailbox_id)
@@ -111,15 +117,23 @@ def _bearer(request: Request) -> str:
     return token.strip(" ") if scheme.lower() == "bearer" else ""
 
 
-def _keep_rate(request: Request, mailbox: Mailbox, access: Access) -> None:
+def keep_rate(request: Request, mailbox: Mailbox, sender: str) -> None:
+    """
+    Count a request towards its sender's rate.
+
+    :param request: the request
+    :param mailbox: whose rate it is
+    :param sender: what it showed
+    :raises Problem: 429 for too many
+    """
     rate = mailbox.settings.requests_per_second
     if rate is None:
         return
-    key = (mailbox.settings.mailbox_id, access.sha256)
+    key = (mailbox.settings.mailbox_id, sender)
     if seconds := services(request).rates.wait(key, rate, asyncio.get_running_loop().time()):
         raise Problem(
             429,
             "Too many requests",
-            f"this token may make {rate:g} requests a second; wait {seconds} s",
+            f"this sender may make {rate:g} requests a second; wait {seconds} s",
             headers={"Retry-After": str(seconds)},
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from airflow_provider_osmosdest.web.formats import CSV, JSON, formats_of, to_csv, to_json
 from airflow_provider_osmosdest.web.negotiation import codings, pick_coding, pick_media_type
-from airflow_provider_osmosdest.web.query import MAX_WAIT, page_size, single, whole_number
+from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, parameter, problems, reference
+from airflow_provider_osmosdest.web.query import MAX_WAIT, default_page, page_size, single, whole_number
 from airflow_provider_osmosdest.web.representations import represent, respond
 from airflow_provider_osmosdest.web.services import in_thread, services
 
@@ -19,9 +21,18 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox, Page
+    from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.representations import Representation
 
-__all__ = ["NEXT_CURSOR", "UP_TO_DATE", "PageRequest", "answer_page", "page_request"]
+__all__ = [
+    "NEXT_CURSOR",
+    "UP_TO_DATE",
+    "PageRequest",
+    "answer_page",
+    "page_answers",
+    "page_parameters",
+    "page_request",
+]
 
 NEXT_CURSOR = "Mailbox-Next-Cursor"
 """The header with the cursor of the next page."""
@@ -60,7 +71,12 @@ def page_request(request: Request, mailbox: Mailbox, *known: str) -> PageRequest
 
 
 async def answer_page(
-    request: Request, mailbox: Mailbox, asked: PageRequest, read: Callable[[], tuple[Page, str]]
+    request: Request,
+    mailbox: Mailbox,
+    asked: PageRequest,
+    read: Callable[[], tuple[Page, str]],
+    *,
+    onward: str = "records",
 ) -> Response:
     """
     Answer with a page, or with 204 when there was nothing for as long as the client would wait.
@@ -69,6 +85,7 @@ async def answer_page(
     :param mailbox: whose page it asks for
     :param asked: its parameters
     :param read: reads the page and returns it with the cursor of the next one; called in a thread
+    :param onward: where records are read by cursor, relative to the request's URL: no proxy can make that wrong
     """
     schema = mailbox.settings.schema
     media_type = pick_media_type(_joined(request, "accept"), formats_of(schema))
@@ -90,9 +107,62 @@ async def answer_page(
     if representation is None and await _something_comes(request, mailbox, page, asked.wait):
         page, cursor, representation = await in_thread(request, attempt)
     headers = {NEXT_CURSOR: cursor, UP_TO_DATE: "true" if page.up_to_date else "false"}
+    if not page.up_to_date:
+        headers["Link"] = f'<{onward}?{urlencode({"cursor": cursor, "limit": asked.limit})}>; rel="next"'
     if representation is None:
         return Response(None, 204, headers)
     return respond(request, representation, headers)
+
+
+def page_parameters(settings: MailboxSettings) -> list[dict[str, Any]]:
+    """
+    Return the descriptions of the parameters that every request for a page has.
+
+    :param settings: the mailbox's
+    """
+    most = {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": settings.page_limit,
+        "default": default_page(settings.page_limit),
+    }
+    wait = {"type": "integer", "minimum": 0, "maximum": MAX_WAIT, "default": 0}
+    return [
+        parameter("limit", most, "Records at most; a page may have fewer, and is not the last one for that"),
+        parameter("wait", wait, "Seconds to wait when there is nothing yet"),
+        parameter("If-None-Match", {"type": "string"}, "ETags of what the client has already", where="header"),
+    ]
+
+
+def page_answers(settings: MailboxSettings) -> dict[str, Any]:
+    """
+    Return the descriptions of the answers to a request for a page.
+
+    :param settings: the mailbox's
+    """
+    page = {
+        "type": "object",
+        "required": ["records", "cursor", "up_to_date"],
+        "properties": {
+            "records": {"type": "array", "items": reference("schemas", "Record")},
+            "cursor": CURSOR,
+            "up_to_date": {"type": "boolean", "description": "There was nothing after these when they were read"},
+        },
+    }
+    text = {"type": "string"}
+    content = {each: page if each == JSON else text for each in formats_of(settings.schema)}
+    position = {
+        NEXT_CURSOR: header("Where the next page begins"),
+        UP_TO_DATE: header("There was nothing after this page", kind="boolean"),
+    }
+    etag = {"ETag": header("Of these very bytes")}
+    link = {"Link": header('The next page, as rel="next", where there was one already', required=False)}
+    return {
+        "200": answer("Records, in the order of the log", content, {**position, **link, **etag}),
+        "204": answer("Nothing came while the client waited", headers=position),
+        "304": answer("The client has this page already", headers={**position, **link, **etag}),
+        **problems(400, 406, 410),
+    }
 
 
 async def _something_comes(request: Request, mailbox: Mailbox, page: Page, seconds: float) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from airflow_provider_osmosdest.core.errors import CursorError, CursorExpiredError, StorageError
 
@@ -109,8 +110,21 @@ def handle_problems(app: FastAPI) -> None:
         :class:`airflow_provider_osmosdest.web.guard.Guard`
     """
 
-    async def answer(_request: Request, error: Exception) -> Response:
-        return problem_response(problem_of(error))
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem.headers["Allow"] = ", ".join(_methods(request))
+        return problem_response(problem)
 
     for kind in (Problem, CursorError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, answer)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of a request's path; Starlette names those of its first route only."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        matched, _ = route.matches(request.scope)
+        if matched is not Match.NONE:
+            found |= route.methods
+    return sorted(found)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import QueryParams
 
-__all__ = ["MAX_WAIT", "bad_parameter", "page_size", "single", "whole_number"]
+__all__ = ["MAX_WAIT", "bad_parameter", "default_page", "page_size", "single", "whole_number"]
 
 MAX_WAIT = 30
 """Seconds a request may wait for records: what proxies between us and a partner usually bear."""
@@ -73,6 +73,15 @@ def whole_number(given: dict[str, str], name: str, *, default: int, least: int, 
     return int(text)
 
 
+def default_page(page_limit: int) -> int:
+    """
+    Return how many records a page has where the request does not say.
+
+    :param page_limit: the most that this mailbox gives
+    """
+    return min(_DEFAULT_PAGE, page_limit)
+
+
 def page_size(given: dict[str, str], page_limit: int) -> int:
     """
     Return how many records a page may have.
@@ -81,4 +90,4 @@ def page_size(given: dict[str, str], page_limit: int) -> int:
     :param page_limit: the most that this mailbox gives
     :raises Problem: 400 for a ``limit`` that is none
     """
-    return whole_number(given, "limit", default=min(_DEFAULT_PAGE, page_limit), least=1, most=page_limit)
+    return whole_number(given, "limit", default=default_page(page_limit), least=1, most=page_limit)

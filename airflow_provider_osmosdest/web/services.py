@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 import anyio
 import anyio.to_thread
 
+from airflow_provider_osmosdest.web.receiving import Bodies
 from airflow_provider_osmosdest.web.throttle import Failures, Rates
 from airflow_provider_osmosdest.web.waiting import Waiting
 
@@ -35,6 +36,7 @@ class Services:
     :param failures: failed attempts by address
     :param rates: requests by token
     :param waiting: who waits for records
+    :param bodies: room for what is posted
     :param threads: how many blocking calls may run at once; the others queue, and hold nothing meanwhile
     """
 
@@ -42,6 +44,7 @@ class Services:
     failures: Failures = field(default_factory=Failures)
     rates: Rates = field(default_factory=Rates)
     waiting: Waiting = field(default_factory=Waiting)
+    bodies: Bodies = field(default_factory=Bodies)
     threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_THREADS))
 
 

@@ -31,15 +31,16 @@ ARROWS: dict[str, set[str]] = {
     "core.records": {"core.errors", "core.schema"},
     "core.delivery": {"core.errors", "core.schema", "core.records"},
     "core.mailbox": {"core.errors", "core.schema", "core.records"},
-    "core.source": {"core.errors", "core.schema", "core.records"},
+    "core.source": {"core.errors", "core.schema", "core.records", "core.delivery"},
     "hooks": CORE | {"settings"},
     "operators": CORE | {"hooks"},
-    "sensors": CORE | {"hooks"},
+    # A sensor hands its wait over to a trigger.
+    "sensors": CORE | {"hooks", "triggers"},
     "triggers": CORE | {"hooks"},
     "decorators": CORE | {"hooks", "operators"},
     "links": CORE,
     "web": CORE | {"hooks", "settings"},
-    "cli": CORE | {"hooks", "settings"},
+    "cli": CORE | {"hooks", "settings", "web"},
     "testing": CORE,
 }
 
@@ -65,6 +66,7 @@ IMPORTED_WHEN_RUN = {
     f"{PACKAGE}.core.delivery.curl",
     f"{PACKAGE}.core.delivery.curl_errors",
     f"{PACKAGE}.cli.commands",
+    f"{PACKAGE}.cli.serve",
 }
 
 

@@ -10,16 +10,25 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+from airflow.sdk import Connection
 
 import airflow_provider_osmosdest
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
+from airflow_provider_osmosdest.hooks.mailbox_fields import settings_of
 
 DISTRIBUTION = "airflow-provider-osmosdest"
 INFO = get_provider_info()
 OSMOS_HTTP = next(kind for kind in INFO["connection-types"] if kind["connection-type"] == "osmos_http")
 FIELDS = OSMOS_HTTP["conn-fields"]
+OSMOS_MAILBOX = next(kind for kind in INFO["connection-types"] if kind["connection-type"] == "osmos_mailbox")
+ALL_FIELDS = [
+    pytest.param(name, spec, id=f"{kind['connection-type']}-{name}")
+    for kind in INFO["connection-types"]
+    for name, spec in kind["conn-fields"].items()
+]
 OPTIONS = sorted(set(FIELDS) & set(DeliveryOptions.names()))
 
 
@@ -58,35 +67,41 @@ def test_every_name_can_be_imported(name):
 
 
 @pytest.mark.parametrize(
-    "module", [module for kind in ("hooks", "operators") for group in INFO[kind] for module in group["python-modules"]]
+    "module",
+    [
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for group in INFO[kind]
+        for module in group["python-modules"]
+    ],
 )
 def test_every_module_can_be_imported(module):
     assert importlib.import_module(module).__all__
 
 
-def test_the_hook_has_the_names_of_the_connection_type():
-    module, _, name = OSMOS_HTTP["hook-class-name"].rpartition(".")
+@pytest.mark.parametrize("kind", INFO["connection-types"], ids=lambda kind: kind["connection-type"])
+def test_the_hook_has_the_names_of_the_connection_type(kind):
+    module, _, name = kind["hook-class-name"].rpartition(".")
     hook = getattr(importlib.import_module(module), name)
-    assert (hook.conn_type, hook.hook_name) == ("osmos_http", OSMOS_HTTP["hook-name"])
+    assert (hook.conn_type, hook.hook_name) == (kind["connection-type"], kind["hook-name"])
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_field_explains_itself(field):
-    spec = FIELDS[field]
+@pytest.mark.parametrize(("field", "spec"), ALL_FIELDS)
+def test_a_field_explains_itself(field, spec):
     assert spec["label"]
     assert spec["description"].endswith((".", "FILE"))
     assert "null" in spec["schema"]["type"], "a field may be left empty"
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_default_satisfies_its_own_schema(field):
-    schema = FIELDS[field]["schema"]
+@pytest.mark.parametrize(("field", "spec"), ALL_FIELDS)
+def test_a_default_satisfies_its_own_schema(field, spec):
+    schema = spec["schema"]
     jsonschema.validate(schema.get("default"), schema if "default" in schema else {"type": schema["type"]})
     assert set(schema.get("values_display", {})) <= set(schema.get("enum", []))
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_airflow_does_not_mask_a_setting(field):
+@pytest.mark.parametrize(("field", "spec"), ALL_FIELDS)
+def test_airflow_does_not_mask_a_setting(field, spec):
     # Airflow hides every extra whose name holds a word like "token"; the form would show *** for it.
     from airflow._shared.secrets_masker import should_hide_value_for_key
 
@@ -131,3 +146,24 @@ def test_the_form_is_served():
     assert form.standard_fields.host.title == "Base URL"
     assert form.standard_fields.url_schema.hidden
     assert form.standard_fields.port.hidden
+
+
+def test_the_form_of_a_mailbox_is_served():
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    (form,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "osmos_mailbox"]
+    assert form.hook_name == "Osmos Mailbox"
+    assert list(form.extra_fields) == list(OSMOS_MAILBOX["conn-fields"])
+    assert form.standard_fields.password.title == "Signing secrets"
+    assert all(getattr(form.standard_fields, name).hidden for name in ("host", "login", "port", "url_schema"))
+
+
+@pytest.mark.parametrize("name", ["page_limit", "page_bytes", "on_invalid", "max_body_bytes"])
+def test_the_form_and_the_settings_of_a_mailbox_agree(name):
+    assert OSMOS_MAILBOX["conn-fields"][name]["schema"]["default"] == getattr(MailboxSettings("a"), name)
+
+
+def test_every_choice_and_example_of_a_mailbox_can_be_used():
+    for name, spec in OSMOS_MAILBOX["conn-fields"].items():
+        for value in (*spec["schema"].get("enum", []), *spec["schema"].get("examples", [])):
+            settings_of(Connection("a", conn_type="osmos_mailbox", extra=json.dumps({name: value})))

@@ -17,14 +17,15 @@ _NAME = "ledger.json"
 
 class FolderLedgerStore:
     """
-    Keep a ledger as ``ledger.json``.
+    Keep a ledger as ``ledger.json``, or another document that is replaced whole.
 
     :param folder: the delivery's folder
+    :param name: of the file
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, name: str = _NAME) -> None:
         self._folder = folder
-        self._path: Any = folder / _NAME
+        self._path: Any = folder / name
         self._made = False
 
     @property

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from datetime import UTC
+from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import StorageError
 
-__all__ = ["Entry", "Point", "decode", "encode", "entry_name"]
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["Entry", "Point", "decode", "encode", "entry_name", "timestamp"]
 
 Point = tuple[int, int, int]
 """One restart segment: its records, its bytes of NDJSON and its bytes of gzip."""
@@ -49,6 +54,11 @@ class Entry:
 def entry_name(seq: int) -> str:
     """Return the name of an entry's object, below the mailbox's root."""
     return f"log/{seq:020d}.json"
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a moment as ``published_at`` has it; such texts compare like their moments."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def encode(entry: Entry) -> bytes:

@@ -26,8 +26,8 @@ def find_leftovers(store: Store, seen: Survey, now: datetime) -> list[str]:
     """
     Return the names of what may be deleted.
 
-    That is data which no entry names, and files that were never finished, after a day; and after a week receipts, and
-    the claims of batches that are gone. What a store does not tell the age of stays.
+    That is data which no entry names, after a day; and after a week receipts, and the claims of batches that are gone.
+    What a store does not tell the age of stays.
 
     :param store: the mailbox's store
     :param seen: what lies in the mailbox
@@ -35,13 +35,8 @@ def find_leftovers(store: Store, seen: Survey, now: datetime) -> list[str]:
     :raises StorageError: when the store cannot be read
     """
     upload, memory = now - timedelta(days=STRAY_DAYS), now - timedelta(days=MEMORY_DAYS)
-    strays = [name for name, each in seen.strays.items() if each.before(upload)]
-    if strays:
-        # Looked at again as late as can be: a publish that is tried again writes its data anew.
-        fresh = listing(store.root, "data")
-        strays = [name for name in strays if name in fresh and fresh[name].before(upload)]
-    found = [f"data/{name}" for name in strays]
-    found += _old(store, ".partial", upload)
+    # A publish that is tried again makes an object of another name, so what is old stays unnamed.
+    found = [f"data/{name}" for name, each in seen.strays.items() if each.before(upload)]
     found += _old(store, "receipts", memory)
     # The data of a batch has its id before the last hyphen.
     there = {name.rpartition("-")[0] for name in seen.data}

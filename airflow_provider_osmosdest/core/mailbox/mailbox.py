@@ -1,171 +1,169 @@
-"""The facade of a mailbox: publish, read, and what a reader's cursor means."""
+"""The facade of a mailbox: what everybody uses."""
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.errors import CursorExpiredError, StorageError
+from airflow_provider_osmosdest.core.errors import CursorError, CursorExpiredError
+from airflow_provider_osmosdest.core.mailbox.consumers import Consumers
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, decode_cursor, encode_cursor
-from airflow_provider_osmosdest.core.mailbox.entries import Entry
 from airflow_provider_osmosdest.core.mailbox.log import Log
-from airflow_provider_osmosdest.core.mailbox.segments import pack, read_segment
+from airflow_provider_osmosdest.core.mailbox.publishing import Published, publish
+from airflow_provider_osmosdest.core.mailbox.reading import Gone, Page, read_page
+from airflow_provider_osmosdest.core.mailbox.receipts import Receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from airflow_provider_osmosdest.core.mailbox.entries import Entry
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.core.mailbox.store import Store
 
 __all__ = ["Mailbox", "Page", "Published"]
 
-_BATCH_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """
-    What became of one publish.
-
-    :param entry: the batch's entry in the log
-    :param already: an earlier publish of the same ``batch_id`` had put it there
-    """
-
-    entry: Entry
-    already: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """
-    Consecutive records of the log.
-
-    :param lines: them as NDJSON; every record ends in a newline
-    :param count: how many
-    :param start: where the page begins
-    :param next: where the next one begins
-    :param up_to_date: there was nothing after it when it was read
-    """
-
-    lines: bytes
-    count: int
-    start: Cursor
-    next: Cursor
-    up_to_date: bool
-
 
 class Mailbox:
     """
-    One mailbox.
+    One mailbox; safe to share between threads.
+
+    Every method raises :class:`StorageError` where the store cannot be reached, or holds what is no mailbox's.
 
     :param store: where it is
     :param settings: how it behaves
+    :param clock: seconds since the epoch
     """
 
-    def __init__(self, store: Store, settings: MailboxSettings) -> None:
+    def __init__(self, store: Store, settings: MailboxSettings, *, clock: Callable[[], float] = time.time) -> None:
         self.store = store
         self.settings = settings
-        self.log = Log(store)
+        self._clock = clock
+        self.log = Log(store, clock=clock)
+        self.consumers = Consumers(store)
+        self.receipts = Receipts(store)
 
     def publish(self, lines: Iterable[bytes | memoryview], *, batch_id: str, producer: str = "") -> Published:
-        if not _BATCH_ID.fullmatch(batch_id):
-            raise ValueError(f"batch_id {batch_id!r}")
-        packed = pack(lines)
-        data = f"data/{batch_id}-{packed.sha256[:16]}.ndjson.gz"
-        tail = self.log.tail()
-        claim = f"claims/{batch_id}.json"
-        found = self.store.create_or_read(claim, json.dumps({"after": tail.seq if tail else 0}).encode())
-        after = int(json.loads(found)["after"]) if found else (tail.seq if tail else 0)
-        self.store.put(data, packed.data)
-        draft = Entry(
-            0,
-            batch_id,
-            data,
-            packed.records,
-            len(packed.data),
-            packed.raw_bytes,
-            packed.sha256,
-            0,
-            None,
-            "",
-            producer,
-            packed.points,
+        """
+        Publish a batch, whole and once: with an id that was published, nothing is added.
+
+        :param lines: NDJSON, cut anywhere; each record ends in a newline. The same records give the same bytes
+        :param batch_id: the same in every retry: 1 to 200 letters, digits, dots, dashes and underscores, no dot first
+        :param producer: who publishes, for people
+        :raises ValueError: there is no record, a line is empty or without its newline, or the id cannot be one
+        :raises StorageError: it may or may not be in the log; publish it again
+        """
+        return publish(
+            self.store,
+            self.log,
+            lines,
+            batch_id=batch_id,
+            producer=producer,
+            schema=self.settings.schema_digest,
+            clock=self._clock,
         )
-        entry, already = self.log.append(draft, after=after)
-        self.store.put(claim, json.dumps({"after": after, "seq": entry.seq}).encode())
-        return Published(entry, already)
 
     def read(self, cursor: str | Position | None, *, limit: int, max_bytes: int) -> Page:
-        if isinstance(cursor, Position):
-            start = Cursor(cursor)
-        else:
-            start = self.position(cursor)
-        lines: list[bytes] = []
-        count = size = 0
-        at = start.position
-        while count < limit:
-            entry = self.log.entry(at.seq)
-            if entry is None:
-                break
-            for line in self._lines(entry, at.offset):
-                if count == limit or (count and size + len(line) > max_bytes):
-                    return Page(b"".join(lines), count, start, Cursor(at, start.generation), up_to_date=False)
-                lines.append(line)
-                count += 1
-                size += len(line)
-                at = Position(at.seq, at.offset + 1)
-            at = Position(at.seq + 1)
-        return Page(
-            b"".join(lines),
-            count,
-            start,
-            Cursor(at, start.generation),
-            up_to_date=not self.has_new(at),
-        )
+        """
+        Return the records from a cursor on; one request where there is nothing new.
 
-    def _lines(self, entry: Entry, offset: int) -> list[bytes]:
-        data = self.store.get(entry.data)
-        if data is None:
-            raise StorageError(entry.data)
-        raw, at = [], 0
-        for number, point in enumerate(entry.points):
-            raw.append(read_segment(data[at : at + point[2]], point, first=number == 0))
-            at += point[2]
-        return b"".join(raw).splitlines(keepends=True)[offset:]
+        :param cursor: where to begin; ``None`` begins with the earliest record
+        :param limit: records at most
+        :param max_bytes: bytes of NDJSON at most, unless the first record alone has more
+        :raises CursorError: it is no cursor of this mailbox, or points past its end
+        :raises CursorExpiredError: what it points to was purged
+        """
+        start = self._cursor(cursor)
+        try:
+            return read_page(self.store, self.log, start, limit=limit, max_bytes=max_bytes)
+        except Gone:
+            if cursor is None:
+                # Purged since the earliest was looked up.
+                start = Cursor(Position(self.log.earliest(fresh=True)))
+                return read_page(self.store, self.log, start, limit=limit, max_bytes=max_bytes)
+            raise self._lost(start.position) from None
 
     def has_new(self, position: Position) -> bool:
+        """
+        Tell whether there is a record at a position or after it; one request.
+
+        :param position: where a reader stands
+        :raises CursorError: it is past the log's end
+        :raises CursorExpiredError: what it points to was purged
+        """
         entry = self.log.entry(position.seq)
-        return entry is not None and (
-            position.offset < entry.records or self.log.entry(position.seq + 1) is not None
-        )
+        if entry is not None:
+            return position.offset < entry.records or self.log.entry(position.seq + 1) is not None
+        if not self.log.is_next(position.seq):
+            raise self._lost(position)
+        return False
 
     def cursor_text(self, position: Position, generation: int | None = None) -> str:
+        """
+        Return the opaque text of a cursor.
+
+        :param position: where a reader stands
+        :param generation: the generation of the consumer it is given to
+        """
         return encode_cursor(self.settings.mailbox_id, Cursor(position, generation))
 
     def position(self, cursor: str | None) -> Cursor:
-        earliest = Position(self.log.earliest())
-        if cursor is None:
-            return Cursor(earliest)
-        found = decode_cursor(self.settings.mailbox_id, cursor)
-        if found.position < earliest:
-            raise CursorExpiredError("expired", self.cursor_text(earliest))
+        """
+        Return where a cursor points to.
+
+        :param cursor: its text; ``None`` is the earliest record
+        :raises CursorError: it is no cursor of this mailbox
+        :raises CursorExpiredError: what it points to was purged
+        """
+        found = self._cursor(cursor)
+        if found.position.seq < self.log.earliest():
+            raise self._lost(found.position)
         return found
 
-    def batches(self, cursor: str | None, *, limit: int) -> tuple[list[Entry], str]:
-        start = self.position(cursor)
-        found: list[Entry] = []
-        seq = start.position.seq
-        while len(found) < limit and (entry := self.log.entry(seq)) is not None:
-            found.append(entry)
-            seq += 1
-        return found, self.cursor_text(Position(seq), start.generation)
+    def batches(self, cursor: str | Position | None, *, limit: int) -> tuple[list[Entry], str]:
+        """
+        Return the entries of the batches from a cursor on, and the cursor after them.
+
+        :param cursor: where to begin, in or before the first batch; ``None`` begins with the earliest
+        :param limit: batches at most
+        :raises CursorError: it is no cursor of this mailbox, or points past its end
+        :raises CursorExpiredError: what it points to was purged
+        """
+        start = self._cursor(cursor)
+        entries = list(self.log.entries(start.position.seq, limit))
+        if not entries and not self.log.is_next(start.position.seq):
+            raise self._lost(start.position)
+        after = Position(entries[-1].seq + 1) if entries else start.position
+        return entries, self.cursor_text(after, start.generation)
 
     def lag(self, position: Position) -> int:
+        """Return how many records there are from a position on; what was purged does not count."""
         tail = self.log.tail()
         if tail is None or position.seq > tail.seq:
             return 0
-        entry = self.log.entry(position.seq)
-        assert entry is not None
-        return tail.first + tail.records - entry.first - position.offset
+        entry, offset = self.log.entry(position.seq), position.offset
+        if entry is None:
+            entry, offset = self.log.entry(self.log.earliest(fresh=True)), 0
+        return tail.first + tail.records - (entry or tail).first - offset
+
+    def _cursor(self, cursor: str | Position | None) -> Cursor:
+        if cursor is None:
+            return Cursor(Position(self.log.earliest()))
+        if isinstance(cursor, Position):
+            return Cursor(cursor)
+        return decode_cursor(self.settings.mailbox_id, cursor)
+
+    def _lost(self, position: Position) -> CursorError:
+        """Return what is wrong with a position that is not in the log."""
+        earliest = self.log.earliest(fresh=True)
+        text = self.cursor_text(Position(earliest))
+        if position.seq < earliest:
+            return CursorExpiredError(
+                f"batch {position.seq:,} of mailbox {self.settings.mailbox_id} was purged, and batch {earliest:,} is "
+                f"the earliest there is. Go on from cursor {text}",
+                text,
+            )
+        return CursorError(
+            f"the cursor points to record {position.offset:,} of batch {position.seq:,}, and mailbox "
+            f"{self.settings.mailbox_id} has none there: the cursor was given out before the mailbox was made anew. "
+            f"Begin at the earliest record, cursor {text}"
+        )

@@ -11,14 +11,17 @@ can be read, and the next purge goes on.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.entries import entry_name
+from airflow_provider_osmosdest.core.mailbox.horizon import Horizon, load_horizon
 from airflow_provider_osmosdest.core.mailbox.leftovers import find_leftovers
 from airflow_provider_osmosdest.core.mailbox.log import EARLIEST_NAME
+from airflow_provider_osmosdest.core.mailbox.publishing import settle
 from airflow_provider_osmosdest.core.mailbox.survey import entries_of, survey
 
 if TYPE_CHECKING:
@@ -26,27 +29,12 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.store import Store
 
-__all__ = ["GRACE", "Horizon", "Purged", "load_horizon", "purge"]
+__all__ = ["GRACE", "Purged", "purge"]
 
 GRACE = timedelta(minutes=10)
 """How long a batch that is out of reach for new readers is kept for those that are reading it."""
 
 _AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Horizon:
-    """
-    Where a mailbox begins.
-
-    :param seq: the earliest batch that may be read
-    :param delete_below: the earliest batch that may still be in the store
-    :param at: since when ``seq`` is the earliest; ``None`` before the first purge
-    """
-
-    seq: int = 1
-    delete_below: int = 1
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +59,6 @@ class Purged:
     leftovers: int
 
 
-def load_horizon(store: Store) -> Horizon:
-    """
-    Read where a mailbox begins.
-
-    :raises StorageError: when ``earliest.json`` cannot be understood
-    """
-    data = store.get(EARLIEST_NAME)
-    if data is None:
-        return Horizon()
-    try:
-        document = json.loads(data)
-        return Horizon(int(document["seq"]), int(document["delete_below"]), datetime.fromisoformat(document["at"]))
-    except (ValueError, TypeError, KeyError) as error:
-        msg = (
-            f"{EARLIEST_NAME} of the mailbox cannot be understood ({type(error).__name__}: {error}): something else "
-            "has written there. Restore the object from a copy, or give the mailbox a folder of its own"
-        )
-        raise StorageError(msg) from error
-
-
 def purge(mailbox: Mailbox, *, now: datetime, dry_run: bool = False) -> Purged:
     """
     Delete what an earlier purge put out of reach, if the grace is over, and put out of reach what is due now.
@@ -101,11 +69,11 @@ def purge(mailbox: Mailbox, *, now: datetime, dry_run: bool = False) -> Purged:
     :param dry_run: change nothing, and return what would be done
     :raises StorageError: when the store cannot be read or written; the next purge goes on
     """
-    store, log = mailbox.store, mailbox.log
+    store = mailbox.store
     horizon = load_horizon(store)
     seen = survey(mailbox, horizon.delete_below)
     leftovers = find_leftovers(store, seen, now)
-    waiting = list(entries_of(log, horizon.delete_below, horizon.seq))
+    waiting = list(entries_of(mailbox, horizon.delete_below, horizon.seq))
     deleted: list[Entry] = []
     if waiting and horizon.at is not None and now - horizon.at >= GRACE:
         waiting, deleted = [], waiting
@@ -119,9 +87,10 @@ def purge(mailbox: Mailbox, *, now: datetime, dry_run: bool = False) -> Purged:
         if due:
             reach, waiting = Horizon(due[-1].seq + 1, horizon.seq, now.astimezone(UTC)), due
     if not dry_run:
+        _settle(store, waiting if reach != horizon else [])
         _move(store, horizon, reach)
         store.delete(leftovers)
-        log.earliest(fresh=True)
+        mailbox.log.earliest(fresh=True)
     return Purged(
         batches=len(deleted),
         bytes=sum(each.bytes for each in deleted),
@@ -143,7 +112,7 @@ def _due(mailbox: Mailbox, tail: int, earliest: int, data_bytes: int, now: datet
     if settings.max_age is None and (settings.max_bytes is None or data_bytes <= settings.max_bytes):
         return []
     due = []
-    for entry in entries_of(mailbox.log, earliest, tail):
+    for entry in entries_of(mailbox, earliest, tail):
         age = now - datetime.fromisoformat(entry.published_at)
         too_old = settings.max_age is not None and age.total_seconds() > settings.max_age
         too_large = settings.max_bytes is not None and data_bytes > settings.max_bytes
@@ -160,6 +129,13 @@ def _delete(store: Store, entries: list[Entry]) -> None:
         some = entries[start : start + _AT_ONCE]
         store.delete([each.data for each in some])
         store.delete([entry_name(each.seq) for each in some])
+
+
+def _settle(store: Store, entries: list[Entry]) -> None:
+    """Note in the claims of batches that they were in the log, which somebody who publishes them again cannot see."""
+    with ThreadPoolExecutor(store.parallel) as pool:
+        for _ in pool.map(partial(settle, store), entries):
+            pass
 
 
 def _move(store: Store, seen: Horizon, horizon: Horizon) -> None:

@@ -1,4 +1,9 @@
-"""A batch's bytes: NDJSON as one gzip member that can be read from the middle."""
+"""
+A batch's bytes: NDJSON as one gzip member that can be read from the middle.
+
+Each segment is compressed by itself and ends on a byte border with an empty stored block (``Z_FULL_FLUSH``), so that
+inflating may begin at any of them. The bytes are the same for the same NDJSON, however it was cut into pieces.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +24,15 @@ __all__ = ["SEGMENT_BYTES", "SEGMENT_RECORDS", "Packed", "pack", "read_segment"]
 
 SEGMENT_RECORDS = 1000
 """A segment ends after this many records at the latest."""
+
 SEGMENT_BYTES = 256 * 1024
 """A segment ends with the record in which it reaches this many bytes of NDJSON."""
 
 # RFC 1952, 2.3: magic, deflate, no flags, no time, no extra flags, unknown system: equal input gives equal bytes.
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-_NEWLINE = 10
-_PIECE_BYTES = 64 * 1024
+# RFC 1951, 3.2.3 and 3.2.6: a last block with fixed codes that holds nothing.
+_END = b"\x03\x00"
+_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Packed:
 
     :param data: the gzip file
     :param points: its segments: the records, the bytes of NDJSON and the bytes of the file of each; the first begins
-        with the gzip header, and the last ends with its trailer
+        with the gzip header and the last ends with its trailer, so that they add up to the file
     :param records: in all
     :param raw_bytes: bytes of NDJSON
     :param sha256: of the file, in hex
@@ -50,18 +57,18 @@ class Packed:
 
 def pack(lines: Iterable[bytes | memoryview]) -> Packed:
     """
-    Compress NDJSON, in the memory of the result and of one piece.
+    Compress NDJSON, in the memory of the result, one piece and one segment.
 
     :param lines: the NDJSON, cut anywhere; each record ends in a newline
     :raises ValueError: there is no record, a line is empty, or the last one has no newline
     """
     packer = _Packer()
     for piece in lines:
-        packer.add(memoryview(piece).cast("B"))
+        packer.add(bytes(piece))
     return packer.finish()
 
 
-def read_segment(data: bytes, point: Point, *, first: bool) -> bytes:
+def read_segment(data: bytes | memoryview, point: Point, *, first: bool) -> bytes:
     """
     Return the NDJSON of one segment.
 
@@ -72,11 +79,16 @@ def read_segment(data: bytes, point: Point, *, first: bool) -> bytes:
     """
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
-        raw = inflater.decompress(data[len(_HEADER) :] if first else data)
+        raw = inflater.decompress(data[len(_HEADER) :] if first else data, point[1] + 1)
     except zlib.error as error:
-        raise StorageError(f"a batch is damaged: a segment of {len(data):,} bytes cannot be inflated ({error})") from error
+        raise StorageError(
+            f"a batch is damaged: a segment of {len(data):,} bytes cannot be inflated ({error}). Restore it from a copy"
+        ) from error
     if len(raw) != point[1]:
-        raise StorageError(f"a batch is damaged: a segment has {len(raw):,} bytes, and its entry says {point[1]:,}")
+        raise StorageError(
+            f"a batch is damaged: a segment inflates to {len(raw):,} bytes, and its entry says {point[1]:,}. "
+            "Restore it from a copy"
+        )
     return raw
 
 
@@ -84,68 +96,64 @@ class _Packer:
     """The state of one packing."""
 
     def __init__(self) -> None:
-        self._deflater = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
-        self._chunks = [_HEADER]
+        self._file = bytearray(_HEADER)
+        self._ended = 0
         self._points: list[Point] = []
-        self._crc = 0
-        self._total = self._records = 0
-        # Of the segment at hand: records, bytes of NDJSON, bytes of the file; and whether a record is unfinished.
-        self._lines = self._raw = 0
-        self._packed = len(_HEADER)
-        self._last = _NEWLINE
+        self._crc = self._records = self._raw_bytes = 0
+        self._segment = bytearray()
+        self._lines = 0
 
-    def add(self, piece: memoryview) -> None:
-        data = bytes(piece)
+    def add(self, piece: bytes) -> None:
+        """Take a piece, and end each segment that is full with it."""
         start = 0
-        while start < len(data):
-            stop, lines = self._cut(data, start)
-            self._write(data[start:stop], lines)
+        while start < len(piece):
+            stop, lines, full = self._cut(piece, start)
+            self._segment += piece if stop - start == len(piece) else piece[start:stop]
+            self._lines += lines
             start = stop
-            if self._last == _NEWLINE and (self._lines >= SEGMENT_RECORDS or self._raw >= SEGMENT_BYTES):
-                self._end(zlib.Z_FULL_FLUSH)
+            if full:
+                self._end_segment()
 
-    def _cut(self, data: bytes, start: int) -> tuple[int, int]:
-        """Return where the segment at hand ends in the data, or the data ends, and how many lines end before it."""
-        lines, at = 0, start
-        while True:
-            found = data.find(b"\n", at)
-            if found < 0:
-                return len(data), lines
-            at = found + 1
-            lines += 1
-            if self._lines + lines >= SEGMENT_RECORDS or self._raw + at - start >= SEGMENT_BYTES:
-                return at, lines
+    def _cut(self, piece: bytes, start: int) -> tuple[int, int, bool]:
+        """Return where the segment or the piece ends, the lines up to there, and whether the segment does."""
+        # The first newline at which the segment has its bytes, if no limit of records comes before.
+        at = piece.find(b"\n", max(start, start + SEGMENT_BYTES - len(self._segment) - 1))
+        stop = at + 1 if at >= 0 else len(piece)
+        room = SEGMENT_RECORDS - self._lines
+        lines = piece.count(b"\n", start, stop)
+        if lines < room:
+            return stop, lines, at >= 0
+        at = start
+        for _ in range(room):
+            at = piece.find(b"\n", at) + 1
+        return at, room, True
 
-    def _write(self, data: bytes, lines: int) -> None:
-        self._crc = zlib.crc32(data, self._crc)
-        self._last = data[-1]
-        self._lines += lines
-        self._raw += len(data)
-        self._keep(self._deflater.compress(data))
-
-    def _keep(self, packed: bytes) -> None:
-        if packed:
-            self._chunks.append(packed)
-            self._packed += len(packed)
-
-    def _end(self, flush: int) -> None:
-        self._keep(self._deflater.flush(flush))
-        self._points.append((self._lines, self._raw, self._packed))
+    def _end_segment(self) -> None:
+        segment = bytes(self._segment)
+        if segment[:1] == b"\n" or b"\n\n" in segment:
+            raise ValueError("an empty line is no record; records are JSON objects, each on a line of its own")
+        self._crc = zlib.crc32(segment, self._crc)
+        deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._file += deflater.compress(segment)
+        self._file += deflater.flush(zlib.Z_FULL_FLUSH)
+        self._points.append((self._lines, len(segment), len(self._file) - self._ended))
+        self._ended = len(self._file)
         self._records += self._lines
-        self._total += self._raw
-        self._lines = self._raw = self._packed = 0
+        self._raw_bytes += len(segment)
+        self._segment.clear()
+        self._lines = 0
 
     def finish(self) -> Packed:
-        if self._last != _NEWLINE:
-            raise ValueError("the last record does not end in a newline")
-        if self._lines:
-            self._end(zlib.Z_FULL_FLUSH)
-        if not self._records:
+        """End the file."""
+        if self._segment:
+            if self._segment[-1:] != b"\n":
+                raise ValueError("the last record does not end in a newline")
+            self._end_segment()
+        if not self._points:
             raise ValueError("there is no record to publish")
-        # The trailer belongs to the last segment, so that the segments' sizes add up to the file's.
-        self._keep(self._deflater.flush(zlib.Z_FINISH))
-        self._keep(struct.pack("<LL", self._crc, self._total & 0xFFFFFFFF))
+        trailer = _END + struct.pack("<LL", self._crc, self._raw_bytes & 0xFFFFFFFF)
         records, raw, packed = self._points[-1]
-        self._points[-1] = (records, raw, packed + self._packed)
-        data = b"".join(self._chunks)
-        return Packed(data, tuple(self._points), self._records, self._total, hashlib.sha256(data).hexdigest())
+        self._points[-1] = (records, raw, packed + len(trailer))
+        self._file += trailer
+        data = bytes(self._file)
+        return Packed(data, tuple(self._points), self._records, self._raw_bytes, hashlib.sha256(data).hexdigest())

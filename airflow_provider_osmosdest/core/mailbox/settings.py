@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -25,8 +27,8 @@ class MailboxSettings:
     :param mailbox_id: its name in URLs and cursors, which is the id of its Airflow Connection
     :param schema: what its records look like; ``None`` takes any JSON object
     :param access: who may read and who may write over HTTP
-    :param max_age: seconds after which a batch may be purged; ``None`` keeps it whatever its age
-    :param max_bytes: bytes of data above which the oldest batches may be purged; ``None`` keeps them whatever their size
+    :param max_age: seconds after which a batch may be purged; ``None`` keeps all
+    :param max_bytes: bytes of data above which the oldest batches may be purged; ``None`` keeps all
     :param page_limit: the most records a page may be asked for
     :param page_bytes: the most bytes of NDJSON in a page, unless its first record alone has more
     :param on_invalid: what an inbox does with a body that holds invalid records: refuse all of it, or take the valid
@@ -77,3 +79,10 @@ class MailboxSettings:
             # "not above zero" also refuses NaN.
             if value is not None and not value > 0:
                 raise ConfigurationError(f"{name} of mailbox {self.mailbox_id} is {value!r}; expected more than 0")
+
+    @property
+    def schema_digest(self) -> str | None:
+        """What tells this schema from others: the same for the same fields in the same order."""
+        if self.schema is None:
+            return None
+        return hashlib.sha256(json.dumps(self.schema.to_dict(), separators=(",", ":")).encode()).hexdigest()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.mailbox.horizon import load_horizon
 from airflow_provider_osmosdest.core.mailbox.listing import listing
 
 if TYPE_CHECKING:
@@ -13,12 +14,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.mailbox.entries import Entry
     from airflow_provider_osmosdest.core.mailbox.listing import Listed
-    from airflow_provider_osmosdest.core.mailbox.log import Log
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
-__all__ = ["Survey", "entries_of", "survey"]
+__all__ = ["Overview", "Survey", "entries_of", "overview", "survey"]
 
-_AT_ONCE = 16
 _WINDOW = 256
 
 
@@ -42,6 +41,58 @@ class Survey:
         return sum(each.size for each in self.data.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """
+    What a mailbox holds.
+
+    :param earliest: number of the earliest batch that may be read; 1 in an empty mailbox
+    :param tail: number of the newest batch; 0 in an empty mailbox
+    :param records: records in the batches between them, both included
+    :param bytes: their data, as stored
+    :param oldest: when the earliest batch was published, ISO 8601 in UTC
+    :param newest: when the newest one was
+    :param waiting: how many batches are out of reach, and go with a purge after the grace
+    :param stray_bytes: data of publishes that broke off or are under way
+    """
+
+    earliest: int
+    tail: int
+    records: int
+    bytes: int
+    oldest: str | None
+    newest: str | None
+    waiting: int
+    stray_bytes: int
+
+    @property
+    def batches(self) -> int:
+        """How many batches may be read."""
+        return self.tail + 1 - self.earliest
+
+
+def overview(mailbox: Mailbox) -> Overview:
+    """
+    Count what a mailbox holds: some requests, and one more for each thousand batches.
+
+    :raises StorageError: when the store cannot be read
+    """
+    horizon = load_horizon(mailbox.store)
+    seen = survey(mailbox, horizon.delete_below)
+    waiting = list(entries_of(mailbox, horizon.delete_below, horizon.seq))
+    first, last = mailbox.log.entry(horizon.seq), mailbox.log.entry(seen.tail)
+    return Overview(
+        earliest=horizon.seq,
+        tail=seen.tail,
+        records=last.first + last.records - first.first if first and last else 0,
+        bytes=seen.data_bytes - sum(each.bytes for each in waiting),
+        oldest=first.published_at if first else None,
+        newest=last.published_at if last else None,
+        waiting=len(waiting),
+        stray_bytes=sum(each.size for each in seen.strays.values()),
+    )
+
+
 def survey(mailbox: Mailbox, first: int) -> Survey:
     """
     List the data of a mailbox, and tell what belongs to its batches from what does not.
@@ -56,7 +107,7 @@ def survey(mailbox: Mailbox, first: int) -> Survey:
     if len(found) == tail + 1 - first:
         # Each batch has data of its own, so there is nothing else, and no entry need be read to know it.
         return Survey(tail, found, {})
-    named = {each.data.rpartition("/")[2] for each in entries_of(mailbox.log, first, tail + 1)}
+    named = {each.data.rpartition("/")[2] for each in entries_of(mailbox, first, tail + 1)}
     return Survey(
         tail,
         {name: each for name, each in found.items() if name in named},
@@ -64,14 +115,17 @@ def survey(mailbox: Mailbox, first: int) -> Survey:
     )
 
 
-def entries_of(log: Log, start: int, stop: int) -> Iterator[Entry]:
+def entries_of(mailbox: Mailbox, start: int, stop: int) -> Iterator[Entry]:
     """
     Yield the entries from ``start`` to before ``stop`` that are there, some requests ahead of who takes them.
 
     :raises StorageError: when the store cannot be read
     """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    parallel = mailbox.store.parallel
+    with ThreadPoolExecutor(parallel, "osmosdest-survey") as pool:
         for window in range(start, stop, _WINDOW):
-            for entry in pool.map(log.entry, range(window, min(window + _WINDOW, stop))):
+            seqs = range(window, min(window + _WINDOW, stop))
+            # On a disk, threads would only stand in each other's way.
+            for entry in pool.map(mailbox.log.entry, seqs) if parallel > 1 else map(mailbox.log.entry, seqs):
                 if entry is not None:
                     yield entry

@@ -12,8 +12,9 @@ from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_osmosdest.web.auth import Grant, reading
 from airflow_provider_osmosdest.web.blobs import packed, unpacked
-from airflow_provider_osmosdest.web.formats import NDJSON
+from airflow_provider_osmosdest.web.formats import JSON, NDJSON
 from airflow_provider_osmosdest.web.negotiation import coding_header, pick_coding
+from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, operation, parameter, problems
 from airflow_provider_osmosdest.web.problems import Problem
 from airflow_provider_osmosdest.web.query import single, whole_number
 from airflow_provider_osmosdest.web.ranges import wanted_range
@@ -23,8 +24,10 @@ from airflow_provider_osmosdest.web.services import in_thread
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.entries import Entry
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+    from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+    from airflow_provider_osmosdest.web.openapi import Paths
 
-__all__ = ["DEFAULT_BATCHES", "MAX_BATCHES", "router"]
+__all__ = ["DEFAULT_BATCHES", "MAX_BATCHES", "describe", "fetch_batch", "list_batches", "router"]
 
 MAX_BATCHES = 1000
 """The most batches that one answer lists."""
@@ -50,7 +53,7 @@ async def list_batches(request: Request, grant: Annotated[Grant, Depends(reading
         listed = [_listed(mailbox, entry) for entry in entries]
         return msgspec.json.encode({"batches": listed, "cursor": cursor, "up_to_date": len(entries) < limit})
 
-    return Response(await in_thread(request, look), media_type="application/json")
+    return Response(await in_thread(request, look), media_type=JSON)
 
 
 @router.api_route("/{seq}/data", methods=["GET", "HEAD"])
@@ -77,6 +80,79 @@ async def fetch_batch(request: Request, grant: Annotated[Grant, Depends(reading)
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     content = packed(request, mailbox.store, entry.data, start, stop)
     return _streamed(request, content, 206 if part else 200, {**headers, "Content-Length": str(stop - start)})
+
+
+def describe(_settings: MailboxSettings) -> Paths:
+    """
+    Describe what this router does.
+
+    :param _settings: the mailbox's
+    """
+    listed = operation(
+        "listBatches",
+        "List whole batches, with where to fetch each",
+        parameters=[
+            parameter("cursor", CURSOR, "Where to begin; the earliest batch where it is not given"),
+            parameter(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": MAX_BATCHES, "default": DEFAULT_BATCHES},
+                "Batches at most",
+            ),
+        ],
+        answers={"200": answer("Batches, in the order of the log", {JSON: _LIST}), **problems(400, 410)},
+    )
+    data = operation(
+        "fetchBatch",
+        "Fetch a whole batch",
+        parameters=[
+            parameter("seq", {"type": "integer", "minimum": 1}, "The batch's number", where="path", required=True),
+            parameter("Range", {"type": "string"}, "One range of bytes, to resume; of the gzip file", where="header"),
+            parameter("If-Range", {"type": "string"}, "The ETag the range is of", where="header"),
+            parameter("If-None-Match", {"type": "string"}, "ETags of what the client has already", where="header"),
+        ],
+        answers={
+            "200": answer("The batch: with `Content-Encoding: gzip` for those who take it", _FILE, _ETAG),
+            "206": answer("The range", _FILE, {**_ETAG, "Content-Range": header("Which range it is")}),
+            "304": answer("The client has it already", headers=_ETAG),
+            **problems(400, 406, 410, 416),
+        },
+    )
+    return {"/batches": {"get": listed}, "/batches/{seq}/data": {"get": data}}
+
+
+_FILE = {NDJSON: {"type": "string"}}
+_ETAG = {"ETag": header("Of these very bytes")}
+_LIST = {
+    "type": "object",
+    "required": ["batches", "cursor", "up_to_date"],
+    "properties": {
+        "batches": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["seq", "records", "bytes", "sha256", "published_at", "url", "signed"],
+                "properties": {
+                    "seq": {"type": "integer", "minimum": 1},
+                    "records": {"type": "integer", "minimum": 1},
+                    "bytes": {"type": "integer", "description": "Of the gzip file"},
+                    "sha256": {"type": "string", "description": "Of the gzip file, in hexadecimal"},
+                    "published_at": {"type": "string", "format": "date-time"},
+                    "url": {
+                        "type": "string",
+                        "format": "uri-reference",
+                        "description": "Resolve it against this document's own URL",
+                    },
+                    "signed": {
+                        "type": "boolean",
+                        "description": "The URL opens by itself for an hour: send it no token; else send this one's",
+                    },
+                },
+            },
+        },
+        "cursor": CURSOR,
+        "up_to_date": {"type": "boolean", "description": "There was no batch after these when they were read"},
+    },
+}
 
 
 def _listed(mailbox: Mailbox, entry: Entry) -> dict[str, Any]:

@@ -12,18 +12,24 @@ from starlette.responses import Response
 from airflow_provider_osmosdest.core.mailbox.consumers import valid_consumer
 from airflow_provider_osmosdest.core.mailbox.cursor import Position, decode_cursor
 from airflow_provider_osmosdest.web.auth import Grant, reading
-from airflow_provider_osmosdest.web.pages import answer_page, page_request
+from airflow_provider_osmosdest.web.formats import JSON
+from airflow_provider_osmosdest.web.openapi import CURSOR, answer, operation, parameter, problems
+from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
 from airflow_provider_osmosdest.web.problems import Problem
 from airflow_provider_osmosdest.web.query import bad_parameter, single
 from airflow_provider_osmosdest.web.services import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Page
+    from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+    from airflow_provider_osmosdest.web.openapi import Paths
 
-__all__ = ["MAX_COMMIT_BYTES", "router"]
+__all__ = ["MAX_COMMIT_BYTES", "commit", "describe", "read_records", "router", "status"]
 
 MAX_COMMIT_BYTES = 64 * 1024
 """The most bytes of a commit's body."""
+
+_NAME_PATTERN = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
 
 router = APIRouter(prefix="/consumers/{name}")
 
@@ -61,7 +67,7 @@ async def read_records(
         generation = 0 if committed is None else committed.generation
         return page, mailbox.cursor_text(page.next.position, generation)
 
-    return await answer_page(request, mailbox, asked, read)
+    return await answer_page(request, mailbox, asked, read, onward="../../records")
 
 
 @router.post("/commit", status_code=204)
@@ -99,13 +105,71 @@ async def status(
             "last_poll": None if polled is None else polled.isoformat(),
         }
 
-    return Response(msgspec.json.encode(await in_thread(request, look)), media_type="application/json")
+    return Response(msgspec.json.encode(await in_thread(request, look)), media_type=JSON)
+
+
+def describe(settings: MailboxSettings) -> Paths:
+    """
+    Describe what this router does.
+
+    :param settings: the mailbox's
+    """
+    named = {"type": "string", "pattern": _NAME_PATTERN}
+    name = parameter(
+        "name", named, "The consumer; it comes into being by its first commit", where="path", required=True
+    )
+    state = {
+        "type": "object",
+        "required": ["consumer", "cursor", "lag", "last_poll"],
+        "properties": {
+            "consumer": {"type": "string"},
+            "cursor": {**CURSOR, "type": ["string", "null"]},
+            "lag": {"type": "integer", "minimum": 0, "description": "Records after the cursor"},
+            "last_poll": {"type": ["string", "null"], "format": "date-time", "description": "To about a minute"},
+        },
+    }
+    body = {
+        "type": "object",
+        "required": ["cursor"],
+        "properties": {"cursor": CURSOR},
+        "additionalProperties": False,
+    }
+    return {
+        "/consumers/{name}/records": {
+            "get": operation(
+                "readConsumerRecords",
+                "Read records from a consumer's committed cursor on",
+                parameters=[name, *page_parameters(settings)],
+                answers=page_answers(settings),
+            )
+        },
+        "/consumers/{name}/commit": {
+            "post": operation(
+                "commitConsumer",
+                "Let a consumer go on at a cursor",
+                parameters=[name],
+                body={"required": True, "content": {JSON: {"schema": body}}},
+                answers={
+                    "204": answer("The consumer goes on there, or was past it already"),
+                    **problems(400, 413, 415),
+                },
+            )
+        },
+        "/consumers/{name}": {
+            "get": operation(
+                "getConsumer",
+                "Tell where a consumer stands",
+                parameters=[name],
+                answers={"200": answer("Where it stands", {JSON: state}), **problems(400)},
+            )
+        },
+    }
 
 
 async def _body(request: Request) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Problem(415, "Unsupported media type", f"Content-Type: found {kind[:80]!r}, expected application/json")
+    if kind != JSON:
+        raise Problem(415, "Unsupported media type", f"Content-Type: found {kind[:80]!r}, expected {JSON}")
     body = bytearray()
     async for piece in request.stream():
         body += piece

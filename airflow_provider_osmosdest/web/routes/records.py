@@ -9,12 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_provider_osmosdest.web.auth import Grant, reading
-from airflow_provider_osmosdest.web.pages import answer_page, page_request
+from airflow_provider_osmosdest.web.openapi import CURSOR, operation, parameter
+from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Page
+    from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+    from airflow_provider_osmosdest.web.openapi import Paths
 
-__all__ = ["router"]
+__all__ = ["describe", "read_records", "router"]
 
 router = APIRouter()
 
@@ -30,3 +33,19 @@ async def read_records(request: Request, grant: Annotated[Grant, Depends(reading
         return page, mailbox.cursor_text(page.next.position, page.next.generation)
 
     return await answer_page(request, mailbox, asked, read)
+
+
+def describe(settings: MailboxSettings) -> Paths:
+    """
+    Describe what this router does.
+
+    :param settings: the mailbox's
+    """
+    cursor = parameter("cursor", CURSOR, "Where to begin; the earliest record where it is not given")
+    read = operation(
+        "readRecords",
+        "Read records from anywhere",
+        parameters=[cursor, *page_parameters(settings)],
+        answers=page_answers(settings),
+    )
+    return {"/records": {"get": read}}

@@ -29,7 +29,7 @@ def fetch(set_connection, monkeypatch):
         extra = {"auth": "oauth2", "oauth2_url": url, **extra}
         set_connection("api", host="https://api.test", login="ada", password="secret", extra=extra)
         hook = HttpDestinationHook(http_conn_id="api")
-        return hook._tokens(hook.connector().target).token()
+        return hook.tokens(hook.connector().target).token()
 
     return fetch
 

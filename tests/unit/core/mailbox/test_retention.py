@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import CursorExpiredError, StorageError
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
+from airflow_provider_osmosdest.core.mailbox.horizon import load_horizon
 from airflow_provider_osmosdest.core.mailbox.log import Log
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
-from airflow_provider_osmosdest.core.mailbox.retention import GRACE, load_horizon, purge
+from airflow_provider_osmosdest.core.mailbox.publishing import publish
+from airflow_provider_osmosdest.core.mailbox.retention import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.survey import overview
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -79,7 +82,8 @@ class Box:
     def publish(self, records=2):
         self.published += 1
         lines = [json.dumps({"batch": self.published, "n": n}).encode() + b"\n" for n in range(records)]
-        return self.mailbox.publish(lines, batch_id=f"batch-{self.published}").entry
+        batch_id = f"batch-{self.published}"
+        return publish(self.store, self.mailbox.log, lines, batch_id=batch_id, clock=self.clock).entry
 
     def purge(self, **options):
         return purge(self.opened(), now=self.now, **options)
@@ -208,6 +212,20 @@ def test_an_expired_cursor_is_told_the_earliest(box):
     assert {json.loads(line)["batch"] for line in page.lines.splitlines()} == {2}
 
 
+def test_a_batch_that_was_purged_is_not_published_again(box):
+    box = box(max_age=60)
+    first = box.publish()
+    # Its publisher was killed before it had noted that it is in the log.
+    box.store.put("claims/batch-1.json", b'{"after": 0}')
+    box.publish()
+    box.now += HOUR
+    box.purge()
+    box.now += GRACE
+    assert box.purge().batches == 1
+    again = box.opened().publish([b'{"batch": 1}\n'], batch_id="batch-1")
+    assert (again.already, again.entry) == (True, first)
+
+
 def test_a_horizon_that_something_else_wrote_stops_the_purge(box):
     box = box(max_age=60)
     box.publish()
@@ -241,15 +259,13 @@ def test_what_no_entry_names_goes_after_a_day(box):
     box = box()
     for _ in range(2):
         box.publish()
-    for name in ("data/broken-1111111111111111.ndjson.gz", "data/fresh-2222222222222222.ndjson.gz", ".partial/abc"):
+    for name in ("data/broken-1111111111111111.ndjson.gz", "data/fresh-2222222222222222.ndjson.gz"):
         box.store.put(name, b"x")
     for name in box.objects("data"):
         box.age(f"data/{name}", 2 * DAY)
-    box.age(".partial/abc", 2 * DAY)
     box.age("data/fresh-2222222222222222.ndjson.gz", DAY / 2)
-    assert box.purge().leftovers == 2
+    assert box.purge().leftovers == 1
     assert [name.split("-")[0] for name in box.objects("data")] == ["batch", "batch", "fresh"]
-    assert box.objects(".partial") == []
     assert box.readable() == [1, 2]
 
 
@@ -274,6 +290,23 @@ def test_receipts_and_claims_of_what_is_gone_are_kept_for_a_week(box):
     box.purge()
     # The first batch is gone, the third is there.
     assert box.objects("claims") == ["batch-2.json", "batch-3.json"]
+
+
+def test_an_overview_counts_what_may_be_read(box):
+    box = box(max_age=DAY.total_seconds())
+    empty = overview(box.opened())
+    assert (empty.batches, empty.records, empty.bytes, empty.oldest, empty.newest) == (0, 0, 0, None, None)
+    entries = []
+    for _ in range(4):
+        entries.append(box.publish())
+        box.now += 12 * HOUR
+    box.store.put("data/broken-1111111111111111.ndjson.gz", b"abc")
+    box.purge()
+    seen = overview(box.opened())
+    assert (seen.earliest, seen.tail, seen.batches, seen.records, seen.waiting) == (3, 4, 2, 4, 2)
+    assert seen.bytes == entries[2].bytes + entries[3].bytes
+    assert (seen.oldest, seen.newest) == (entries[2].published_at, entries[3].published_at)
+    assert seen.stray_bytes == 3
 
 
 events = st.one_of(

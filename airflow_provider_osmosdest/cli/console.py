@@ -1,0 +1,70 @@
+"""What every command keeps to: progress on stderr, one JSON document on stdout, and what an exit code means."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.errors import ConfigurationError, OsmosError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["FAILED", "MISUSE", "exit_codes", "only_document", "say"]
+
+FAILED = 1
+"""The command was understood, and did not come to its end."""
+
+MISUSE = 2
+"""Somebody must change an option, a connection, a schema or a file."""
+
+
+@contextmanager
+def only_document() -> Iterator[Callable[[Any], None]]:
+    """
+    Keep stdout for one JSON document: whatever else Airflow prints there goes to stderr.
+
+    Its loggers hold on to the stream they found, so it is the file descriptor that is exchanged.
+    """
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+
+    def show(document: Any) -> None:
+        with os.fdopen(os.dup(stdout), "w", encoding="utf-8", errors="replace") as file:
+            file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    try:
+        yield show
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Say an error in one line, and leave with the code for it."""
+    # Only a server process may look connections up in the database; a command run by hand is as trusted as one.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        yield
+    except AirflowNotFoundException as error:
+        say(f"error: --conn-id: {error}")
+        sys.exit(MISUSE)
+    except (ConfigurationError, SourceError) as error:
+        say(f"error: {error}")
+        sys.exit(MISUSE)
+    except OsmosError as error:
+        say(f"error: {error}")
+        sys.exit(FAILED)
+
+
+def say(line: str) -> None:
+    """Tell a person something, on stderr."""
+    print(line, file=sys.stderr, flush=True)

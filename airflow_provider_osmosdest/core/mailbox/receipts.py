@@ -1,0 +1,136 @@
+"""
+Receipts: what an inbox has answered to an idempotency key, so that it answers the same again.
+
+A receipt is opened before the publish and closed after it. One that stays open belongs to somebody who is still at it,
+or died: after a minute the next who brings the same body takes it over. That cannot double a record, whoever is still
+alive: the ``batch_id`` comes from the key and the body, and a ``batch_id`` is published once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_osmosdest.core.mailbox.store import Store
+
+__all__ = ["TAKEN_OVER_AFTER", "Receipts"]
+
+TAKEN_OVER_AFTER = 60.0
+"""How long whoever opened a receipt is taken to be at work, in seconds."""
+
+_LONGEST_WAIT = 5.0
+
+Answer = dict[str, Any]
+
+
+class Receipts:
+    """
+    The receipts of one mailbox.
+
+    :param store: the mailbox's
+    :param clock: seconds since 1970
+    """
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    def answered(self, digest: str, fingerprint: str) -> Answer | None:
+        """
+        Return what was answered to a key and body, ``None`` where nothing was yet.
+
+        :param digest: of the key, in its scope
+        :param fingerprint: of the body
+        """
+        found = self._read(digest)
+        return found["answer"] if found and found["fingerprint"] == fingerprint and found["state"] == "done" else None
+
+    def open(self, digest: str, fingerprint: str) -> Answer | None:
+        """
+        Open a receipt; from now on only this body may come with this key.
+
+        :param digest: of the key, in its scope
+        :param fingerprint: of the body
+        :return: what was answered before, in which case nothing was opened
+        :raises InboxRefusal: 422 for another body under the key, 409 while somebody is at work on it
+        :raises StorageError: the store cannot be read or written
+        """
+        name = _name(digest)
+        while not self._store.create(name, self._opened(fingerprint)):
+            found = self._read(digest)
+            if found is None:
+                # Purged in between.
+                continue
+            if found["fingerprint"] != fingerprint:
+                raise InboxRefusal(
+                    422,
+                    "Idempotency key reused",
+                    "this idempotency key came with another body before; send each body with a key of its own",
+                )
+            if found["state"] == "done":
+                answer: Answer = found["answer"]
+                return answer
+            self._check_stale(found)
+            self._store.put(name, self._opened(fingerprint))
+            break
+        return None
+
+    def close(self, digest: str, fingerprint: str, answer: Answer) -> None:
+        """
+        Keep what is answered.
+
+        :param digest: of the key, in its scope
+        :param fingerprint: of the body
+        :param answer: as JSON values
+        :raises StorageError: the store cannot be written
+        """
+        self._store.put(_name(digest), self._written("done", fingerprint, answer=answer))
+
+    def abandon(self, digest: str, fingerprint: str) -> None:
+        """
+        Let the next take over at once. The body stays bound to the key, as it may have been published.
+
+        :param digest: of the key, in its scope
+        :param fingerprint: of the body
+        :raises StorageError: the store cannot be written
+        """
+        self._store.put(_name(digest), self._written("abandoned", fingerprint))
+
+    def _check_stale(self, found: dict[str, Any]) -> None:
+        if found["state"] == "abandoned":
+            return
+        # A clock that runs ahead of ours must not lock the key for as long as it does.
+        age = abs(self._clock() - datetime.fromisoformat(found["at"]).timestamp())
+        if age < TAKEN_OVER_AFTER:
+            wait = max(1, math.ceil(min(TAKEN_OVER_AFTER - age, _LONGEST_WAIT)))
+            raise InboxRefusal(
+                409,
+                "In progress",
+                f"a request with this idempotency key is being worked on; send it again in {wait} s for its answer",
+                headers={"Retry-After": str(wait)},
+            )
+
+    def _opened(self, fingerprint: str) -> bytes:
+        # Whoever writes has bytes of his own: a store may take equal bytes for the outcome of one and the same write.
+        return self._written("open", fingerprint, by=uuid.uuid4().hex)
+
+    def _written(self, state: str, fingerprint: str, **more: Any) -> bytes:
+        at = datetime.fromtimestamp(self._clock(), UTC).isoformat()
+        return json.dumps({"state": state, "fingerprint": fingerprint, "at": at, **more}).encode()
+
+    def _read(self, digest: str) -> dict[str, Any] | None:
+        data = self._store.get(_name(digest))
+        return None if data is None else json.loads(data)
+
+
+def _name(digest: str) -> str:
+    return f"receipts/{digest}.json"

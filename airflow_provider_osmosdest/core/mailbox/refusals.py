@@ -1,0 +1,41 @@
+"""What an inbox says no with: a status of HTTP and words for the partner, decided where the reason is found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.errors import MailboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["InboxRefusal", "SignatureRefusal"]
+
+
+class InboxRefusal(MailboxError):  # noqa: N818 - it is the inbox's answer, and the inbox is well
+    """
+    A POST is not taken; nothing of it was published.
+
+    :param status: the HTTP status (RFC 9110, section 15.5)
+    :param title: the kind of refusal, the same words for each of its kind
+    :param detail: what was found, what was expected and what to do; it goes to the sender
+    :param headers: further headers of the answer
+    :param extra: further members of the answer's problem document
+    """
+
+    def __init__(
+        self, status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+class SignatureRefusal(InboxRefusal):
+    """No secret of the mailbox made the signature, or it is too old: the sender is unknown, as without a token."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "Unauthorized", "the signature does not fit this body, or was made too long ago")

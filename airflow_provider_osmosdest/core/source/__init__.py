@@ -1,0 +1,1 @@
+"""Pulling: we call their API, and what it says becomes records."""

@@ -1,0 +1,122 @@
+"""Where pulled records go: parts of a records file, written through the seam that carries requests elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.delivery.transport import Answer, Body
+from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.source.landing import remove_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_osmosdest.core.delivery.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.transport import Request
+
+__all__ = ["PARTS", "PartsTransport", "RecordsFolder", "finish_parts", "keep_parts"]
+
+PARTS = "*.ndjson"
+"""What the names of all parts match; in the order of their names they hold the records in theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsFolder:
+    """
+    The folder of the parts, as a delivery's engine sees it.
+
+    :param path: the folder
+    :param name: what the log calls the API the records come from
+    """
+
+    path: Folder
+    name: str
+    url: str = ""
+    exchange: str = "part"
+    refuses: bool = False
+    advice: str = "mend the storage ([osmosdest] storage_path), then retry the task"
+
+    @property
+    def described(self) -> str:
+        """What the log and errors call it."""
+        return f"{self.path}, from {self.name}"
+
+    def redact(self, text: str) -> str:
+        """Return the text: nothing about a folder is secret."""
+        return text
+
+
+class PartsTransport:
+    """
+    Write each body as one part.
+
+    A body that is sent again, by whichever attempt, has the same message id, and so replaces the same part.
+
+    :param target: where to
+    :param needs: what transports of another kind are told
+    """
+
+    def __init__(self, target: RecordsFolder, **needs: Any) -> None:  # noqa: ARG002 - the factory's signature
+        self._folder = target.path
+        self._delivery_id: str | None = None
+
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:  # noqa: ARG002 - it never waits
+        """
+        Write these bodies.
+
+        :raises StorageError: when one cannot be written
+        """
+        answers = []
+        for request in starting:
+            self._write(request)
+            answers.append(Answer(request, 200))
+        return answers
+
+    def close(self) -> None:
+        """Do nothing: every part is closed."""
+
+    def _write(self, request: Request) -> None:
+        # {delivery_id}-{first index}-{last index}-{checksum}: see Batch.key.
+        delivery_id, first, _, _ = request.message_id.rsplit("-", 3)
+        pieces = request.body.pieces if isinstance(request.body, Body) else [request.body]
+        try:
+            if delivery_id != self._delivery_id:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                keep_parts(self._folder, delivery_id)
+                self._delivery_id = delivery_id
+            with (self._folder / f"{int(first):012d}-{delivery_id}.ndjson").open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+        except OSError as error:
+            raise StorageError(
+                f"the records in {self._folder} cannot be written: {error}. Free space or mend access there "
+                "([osmosdest] storage_path), then retry the task."
+            ) from error
+
+
+def keep_parts(folder: Folder, delivery_id: str) -> None:
+    """Remove the parts of any other delivery."""
+    try:
+        found = list(folder.glob(PARTS))
+    except FileNotFoundError:
+        return
+    remove_files(path for path in found if not path.name.endswith(f"-{delivery_id}.ndjson"))
+
+
+def finish_parts(folder: Folder, delivery_id: str) -> str:
+    """
+    Leave behind what a reader expects: the parts of this delivery alone, and one without records where it had none.
+
+    :return: the path to read, with ``*`` for the parts' names
+    :raises StorageError: when the folder cannot be written
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        keep_parts(folder, delivery_id)
+        if not list(folder.glob(PARTS)):
+            with (folder / f"{0:012d}-{delivery_id}.ndjson").open("wb"):
+                pass
+    except OSError as error:
+        raise StorageError(f"the records in {folder} cannot be written: {error}") from error
+    return str(folder / PARTS)

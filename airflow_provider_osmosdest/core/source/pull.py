@@ -1,0 +1,280 @@
+"""A source of records that are pulled from an API, page by page, each page kept before the next is asked for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.errors import OptionsError, PagingError, StorageError
+from airflow_provider_osmosdest.core.schema.blocks import BLOCK_BYTES, JsonLines
+from airflow_provider_osmosdest.core.source.hints import next_page_hint
+from airflow_provider_osmosdest.core.source.landing import PullState
+from airflow_provider_osmosdest.core.source.paginators import Pager, Paging
+from airflow_provider_osmosdest.core.source.selecting import Selector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from airflow_provider_osmosdest.core.delivery.target import Target
+    from airflow_provider_osmosdest.core.source.actions import ResponseAction
+    from airflow_provider_osmosdest.core.source.fetching import Fetched, Fetcher, Traffic
+    from airflow_provider_osmosdest.core.source.incremental import Incremental, Tracker
+    from airflow_provider_osmosdest.core.source.landing import Landing
+
+__all__ = ["MAX_PAGES", "MAX_PAGE_BYTES", "Ask", "Pull"]
+
+MAX_PAGES = 100_000
+"""How many pages a pull has at most, unless it is told otherwise."""
+
+MAX_PAGE_BYTES = 32 * 1024 * 1024
+"""How long an answer may be, unpacked, unless it is told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """
+    What to ask an API for.
+
+    :param target: where, and how to reach it
+    :param query: query parameters of the first request
+    :param body: its JSON body, ``None`` for none
+    :param paging: how the next page is found; ``None``: there is one page, and a sign of another is an error
+    :param data_selector: JSONPath to the records, ``None`` for the whole answer
+    :param array_as: see :class:`~.selecting.Selector`
+    :param actions: what some answers mean
+    :param incremental: how to ask for what is new, ``None`` to ask for everything
+    :param max_pages: pages at most
+    :param max_page_bytes: bytes of an answer at most, unpacked
+    :param base_query: parameters of the connection's own URL, which every request has
+    :raises OptionsError: naming what cannot be used
+    """
+
+    target: Target
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    paging: Paging | None = None
+    data_selector: str | None = None
+    array_as: Any = "records"
+    actions: tuple[ResponseAction, ...] = ()
+    incremental: Incremental | None = None
+    max_pages: int = MAX_PAGES
+    max_page_bytes: int = MAX_PAGE_BYTES
+    base_query: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what the parts do not check themselves."""
+        for name in ("max_pages", "max_page_bytes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise OptionsError(f"{name}: found {value!r}, expected a whole number of at least 1")
+        Selector(self.data_selector, self.array_as)
+
+    def digest(self, *more: Any) -> str:
+        """
+        Tell what is asked for from anything else.
+
+        :param more: what else the records depend on, as JSON values
+        """
+        parts = [
+            self.target.method,
+            self.target.url,
+            dict(self.query),
+            self.body,
+            None if self.paging is None else [self.paging.name, dict(self.paging.options)],
+            self.data_selector,
+            self.array_as,
+            [asdict(action) for action in self.actions],
+            None if self.incremental is None else asdict(self.incremental),
+            *more,
+        ]
+        return sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class Pull:
+    """
+    Pull pages; a :class:`~airflow_provider_osmosdest.core.records.Source`.
+
+    :param ask: what to ask for
+    :param landing: keeps pages
+    :param fetcher: makes what fetches pages, once one is needed
+    :param tracker: leaves out what was taken before, ``None`` to take everything
+    :param say: takes a line of the log
+    """
+
+    format = "pages"
+    progress = None
+
+    def __init__(
+        self,
+        ask: Ask,
+        landing: Landing,
+        fetcher: Callable[[Traffic], Fetcher],
+        tracker: Tracker | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._ask = ask
+        self._landing = landing
+        self._make_fetcher = fetcher
+        self._tracker = tracker
+        self._say = say
+        self._selector = Selector(ask.data_selector, ask.array_as)
+        self.state = PullState.new("", None)
+        self._digests: dict[int, str] = {}
+        self.was_read = False
+        """Whether its records were asked for."""
+
+    @property
+    def description(self) -> str:
+        """What is read, for the log."""
+        return f"the pages of {self._ask.target.described}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this pull from any other."""
+        return self.state.pull_id
+
+    def open(self, spec: str, occasion: str | None) -> None:
+        """
+        Find what an earlier attempt has kept, or begin.
+
+        :param spec: digest of all that the records depend on
+        :param occasion: the same in every retry; a complete pull begins anew only on another one, or on ``None``
+        :raises StorageError: when what is kept cannot be read
+        """
+        state = self._landing.load()
+        if state is not None and state.spec != spec:
+            self._say("What is asked for has changed since the last attempt, so all pages are pulled again.")
+            state = None
+        if state is not None and state.complete and (occasion is None or state.occasion != occasion):
+            state = None
+        if state is None:
+            self.state = PullState.new(spec, occasion)
+            self._landing.clear()
+            self._landing.save(self.state)
+            return
+        state.occasion = occasion
+        self.state = state
+        self._digests = {} if state.cleared else self._landing.digests(state.pages)
+        if state.pages and not state.complete:
+            self._say(
+                f"{state.pages:,} pages with {state.records:,} records are kept from an earlier attempt; going on with "
+                f"page {state.pages + 1:,}."
+            )
+
+    def blocks(self) -> Iterator[JsonLines]:
+        """
+        Yield the records in order, in blocks: first those of kept pages, then those of new ones.
+
+        :raises PagingError: when the pages cannot be followed before somebody mends a setting
+        :raises UnavailableError: when the API stayed unreachable or overloaded
+        :raises StorageError: when pages cannot be kept or read
+        """
+        if self.state.cleared:
+            raise StorageError(
+                f"{self.description} were pulled and removed, and the ledger that says so is gone. Clear the task to "
+                "pull them again."
+            )
+        self.was_read = True
+        for lines in self.kept():
+            yield from _blocks(lines)
+        if not self.state.complete:
+            yield from self._new_blocks()
+
+    def kept(self) -> Iterator[bytes]:
+        """Yield the lines of each page that an earlier attempt has kept, and note what is in them."""
+        for lines in self._landing.pages(self._digests):
+            if self._tracker is not None:
+                self._tracker.observe(lines.split(b"\n")[:-1], "a kept page")
+            yield lines
+
+    def clear(self) -> None:
+        """Remove the pages, once nothing needs them any more."""
+        self.state.cleared = True
+        self._landing.save(self.state)
+        self._landing.clear()
+
+    def _new_blocks(self) -> Iterator[JsonLines]:
+        from airflow_provider_osmosdest.core.source.fetching import Traffic
+
+        state = self.state
+        pager = self._pager()
+        seen = set(self._digests.values())
+        traffic = Traffic(state.requests, state.retries, state.bytes_received)
+        fetcher = self._make_fetcher(traffic)
+        try:
+            while not state.complete:
+                if state.pages >= self._ask.max_pages:
+                    raise PagingError(
+                        f"{self.description}: there are more than {state.pages:,}, the bound of max_pages. Those are "
+                        "kept: raise the bound and clear the task to go on, or look whether paging ever ends."
+                    )
+                lines = self._turn(pager, fetcher, seen)
+                state.requests, state.retries = traffic.requests, traffic.retries
+                state.bytes_received = traffic.bytes_received
+                self._landing.save(state)
+                yield from _blocks(lines)
+        finally:
+            state.requests, state.retries = traffic.requests, traffic.retries
+            state.bytes_received = traffic.bytes_received
+            fetcher.session.close()
+
+    def _pager(self) -> Pager:
+        ask = self._ask
+        query, body = dict(ask.query), ask.body
+        if ask.incremental is not None and self._tracker is not None:
+            query, body = ask.incremental.request(self._tracker.since, query, body)
+        pager = Pager(ask.paging or Paging("single_page"), ask.target.url, query, body, ask.base_query)
+        if self.state.next is not None:
+            pager.restore(self.state.next)
+        return pager
+
+    def _turn(self, pager: Pager, fetcher: Fetcher, seen: set[str]) -> bytes:
+        """Fetch a page and keep it; return its lines, with the state ready to be kept after it."""
+        state = self.state
+        digest = pager.digest
+        seen.add(digest)
+        fetched = fetcher.fetch(pager.request, state.pages + 1)
+        if fetched.action is not None:
+            self._say(f"{fetched.answer.name}: answered {fetched.answer.status}, {fetched.action} (response_actions).")
+        if fetched.action == "stop":
+            state.complete = True
+            return b""
+        records, going_on = ([], pager.skip()) if fetched.action == "ignore" else self._read(fetched, pager)
+        if going_on and pager.digest in seen:
+            raise PagingError(
+                f"{fetched.answer.name}: its next page is one that was fetched before, so paging would never end. "
+                "Check the paginator's options against the API's documentation."
+            )
+        kept = records if self._tracker is None else self._tracker.fresh(records, fetched.answer.name)
+        lines = b"\n".join([*kept, b""])
+        self._landing.land(state.pages, digest, lines)
+        state.pages += 1
+        state.records += len(kept)
+        state.dropped += len(records) - len(kept)
+        state.complete = not going_on
+        state.next = pager.state if going_on else None
+        return lines
+
+    def _read(self, fetched: Fetched, pager: Pager) -> tuple[list[Any], bool]:
+        """Return the records of a page, and whether there is a next one."""
+        answer = fetched.answer
+        records = self._selector.select(answer, first=not self.state.pages)
+        if self._ask.paging is None:
+            whole = isinstance(answer.json(), dict) and self._selector.takes_all
+            if (hint := next_page_hint(answer, len(records), whole=whole)) is not None:
+                raise PagingError(
+                    f"{answer.name}: the API has more pages than this one. {hint}. To take the first page alone, write "
+                    "paginator='single_page'."
+                )
+        return records, pager.advance(answer, len(records))
+
+
+def _blocks(lines: bytes) -> Iterator[JsonLines]:
+    start, end = 0, len(lines)
+    while start < end:
+        stop = min(start + BLOCK_BYTES, end)
+        cut = lines.rfind(b"\n", start, stop) + 1 or lines.find(b"\n", stop) + 1
+        yield JsonLines(lines[start:cut])
+        start = cut

@@ -1,0 +1,203 @@
+"""Pull records into a file: pages are fetched, validated and written, with a delivery's ledger, failures and report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.delivery.engine import Delivery, Result, Surroundings, carry_out
+from airflow_provider_osmosdest.core.delivery.narration import failure_lines
+from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, write_report
+from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.source.incremental import Tracker, Watermark
+from airflow_provider_osmosdest.core.source.landing import Landing
+from airflow_provider_osmosdest.core.source.parts import PARTS, PartsTransport, RecordsFolder, finish_parts
+from airflow_provider_osmosdest.core.source.pull import Pull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_osmosdest.core.delivery.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.errors import OsmosError
+    from airflow_provider_osmosdest.core.schema import DestinationSchema
+    from airflow_provider_osmosdest.core.source.fetching import Fetcher, Traffic
+    from airflow_provider_osmosdest.core.source.landing import PullState
+    from airflow_provider_osmosdest.core.source.pull import Ask
+
+__all__ = ["PullOrder", "PullReport", "PullResult", "read_records", "run_pull"]
+
+_RECORDS = "records"
+
+# A part of the records is kept in memory until it is full.
+_PART_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PullOrder:
+    """
+    All that a pull is made of.
+
+    :param ask: what to ask the API for
+    :param options: time-outs, retries, waits, rate and ``max_failures``
+    :param schema: what a record must be
+    :param folder: where pages, records, failures and report go
+    :param fetcher: makes what fetches pages
+    :param mapping: field name to the API's name, for fields that are called otherwise there
+    :param name: what the log and errors call the API beside its URL
+    :param watermark: keeps what an incremental pull needs of earlier runs
+    """
+
+    ask: Ask
+    options: DeliveryOptions
+    schema: DestinationSchema
+    folder: Folder
+    fetcher: Callable[[Traffic], Fetcher]
+    mapping: Mapping[str, str] | None = None
+    name: str = ""
+    watermark: LedgerStore | None = None
+
+    @property
+    def where(self) -> str:
+        """What the log and errors call the API."""
+        described = self.ask.target.described
+        return f"{self.name} ({described})" if self.name else described
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullReport(DeliveryReport):
+    """
+    One pull in numbers. ``requests`` and ``retries`` are those to the API, ``bytes_sent`` are those of the records.
+
+    :param pages: pages fetched
+    :param bytes_received: bytes of all answers, unpacked
+    :param dropped: records left out, as an earlier run had taken them
+    :param records_path: the path of the records, ``None`` where not all could be pulled
+    """
+
+    pages: int
+    bytes_received: int
+    dropped: int
+    records_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """
+    How a pull ended.
+
+    :param report: the numbers and paths
+    :param ended: how the engine behind it ended, with what this attempt gained
+    """
+
+    report: PullReport
+    ended: Result
+
+    @property
+    def error(self) -> OsmosError | None:
+        """Why not all of it is there, or more records failed than allowed."""
+        return self.ended.error
+
+
+def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroundings | None = None) -> PullResult:
+    """
+    Pull records, or go on pulling them where an earlier attempt stood.
+
+    :param order: what to do
+    :param say: takes the lines of the log
+    :param surroundings: what it may ask of its caller
+    :raises StorageError: when pages, records, report, failures or ledger cannot be read or written
+    :raises ConfigurationError: when schema and mapping do not fit together; nothing was asked for
+    """
+    surroundings = surroundings or Surroundings()
+    warn = surroundings.warn or say
+    landing = Landing(order.folder, order.ask.target.secrets)
+    tracker = None
+    if order.ask.incremental is not None and order.watermark is not None:
+        tracker = Tracker(order.ask.incremental, Watermark.read(order.watermark.load()))
+    pull = Pull(order.ask, landing, order.fetcher, tracker, say)
+    pull.open(order.ask.digest(order.schema.to_dict(), dict(order.mapping or {})), surroundings.occasion)
+    before = pull.state.requests
+    say(f"Pulling from {order.where}{_since(tracker)}.")
+    delivery = Delivery(
+        target=RecordsFolder(order.folder / _RECORDS, order.where),
+        # A folder is asked no more gently for the API's sake.
+        options=replace(order.options, requests_per_second=None, batch_format="ndjson", max_batch_bytes=_PART_BYTES),
+        schema=order.schema,
+        folder=order.folder,
+        mapping=order.mapping,
+    )
+    result = carry_out(delivery, pull, PartsTransport, say, surroundings)
+    path = None
+    if result.error is None:
+        path = finish_parts(order.folder / _RECORDS, result.report.delivery_id)
+        _advance(order, pull, tracker)
+    report = _report(result.report, pull.state, path)
+    write_report(report, order.folder)
+    if result.error is None:
+        # After all else that a retry may need them for.
+        pull.clear()
+    for line in failure_lines(report, order.options.failures_allowed(report.read)):
+        warn(line)
+    for line in _ending(report, tracker):
+        say(line)
+    gained = {**result.gained, "requests": pull.state.requests - before}
+    return PullResult(report, replace(result, report=report, gained=gained))
+
+
+def _advance(order: PullOrder, pull: Pull, tracker: Tracker | None) -> None:
+    """Keep how far this run came, now that all of it is taken."""
+    if tracker is None or order.watermark is None or pull.state.cleared:
+        return
+    if not pull.was_read:
+        # An attempt took all of it, and ended before it could keep this.
+        for _ in pull.kept():
+            pass
+    order.watermark.save(tracker.watermark(Watermark.read(order.watermark.load())).to_json(), last=True)
+
+
+def _report(report: DeliveryReport, state: PullState, path: str | None) -> PullReport:
+    told = {each.name: getattr(report, each.name) for each in fields(DeliveryReport)}
+    told.update(requests=state.requests, retries=state.retries)
+    more: dict[str, Any] = {"pages": state.pages, "bytes_received": state.bytes_received, "dropped": state.dropped}
+    return PullReport(**told, **more, records_path=path)
+
+
+def _since(tracker: Tracker | None) -> str:
+    return "" if tracker is None or tracker.since is None else f", what is new since {tracker.since!r}"
+
+
+def _ending(report: PullReport, tracker: Tracker | None) -> list[str]:
+    left_out = f", {report.dropped:,} left out as taken before" if report.dropped else ""
+    first = (
+        f"{report.delivered:,} of {report.read:,} records from {report.pages:,} pages in {report.seconds:,.1f} s; "
+        f"{report.requests:,} requests, {report.retries:,} retries, {report.bytes_received:,} bytes received{left_out}."
+    )
+    lines = [first]
+    if tracker is not None and tracker.without:
+        lines.append(f"{tracker.without:,} records have no cursor value; they are taken each time they come.")
+    if report.records_path is not None:
+        lines.append(f"Records: {report.records_path}")
+    return [*lines, f"Report: {report.report_path}"]
+
+
+def read_records(order: PullOrder, most_bytes: int) -> list[Any] | None:
+    """
+    Return the records of a pull that has ended well, ``None`` where they are more than so many bytes.
+
+    :raises StorageError: when they cannot be read
+    """
+    records: list[Any] = []
+    size = 0
+    try:
+        for path in sorted((order.folder / _RECORDS).glob(PARTS), key=lambda each: each.name):
+            size += path.stat().st_size
+            if size > most_bytes:
+                return None
+            with path.open("rb") as file:
+                records += [json.loads(line) for line in file]
+    except OSError as error:
+        raise StorageError(f"the records in {order.folder / _RECORDS} cannot be read: {error}") from error
+    return records

@@ -1,0 +1,216 @@
+"""The hook of the connection type ``osmos_mailbox``: a Connection becomes a mailbox here."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from airflow_provider_osmosdest.core.errors import ConfigurationError, ConnectorError, MailboxError, OsmosError
+from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, decode_cursor
+from airflow_provider_osmosdest.core.mailbox.log import TAIL_NAME
+from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
+from airflow_provider_osmosdest.hooks.delivery import source_of
+from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Page, Published
+    from airflow_provider_osmosdest.core.records import Source
+
+__all__ = ["MailboxHook"]
+
+
+class MailboxHook(BaseHook):
+    """
+    Open a mailbox, and do small things with it; for many records, take the operators.
+
+    :param mailbox_conn_id: id of a connection of type ``osmos_mailbox``
+    """
+
+    conn_name_attr = "mailbox_conn_id"
+    default_conn_name = "osmos_mailbox_default"
+    conn_type = CONN_TYPE
+    hook_name = "Osmos Mailbox"
+
+    def __init__(self, mailbox_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mailbox_conn_id = mailbox_conn_id
+        self._mailbox: Mailbox | None = None
+
+    def get_conn(self) -> Mailbox:
+        """Return the mailbox."""
+        return self.mailbox()
+
+    def mailbox(self) -> Mailbox:
+        """
+        Return the mailbox, whose store is tried out when it is first used.
+
+        :raises ConnectorError: naming the connection and the field that cannot be used
+        :raises UnsupportedStoreError: when no mailbox can be kept in that store
+        :raises StorageError: when the store cannot be reached
+        """
+        if self._mailbox is None:
+            connector = self.connector()
+            store = _store(connector.path, connector.storage_conn_id)
+            store.probe()
+            self._mailbox = Mailbox(store, connector.settings)
+        return self._mailbox
+
+    def connector(self) -> MailboxConnector:
+        """
+        Resolve the connection, and register what is secret in it with Airflow's masker.
+
+        :raises ConnectorError: naming the connection and the field that cannot be used
+        """
+        from airflow.sdk.log import mask_secret
+
+        conn = self.get_connection(self.mailbox_conn_id)
+        try:
+            connector = settings_of(conn)
+        except ConfigurationError as error:
+            msg = f"connection {self.mailbox_conn_id!r}: {error}"
+            raise ConnectorError(msg) from None
+        for secret in connector.settings.signing_secrets:
+            mask_secret(secret)
+            mask_secret(secret.removeprefix("whsec_"))
+        return connector
+
+    def publish(
+        self, records: Any, *, records_format: str | None = None, batch_id: str | None = None, producer: str = ""
+    ) -> Published | None:
+        """
+        Publish records as one batch, all of them or none.
+
+        :param records: Python values, or the path of a file
+        :param records_format: the file's, where its name does not say it
+        :param batch_id: what this publish is called: published again under the same, it is not added twice; by
+            default it is new each time
+        :param producer: who publishes, for people
+        :return: ``None`` when there were no records, and nothing was published
+        :raises MailboxError: when a record fails the mailbox's schema; nothing was published
+        :raises SourceError: when the records cannot be read to their end; nothing was published
+        """
+        mailbox = self.mailbox()
+        lines = _valid_lines(source_of(records, records_format), mailbox.settings.schema)
+        first = next(lines, None)
+        if first is None:
+            return None
+        return mailbox.publish(_chained(first, lines), batch_id=batch_id or uuid.uuid4().hex, producer=producer)
+
+    def read(
+        self,
+        cursor: str | Position | None = None,
+        *,
+        consumer: str | None = None,
+        limit: int | None = None,
+        max_bytes: int | None = None,
+    ) -> Page:
+        """
+        Read a page from a cursor, or from where a consumer stands; by default from the earliest record.
+
+        Reading commits nothing: the same page is returned until :meth:`commit` is given its ``next``.
+
+        :param limit: records at most; by default the connection's ``page_limit``
+        :param max_bytes: bytes of NDJSON at most, unless the first record alone has more; by default the
+            connection's ``page_bytes``
+        :raises CursorError: when the cursor is none of this mailbox
+        :raises CursorExpiredError: when what it points to was purged; it holds the earliest cursor
+        """
+        mailbox = self.mailbox()
+        start = self._start(cursor, consumer)
+        if consumer is not None:
+            mailbox.consumers.note_poll(consumer)
+        return mailbox.read(
+            start,
+            limit=limit or mailbox.settings.page_limit,
+            max_bytes=max_bytes or mailbox.settings.page_bytes,
+        )
+
+    def commit(self, consumer: str, cursor: str | Cursor) -> bool:
+        """
+        Let a consumer go on at a cursor: a page's ``next``, or its text.
+
+        :return: ``False`` when the cursor is stale, and nothing was changed
+        :raises CursorError: when it is none of this mailbox
+        """
+        mailbox = self.mailbox()
+        if isinstance(cursor, str):
+            # Whether it has expired does not matter: what comes before it has been read.
+            cursor = decode_cursor(mailbox.settings.mailbox_id, cursor)
+        return mailbox.consumers.commit(consumer, cursor)
+
+    def has_new(self, cursor: str | Position | None = None, *, consumer: str | None = None) -> bool:
+        """
+        Tell whether there is a record after a cursor, or after where a consumer stands.
+
+        :raises CursorError: when the cursor is none of this mailbox
+        """
+        mailbox = self.mailbox()
+        start = self._start(cursor, consumer)
+        return mailbox.has_new(start if isinstance(start, Position) else mailbox.position(start).position)
+
+    def _start(self, cursor: str | Position | None, consumer: str | None) -> str | Position | None:
+        if consumer is None:
+            return cursor
+        if cursor is not None:
+            msg = "cursor and consumer: found both, expected one: a consumer has its own cursor"
+            raise ConfigurationError(msg)
+        mailbox = self.mailbox()
+        stands = mailbox.consumers.committed(consumer)
+        if stands is None:
+            return mailbox.cursor_text(mailbox.position(None).position, 0)
+        return mailbox.cursor_text(stands.position, stands.generation)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Try out the store: whether it can be reached, and can hold a mailbox."""
+        path = "the mailbox"
+        try:
+            connector = self.connector()
+            path = connector.path
+            # The form tests under an id made up for it, whose folder nobody wants.
+            default = path.endswith(f"/mailboxes/{self.mailbox_conn_id}")
+            path = path.rpartition("/")[0] if default else path
+            store = _store(path, connector.storage_conn_id)
+            store.probe()
+            # A store that was tried out before is not asked again, and may be out of reach now.
+            store.size(TAIL_NAME)
+        except OsmosError as error:
+            return False, str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a store's client raises is why it cannot be reached
+            return False, f"{path} cannot be opened: {type(error).__name__}: {error}"
+        return True, f"{path} is reached and can hold a mailbox."
+
+
+def _store(path: str, storage_conn_id: str | None) -> Store:
+    from airflow.sdk import ObjectStoragePath
+
+    return Store(ObjectStoragePath(path, conn_id=storage_conn_id))
+
+
+def _valid_lines(source: Source, schema: DestinationSchema | None) -> Iterator[bytes]:
+    validator = BulkValidator(schema or DestinationSchema.any_object())
+    count = 0
+    for block in source.blocks():
+        validated = validator.validate(block)
+        if validated.invalid:
+            bad = validated.invalid[0]
+            more = len(validated.invalid) - 1
+            msg = (
+                f"record {count + bad.position} fails the mailbox's schema: {bad.error}"
+                f"{f' (and {more:,} more of those around it)' if more else ''}. Nothing was published; mend it, or "
+                "take MailboxPublishOperator, which sets bad records aside"
+            )
+            raise MailboxError(msg)
+        count += validated.count
+        if validated.lines:
+            yield validated.lines
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest

@@ -1,0 +1,167 @@
+"""From a connector and what a task asks for to the order for a pull."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
+from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.source.actions import read_actions
+from airflow_provider_osmosdest.core.source.incremental import read_incremental
+from airflow_provider_osmosdest.core.source.paginators import read_paging
+from airflow_provider_osmosdest.core.source.pull import MAX_PAGE_BYTES, MAX_PAGES, Ask
+from airflow_provider_osmosdest.core.source.running import PullOrder
+from airflow_provider_osmosdest.hooks.connection_fields import headers_of
+from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of, watermark_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_osmosdest.core.delivery.engine import Surroundings
+    from airflow_provider_osmosdest.core.source.fetching import Fetcher, Traffic
+    from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
+
+__all__ = ["PULL_OPTIONS", "SourceRequest", "make_pull"]
+
+PULL_OPTIONS = ("max_failures", "timeout", "max_retries", "backoff", "max_backoff", "requests_per_second")
+"""The write options that say something of a pull, too; a connection's hold for both."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRequest:
+    """
+    What one task asks for beyond its connection; the parameters are the operator's.
+
+    :param options: those of :data:`PULL_OPTIONS`, ``None`` where the task leaves them to the connection
+    """
+
+    endpoint: str = ""
+    method: str | None = None
+    headers: Mapping[str, str] | None = None
+    query: Any = None
+    body: Any = None
+    paginator: Any = None
+    data_selector: str | None = None
+    array_as: str | None = None
+    response_actions: Any = None
+    incremental: Any = None
+    destination_schema: Any = None
+    mapping: Mapping[str, str] | None = None
+    max_pages: int | str | None = None
+    max_page_bytes: int | str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_pull(
+    instance: tuple[str, ...],
+    hook: HttpDestinationHook,
+    request: SourceRequest,
+    surroundings: Surroundings,
+) -> PullOrder:
+    """
+    Put together a pull.
+
+    :param instance: dag id, run id, task id and map index of what it belongs to, from which its folders are made
+    :param surroundings: what it may ask of its caller
+    :raises ConfigurationError: naming what cannot be used
+    """
+    from airflow.sdk.log import mask_secret
+
+    connector = hook.connector()
+    chosen = [request.options, {name: connector.options.get(name) for name in PULL_OPTIONS}]
+    options = DeliveryOptions.layered(chosen)
+    target = connector.at(
+        request.endpoint, method=request.method or "GET", headers=headers_of(request.headers), timeout=options.timeout
+    )
+    for secret in target.secrets:
+        mask_secret(secret)
+    schema = request.destination_schema or None
+    ask = Ask(
+        target=target,
+        query=_object("query", request.query) or {},
+        body=_object("body", request.body),
+        paging=read_paging(request.paginator),
+        data_selector=request.data_selector or None,
+        array_as=request.array_as or "records",
+        actions=read_actions(_document("response_actions", request.response_actions)),
+        incremental=read_incremental(request.incremental),
+        max_pages=_whole(request.max_pages, MAX_PAGES),
+        max_page_bytes=_whole(request.max_page_bytes, MAX_PAGE_BYTES),
+        base_query=tuple(parse_qsl(urlsplit(connector.target.url).query, keep_blank_values=True)),
+    )
+    return PullOrder(
+        ask=ask,
+        options=options,
+        schema=load_schema(schema) if schema else DestinationSchema.any_object(),
+        folder=delivery_folder(instance),
+        fetcher=_fetcher(hook, ask, options, surroundings),
+        mapping=mapping_of(request.mapping),
+        name=f"connection {connector.conn_id!r}",
+        watermark=None
+        if ask.incremental is None
+        else FolderLedgerStore(watermark_folder(instance), "incremental.json"),
+    )
+
+
+def _fetcher(
+    hook: HttpDestinationHook,
+    ask: Ask,
+    options: DeliveryOptions,
+    surroundings: Surroundings,
+) -> Callable[[Traffic], Fetcher]:
+    target = ask.target
+    if target.oauth2 is not None and any(name.lower() == "authorization" for name in target.headers):
+        raise ConnectorError("headers: auth is 'oauth2', which makes the Authorization header itself; leave that out")
+
+    def make(traffic: Traffic) -> Fetcher:
+        from airflow_provider_osmosdest.core.delivery.signing import Signer
+        from airflow_provider_osmosdest.core.source.fetching import Fetcher
+
+        return Fetcher(
+            session=hook.get_conn(),
+            target=target,
+            options=options,
+            actions=ask.actions,
+            max_page_bytes=ask.max_page_bytes,
+            tokens=None if target.oauth2 is None else hook.tokens(target),
+            signer=None if target.signing_secret is None else Signer(target.signing_secret),
+            stopping=surroundings.stopping,
+            warn=surroundings.warn or _silent,
+            traffic=traffic,
+        )
+
+    return make
+
+
+def _document(name: str, value: Any) -> Any:
+    """Read what a template may have made text of."""
+    if not isinstance(value, str) or not value.strip():
+        return value or None
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise OptionsError(f"{name}: {value[:100]!r} is not JSON") from None
+
+
+def _object(name: str, value: Any) -> dict[str, Any] | None:
+    found = _document(name, value)
+    if found is not None and not isinstance(found, dict):
+        raise OptionsError(f'{name}: found {str(value)[:100]!r}, expected an object like {{"name": "value"}}')
+    return found
+
+
+def _whole(value: Any, default: int) -> Any:
+    if value is None or value == "":
+        return default
+    if isinstance(value, str) and value.strip().replace("_", "").isdigit():
+        return int(value)
+    return value
+
+
+def _silent(_: str) -> None:
+    return None

@@ -1,0 +1,210 @@
+"""Triggers that wait for records in a mailbox: one for a task, one for an asset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+
+from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, encode_cursor
+from airflow_provider_osmosdest.triggers.polling import (
+    POLL_INTERVAL,
+    Lookout,
+    off_the_loop,
+    open_mailbox,
+    polling,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Hashable
+
+    from airflow.triggers.shared_stream import SharedStreamProducer
+
+    from airflow_provider_osmosdest.core.mailbox.entries import Entry
+
+__all__ = ["MailboxEventTrigger", "MailboxTrigger", "Sighting"]
+
+
+class MailboxTrigger(BaseTrigger):
+    """
+    Fire once, when enough records wait for a consumer.
+
+    The event is ``{"mailbox", "consumer", "records"}``.
+
+    :param mailbox_conn_id: id of a connection of type ``osmos_mailbox``
+    :param consumer: for whom they must wait
+    :param min_records: how many
+    :param poll_interval: seconds between two looks at most
+    """
+
+    def __init__(
+        self, mailbox_conn_id: str, consumer: str, min_records: int = 1, poll_interval: float = POLL_INTERVAL
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.mailbox_conn_id = mailbox_conn_id
+        self.consumer = consumer
+        self.min_records = min_records
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what makes this trigger again in another process."""
+        return (
+            "airflow_provider_osmosdest.triggers.mailbox.MailboxTrigger",
+            {
+                "mailbox_conn_id": self.mailbox_conn_id,
+                "consumer": self.consumer,
+                "min_records": self.min_records,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and fire."""
+
+        def waiting(lookout: Lookout) -> int:
+            return lookout.waiting(self.consumer)
+
+        async for records in polling(self.mailbox_conn_id, self.poll_interval, waiting):
+            if records >= self.min_records:
+                yield _event({"mailbox": self.mailbox_conn_id, "consumer": self.consumer, "records": records})
+                return
+
+
+@dataclass(slots=True)
+class Sighting:
+    """
+    What one look at a mailbox showed.
+
+    :param newest: its newest batch, ``None`` while there is none
+    :param rung: the triggers that fired because of it
+    """
+
+    newest: Entry | None
+    rung: list[MailboxEventTrigger] = field(default_factory=list)
+
+
+class MailboxEventTrigger(BaseEventTrigger):
+    """
+    Fire each time there are new batches in a mailbox: the trigger of an ``AssetWatcher``.
+
+    The event is a doorbell and not the data, ``{"mailbox", "cursor", "published_at"}``: where the log ended, and when
+    its newest batch came. The DAG reads from its own consumer's cursor, and finds all that came until then.
+
+    All watchers of one mailbox share one poll (Airflow 3.3). What a watcher has fired for is kept in the asset's
+    state store, once Airflow has the event, so that a triggerer that is restarted fires neither twice nor too little.
+    Without such a store it goes by what ``consumer`` has committed, and without that it fires when it starts.
+
+    :param mailbox_conn_id: id of a connection of type ``osmos_mailbox``
+    :param consumer: for whom: what this consumer has committed already is not worth an event
+    :param poll_interval: seconds between two looks at most
+    """
+
+    def __init__(self, mailbox_conn_id: str, consumer: str | None = None, poll_interval: float = POLL_INTERVAL) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.mailbox_conn_id = mailbox_conn_id
+        self.consumer = consumer
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what makes this trigger again in another process."""
+        return (
+            "airflow_provider_osmosdest.triggers.mailbox.MailboxEventTrigger",
+            {
+                "mailbox_conn_id": self.mailbox_conn_id,
+                "consumer": self.consumer,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    def shared_stream_key(self) -> Hashable | None:
+        """Share a poll with whoever looks at the same mailbox as often."""
+        return "osmosdest.mailbox", self.mailbox_conn_id, self.poll_interval
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+        """Return what looks for all watchers of a mailbox."""
+        from airflow_provider_osmosdest.triggers.shared import SharedPoll
+
+        return SharedPoll(_sightings(kwargs["mailbox_conn_id"], kwargs["poll_interval"]))
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Sighting]) -> AsyncIterator[TriggerEvent]:
+        """Fire for every look that shows batches this watcher has not fired for."""
+        seen: int | None = None
+        async for sighting in shared_stream:
+            if sighting.newest is None:
+                continue
+            if seen is None:
+                seen = await self._fired_for()
+            if seen is None:
+                continue
+            # A log that is shorter than it was is another one, begun anew in the same place.
+            seen = 0 if seen > sighting.newest.seq else seen
+            if sighting.newest.seq > seen:
+                seen = sighting.newest.seq
+                sighting.rung.append(self)
+                yield self._event(sighting.newest)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look by itself: what Airflow 3.2 calls, which shares nothing."""
+        async for event in self.filter_shared_stream(_sightings(self.mailbox_conn_id, self.poll_interval)):
+            yield event
+
+    async def remember(self, seq: int) -> None:
+        """
+        Keep that this watcher has fired for all batches up to one, and that Airflow has heard of it.
+
+        Where that cannot be kept, it may fire once more after a restart, which costs a run that finds nothing.
+        """
+        store = getattr(self, "asset_state_store", None)
+        if store is None:
+            return
+        try:
+            await store.aset(self._key, seq)
+        except Exception as error:  # noqa: BLE001 - the store and the supervisor raise what they like
+            self.log.warning("What was fired for mailbox %r is not kept: %s", self.mailbox_conn_id, error)
+
+    @property
+    def _key(self) -> str:
+        return f"osmosdest.mailbox/{self.mailbox_conn_id}"
+
+    async def _fired_for(self) -> int | None:
+        """Return up to which batch there is nothing to fire for, ``None`` where nobody can tell now."""
+        try:
+            kept = await self._kept()
+            if self.consumer is None:
+                return kept
+            return max(kept, await off_the_loop(_committed, self.mailbox_conn_id, self.consumer))
+        except Exception as error:  # noqa: BLE001 - likewise, and the next look comes soon
+            self.log.warning("What was fired for mailbox %r cannot be read: %s", self.mailbox_conn_id, error)
+            return None
+
+    async def _kept(self) -> int:
+        store = getattr(self, "asset_state_store", None)
+        if store is None:
+            return 0
+        try:
+            kept = await store.aget(self._key, 0)
+        except ValueError:
+            # One watcher of several assets has the state of none.
+            return 0
+        return kept if isinstance(kept, int) else 0
+
+    def _event(self, newest: Entry) -> TriggerEvent:
+        cursor = encode_cursor(self.mailbox_conn_id, Cursor(Position(newest.seq + 1)))
+        return _event({"mailbox": self.mailbox_conn_id, "cursor": cursor, "published_at": newest.published_at})
+
+
+async def _sightings(conn_id: str, interval: float) -> AsyncIterator[Sighting]:
+    async for newest in polling(conn_id, interval, Lookout.newest):
+        yield Sighting(newest)
+
+
+def _committed(conn_id: str, consumer: str) -> int:
+    """Return the last batch that a consumer has committed whole, 0 for none."""
+    committed = open_mailbox(conn_id).consumers.committed(consumer)
+    return 0 if committed is None else committed.position.seq - 1
+
+
+def _event(payload: dict[str, Any]) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]

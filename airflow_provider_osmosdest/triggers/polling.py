@@ -1,0 +1,146 @@
+"""Look at a mailbox again and again from the triggerer: one request a look, and no error that ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_osmosdest.core.errors import CursorExpiredError
+from airflow_provider_osmosdest.core.mailbox.cursor import Position
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from airflow_provider_osmosdest.core.mailbox.entries import Entry
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+
+__all__ = ["POLL_INTERVAL", "Lookout", "off_the_loop", "open_mailbox", "polling", "records_waiting"]
+
+POLL_INTERVAL = 2.0
+"""Seconds between two looks at most: a DAG should start within 5 seconds of a partner's POST."""
+
+# The share of the interval that a look comes early at most, so that triggers do not look in step.
+_JITTER = 0.25
+_LONGEST_WAIT = 60.0
+# The connection may have been changed meanwhile.
+_REOPEN_SECONDS = 300.0
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class Lookout:
+    """
+    Watch the end of a mailbox's log.
+
+    :param mailbox: the mailbox
+    """
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.mailbox = mailbox
+        self._newest: Entry | None = None
+        self._waiting: tuple[int, int] | None = None
+
+    def newest(self) -> Entry | None:
+        """Return the newest batch, ``None`` while there is none; one request, as long as nothing is new."""
+        seen = self._newest.seq if self._newest is not None else 0
+        if self.mailbox.has_new(Position(seen + 1)):
+            self._newest = self.mailbox.log.tail()
+        elif self._newest is None:
+            # Batch 1 is not there for want of any, or because it was purged.
+            self._newest = self.mailbox.log.tail()
+        return self._newest
+
+    def waiting(self, consumer: str) -> int:
+        """Return how many records wait for a consumer, counted again only once there is a new batch."""
+        newest = self.newest()
+        seq = 0 if newest is None else newest.seq
+        if self._waiting is None or self._waiting[0] != seq:
+            self._waiting = (seq, records_waiting(self.mailbox, consumer))
+        return self._waiting[1]
+
+
+def records_waiting(mailbox: Mailbox, consumer: str) -> int:
+    """
+    Return how many records a consumer has not committed.
+
+    Where some of those are purged, what is left is counted, and 1 at least: whoever waits must go and hear of it.
+    """
+    committed = mailbox.consumers.committed(consumer)
+    try:
+        position = mailbox.position(None).position if committed is None else committed.position
+        return mailbox.lag(position)
+    except CursorExpiredError:
+        return max(1, mailbox.lag(mailbox.position(None).position))
+
+
+def open_mailbox(conn_id: str) -> Mailbox:
+    """
+    Return the mailbox of a connection.
+
+    :raises OsmosError: when there is none, or its store cannot be used
+    """
+    from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
+
+    return MailboxHook(conn_id).mailbox()
+
+
+async def off_the_loop(function: Callable[..., _T], *arguments: Any) -> _T:
+    """
+    Call what blocks in a thread.
+
+    By asgiref's way of doing so, as connections are asked for in there: the supervisor is reached over the loop that
+    it was called from.
+    """
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(function, thread_sensitive=False)(*arguments)
+
+
+async def polling(
+    conn_id: str,
+    interval: float,
+    look: Callable[[Lookout], _T],
+    *,
+    reach: Callable[[str], Mailbox] = open_mailbox,
+    sleep: Callable[[float], Any] = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[_T]:
+    """
+    Look at a mailbox for ever, and yield what is seen.
+
+    A look that fails is said once, and followed by others after ever longer waits, of a minute at most: a trigger
+    that ends takes its task or its asset with it, and storage comes back.
+
+    :param conn_id: id of the mailbox's connection
+    :param interval: seconds between two looks at most
+    :param look: what to do each time, in a thread
+    :param reach: opens the mailbox
+    :param sleep: waits
+    :param clock: seconds that only ever grow
+    """
+    lookout: Lookout | None = None
+    opened = 0.0
+    failures = 0
+    while True:
+        try:
+            if lookout is None or clock() - opened > _REOPEN_SECONDS:
+                lookout = Lookout(await off_the_loop(reach, conn_id))
+                opened = clock()
+            seen = await off_the_loop(look, lookout)
+        except Exception as error:  # noqa: BLE001 - stores, Airflow's supervisor and connections raise what they like
+            lookout = None
+            if not failures:
+                _log.warning("Mailbox %r cannot be looked at; trying on until it can be: %s", conn_id, error)
+            wait = min(_LONGEST_WAIT, interval * 2.0 ** min(failures, 10))
+            failures += 1
+        else:
+            if failures:
+                _log.info("Mailbox %r can be looked at again, after %d failures.", conn_id, failures)
+            failures = 0
+            wait = interval
+            yield seen
+        await sleep(wait * random.uniform(1 - _JITTER, 1))  # noqa: S311 - no secret hangs on it

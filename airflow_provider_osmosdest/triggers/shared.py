@@ -1,0 +1,42 @@
+"""One poll for all watchers of a mailbox, where Airflow can share one (3.3): imported by the triggerer alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.shared_stream import SharedStreamProducer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from airflow.triggers.shared_stream import AdvanceItem
+
+    from airflow_provider_osmosdest.triggers.mailbox import Sighting
+
+__all__ = ["SharedPoll"]
+
+
+class SharedPoll(SharedStreamProducer):
+    """
+    Show every look at a mailbox to all its watchers.
+
+    A look that shows nothing new is shown too: so whoever joins late sees within one look where the log ends.
+
+    :param sightings: the looks
+    """
+
+    def __init__(self, sightings: AsyncIterator[Sighting]) -> None:
+        self._sightings = sightings
+
+    async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
+        """Yield each look, as what the watchers get and as what :meth:`advance` gets."""
+        async for sighting in self._sightings:
+            yield sighting, sighting
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        """Let the watchers remember what they fired for: Airflow has those events in its database now."""
+        for payload, outcome in batch:
+            # One that failed is not told apart from the others; each of them then fires once more after a restart.
+            if payload.newest is not None and outcome.is_clean:
+                for trigger in payload.rung:
+                    await trigger.remember(payload.newest.seq)

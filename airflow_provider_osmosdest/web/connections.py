@@ -1,0 +1,37 @@
+"""The mailboxes that Airflow's connections are; other connections cannot be opened over HTTP."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+
+__all__ = ["open_mailbox"]
+
+# What a mailbox's id may be; nothing else reaches a secrets backend.
+_CONN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+
+
+def open_mailbox(conn_id: str) -> Mailbox | None:
+    """
+    Return a mailbox, ``None`` where there is no connection of that id, or it is of another type; blocks.
+
+    :param conn_id: the id of an Airflow Connection of type ``osmos_mailbox``
+    :raises ConfigurationError: its connection cannot be used
+    :raises StorageError: its store cannot be reached
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
+    from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE
+
+    if not _CONN_ID.fullmatch(conn_id):
+        return None
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return None
+    return MailboxHook(conn_id).mailbox() if connection.conn_type == CONN_TYPE else None

@@ -1,0 +1,47 @@
+"""
+Mounts the mailboxes at ``/osmos`` on Airflow's API server.
+
+Every process of Airflow imports this module, so it loads nothing: the app is made by the first request to it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["LazyApp", "OsmosPlugin"]
+
+
+class LazyApp:
+    """The app, made when it is first called."""
+
+    def __init__(self) -> None:
+        self._app: ASGIApp | None = None
+        self._making = threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        await self._made()(scope, receive, send)
+
+    def _made(self) -> ASGIApp:
+        with self._making:
+            if self._app is None:
+                from airflow_provider_osmosdest.web.app import create_app
+                from airflow_provider_osmosdest.web.connections import open_mailbox
+
+                self._app = create_app(open_mailbox)
+            return self._app
+
+
+class OsmosPlugin(AirflowPlugin):
+    """What Airflow is told of the web room."""
+
+    name = "osmosdest"
+    fastapi_apps = [  # noqa: RUF012 - Airflow's own declares no ClassVar
+        {"app": LazyApp(), "url_prefix": "/osmos", "name": "Osmos mailboxes"}
+    ]

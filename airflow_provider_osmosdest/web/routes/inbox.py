@@ -1,0 +1,194 @@
+"""
+The inbox: a partner posts records.
+
+A sender shows a token that may write, or, as webhook senders can't, a signature made with one of the mailbox's signing
+secrets. Whatever is shown has to hold: with a wrong token a good signature is of no use, and in a mailbox with signing
+secrets a token does not make up for a wrong signature.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from airflow_provider_osmosdest.core.mailbox.inbox import Inbox, Posting, idempotency_key, opened
+from airflow_provider_osmosdest.core.mailbox.inbox_body import (
+    MEDIA_TYPES,
+    body_encoding,
+    body_media_type,
+    encodings,
+    too_large,
+)
+from airflow_provider_osmosdest.core.mailbox.inbox_records import LISTED
+from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal, SignatureRefusal
+from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+from airflow_provider_osmosdest.core.mailbox.webhook_signature import Signature
+from airflow_provider_osmosdest.web.auth import authorize, keep_rate, mailbox_of, unauthorized
+from airflow_provider_osmosdest.web.formats import JSON
+from airflow_provider_osmosdest.web.openapi import FAULT, answer, operation, parameter, problems, reference
+from airflow_provider_osmosdest.web.problems import Problem, problem_response
+from airflow_provider_osmosdest.web.query import single
+from airflow_provider_osmosdest.web.receiving import Incoming
+from airflow_provider_osmosdest.web.services import in_thread, services
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+    from airflow_provider_osmosdest.web.openapi import Paths
+
+__all__ = ["describe", "router"]
+
+router = APIRouter()
+
+_DECOY = MailboxSettings("decoy", signing_secrets=("whsec_ZGVjb3k=",))
+"""Stands in where a signature can't be good, so that neither answer nor time tells which mailboxes there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """
+    Who posts.
+
+    :param name: whose idempotency keys these are
+    :param mailbox: what it may write to; ``None`` where the signature cannot be good
+    :param signature: what has to be checked once the body is there
+    :param trusted: it has shown a token
+    """
+
+    name: str
+    mailbox: Mailbox | None
+    signature: Signature | None
+    trusted: bool
+
+    @property
+    def settings(self) -> MailboxSettings:
+        return self.mailbox.settings if self.mailbox is not None else _DECOY
+
+
+@router.post("/records", status_code=202)
+async def post_records(request: Request, mailbox_id: str) -> Response:
+    """Take the records of a body, and answer once they are in the log."""
+    incoming = Incoming(request)
+    try:
+        answered = await _take(request, mailbox_id, incoming)
+    except InboxRefusal as refusal:
+        problem = Problem(refusal.status, refusal.title, refusal.detail, headers=refusal.headers, **refusal.extra)
+    except Problem as raised:
+        problem = raised
+    else:
+        return Response(msgspec.json.encode(answered), 202, media_type=JSON)
+    return incoming.part(problem_response(problem))
+
+
+async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[str, Any]:
+    sender = await _sender(request, mailbox_id)
+    single(request.query_params, ())
+    media_type = body_media_type(request.headers.get("content-type"))
+    encoding = body_encoding(request.headers.get("content-encoding"))
+    key = _key(request.headers, signed=not sender.trusted)
+    limit = sender.settings.max_body_bytes
+    bodies = services(request).bodies
+    with (bodies.trusted if sender.trusted else bodies.strangers).hold() as take:
+        raw = await incoming.read(limit, too_large(limit), take)
+        came = asyncio.get_running_loop().time()
+        posting = Posting(media_type, encoding, raw, sender.signature)
+        try:
+            data = await in_thread(request, opened, posting, limit, sender.settings.signing_secrets)
+        except SignatureRefusal:
+            raise await unauthorized(request, came) from None
+        if (mailbox := sender.mailbox) is None:
+            raise await unauthorized(request, came)
+        if not sender.trusted:
+            keep_rate(request, mailbox, sender.name)
+        answered = await in_thread(request, partial(Inbox(mailbox).take, media_type, data, sender=sender.name, key=key))
+    if answered["accepted"]:
+        services(request).waiting.wake(mailbox_id)
+    return answered
+
+
+async def _sender(request: Request, mailbox_id: str) -> _Sender:
+    signature = _signature(request.headers)
+    if signature is None or "authorization" in request.headers:
+        grant = await authorize(request, mailbox_id, "write")
+        signs = bool(grant.mailbox.settings.signing_secrets)
+        return _Sender(f"token:{grant.access.name}", grant.mailbox, signature if signs else None, trusted=True)
+    mailbox = await mailbox_of(request, mailbox_id)
+    signs = mailbox is not None and bool(mailbox.settings.signing_secrets)
+    return _Sender("signature", mailbox if signs else None, signature, trusted=False)
+
+
+def _signature(headers: Headers) -> Signature | None:
+    message_id, timestamp = headers.get("webhook-id"), headers.get("webhook-timestamp")
+    entries = headers.get("webhook-signature")
+    if message_id is None or timestamp is None or entries is None:
+        return None
+    return Signature(message_id, timestamp, entries)
+
+
+def _key(headers: Headers, *, signed: bool) -> str | None:
+    # A signature covers the message's id: with any other key, whoever overhears a message could send it once more.
+    for name in ("webhook-id",) if signed else ("idempotency-key", "webhook-id"):
+        if values := headers.getlist(name):
+            if len(values) > 1:
+                raise Problem(400, "Bad request", f"{name}: given more than once")
+            return idempotency_key(values[0], name)
+    return None
+
+
+def describe(settings: MailboxSettings) -> Paths:
+    """
+    Describe what this router does.
+
+    :param settings: the mailbox's
+    """
+    record = reference("schemas", "Record")
+    either = {"oneOf": [record, {"type": "array", "items": record, "maxItems": settings.max_body_records}]}
+    text = {"type": "string"}
+    content = {name: {"schema": either if name == JSON else text} for name in MEDIA_TYPES}
+    key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
+    described = operation(
+        "postRecords",
+        "Send records",
+        parameters=[
+            parameter(
+                "Idempotency-Key",
+                key,
+                "The same body sent again under its key is published once, and answered alike, for 7 days at least",
+                where="header",
+            ),
+            parameter(
+                "Content-Encoding",
+                {"type": "string", "enum": [*encodings(), "identity"]},
+                "How the body is compressed",
+                where="header",
+            ),
+        ],
+        body={
+            "required": True,
+            "description": f"At most {settings.max_body_bytes:,} bytes, also decompressed",
+            "content": content,
+        },
+        answers={
+            "202": answer("The records are in the log", {JSON: _taken(settings)}),
+            **problems(400, 408, 409, 413, 415, 422),
+        },
+    )
+    if settings.signing_secrets:
+        described["security"] = [{"token": []}, {"signature": []}]
+    return {"/records": {"post": described}}
+
+
+def _taken(settings: MailboxSettings) -> dict[str, Any]:
+    count = {"type": "integer", "minimum": 0}
+    properties: dict[str, Any] = {"receipt_id": {"type": "string"}, "accepted": count}
+    if settings.on_invalid == "quarantine":
+        properties |= {"quarantined": count, "errors": {"type": "array", "items": FAULT, "maxItems": LISTED}}
+    return {"type": "object", "required": list(properties), "properties": properties}

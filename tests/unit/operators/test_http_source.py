@@ -1,0 +1,144 @@
+"""The operator in Airflow's own task runner, against a real server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
+from airflow_provider_osmosdest.operators.http_source import HttpSourceOperator
+from airflow_provider_osmosdest.testing.servers import ScriptedServer
+
+pytestmark = [
+    # What Airflow warns itself of is none of our business; what it warns us of is.
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
+]
+
+ITEM = {"fields": [{"name": "id", "type": "integer", "nullable": False}, {"name": "name", "type": "string"}]}
+ITEMS = [{"id": number, "name": f"item {number}"} for number in range(25)]
+NEW = {"cursor_path": "id", "param": "since", "initial_value": 0}
+OFFSET = {"type": "offset", "limit": 10, "total_path": "total"}
+
+
+def paging(talk):
+    """Serve ITEMS by offset and limit."""
+    talk.read_body()
+    asked = {name: value[0] for name, value in parse_qs(urlsplit(talk.request.target).query).items()}
+    offset, limit = int(asked.get("offset", 0)), int(asked.get("limit", 10))
+    found = ITEMS[offset : offset + limit]
+    if "since" in asked:
+        found = [item for item in ITEMS if item["id"] >= int(asked["since"])][offset : offset + limit]
+    talk.reply(200, json.dumps({"items": found, "total": len(ITEMS)}).encode())
+
+
+@pytest.fixture
+def server(set_connection):
+    with ScriptedServer(paging) as running:
+        set_connection("api", host=running.url, login="ada", password="secret-9b1f")
+        yield running
+
+
+@pytest.fixture
+def pull(run_dag, request):
+    """Run a DAG of one pull with these parameters, and return how it ended."""
+
+    def run(**parameters: Any):
+        settings = {"endpoint": "/items", "data_selector": "items", "paginator": OFFSET, **parameters}
+        with DAG(f"dag_{abs(hash(request.node.nodeid))}", schedule=None, params={"limit": 3}) as dag:
+            HttpSourceOperator(task_id="pull", http_conn_id="api", **settings)
+        return run_dag(dag)
+
+    return run
+
+
+def records_of(path: str) -> list[Any]:
+    folder = Path(path).parent
+    return [json.loads(line) for part in sorted(folder.glob("*.ndjson")) for line in part.read_text().splitlines()]
+
+
+class TestFile:
+    def test_all_records_and_a_report(self, pull, server, osmos_home):
+        run = pull(destination_schema=ITEM)
+        assert run.state("pull") == "success"
+        report = run.xcom("pull")
+        assert (report["read"], report["delivered"], report["pages"], report["requests"]) == (25, 25, 3, 3)
+        assert records_of(report["records_path"]) == ITEMS
+        folder = osmos_home / "deliveries" / run.dag_id / run.run_id / "pull" / "-1"
+        assert json.loads((folder / "report.json").read_text())["records_path"] == report["records_path"]
+        # The pages themselves are not kept twice.
+        assert list((folder / "pages").iterdir()) == []
+
+    def test_the_dags_own_params_are_not_sent(self, pull, server):
+        pull(query={"color": "red"})
+        assert {frozenset(parse_qs(urlsplit(each.target).query)) for each in server.received} == {
+            frozenset({"color", "offset", "limit"})
+        }
+
+    def test_invalid_records_fail_the_task(self, pull, server):
+        schema = {"fields": [{"name": "id", "type": "integer", "constraints": {"maximum": 22}}, ITEM["fields"][1]]}
+        run = pull(destination_schema=schema)
+        assert run.state("pull") == "failed"
+        assert [failure["index"] for failure in run.failures("pull")] == [23, 24]
+        assert run.xcom("pull")["records_path"] is None
+        assert pull(destination_schema=schema, max_failures=2).state("pull") == "success"
+
+    def test_a_source_chained_to_a_destination(self, run_dag, server, set_connection):
+        taken = []
+
+        def take(talk):
+            taken.extend(json.loads(talk.read_body()))
+            talk.reply(200)
+
+        with ScriptedServer(take) as destination:
+            set_connection("there", host=destination.url)
+            with DAG("chained", schedule=None) as dag:
+                source = HttpSourceOperator(
+                    task_id="pull", http_conn_id="api", endpoint="/items", data_selector="items", paginator=OFFSET
+                )
+                HttpDestinationOperator(task_id="deliver", http_conn_id="there", records=source.output["records_path"])
+            run = run_dag(dag)
+        assert run.state("deliver") == "success"
+        assert taken == ITEMS
+
+    def test_no_records_are_a_file_without_records(self, run_dag, server):
+        with DAG("none", schedule=None) as dag:
+            source = HttpSourceOperator(
+                task_id="pull",
+                http_conn_id="api",
+                endpoint="/items",
+                data_selector="items",
+                query={"since": 99},
+                paginator={"type": "offset", "limit": 10},
+            )
+            HttpDestinationOperator(task_id="deliver", http_conn_id="api", records=source.output["records_path"])
+        run = run_dag(dag)
+        assert run.xcom("pull")["delivered"] == 0
+        assert run.state("deliver") == "success"
+
+
+class TestXCom:
+    def test_the_records_are_the_result(self, pull, server):
+        run = pull(output_as="xcom")
+        assert run.xcom("pull") == ITEMS
+
+    def test_too_many_for_it(self, pull, server, monkeypatch):
+        monkeypatch.setattr("airflow_provider_osmosdest.operators.http_source.XCOM_BYTES", 100)
+        assert pull(output_as="xcom").state("pull") == "failed"
+
+
+class TestIncremental:
+    def test_the_second_run_takes_what_is_new(self, pull, server, monkeypatch):
+        plain = {"paginator": {"type": "offset", "limit": 10}, "incremental": NEW}
+        assert pull(**plain).xcom("pull")["delivered"] == 25
+        monkeypatch.setattr(f"{__name__}.ITEMS", [*ITEMS, {"id": 25, "name": "new"}])
+        server.received.clear()
+        report = pull(**plain).xcom("pull")
+        assert "since=24" in server.received[0].target
+        assert (report["delivered"], report["dropped"]) == (1, 1)
+        assert records_of(report["records_path"]) == [{"id": 25, "name": "new"}]
