@@ -8,11 +8,11 @@ An object store cannot append, so the file comes in parts; most deliveries end w
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.schema.encoding import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -59,7 +59,7 @@ class FailuresFile:
         origin: Callable[[int], bytes] | None = None,
     ) -> None:
         self._folder = folder
-        self._origin = origin
+        self._origin = origin or _nothing
         self._prefix = prefix
         self.parts = list(parts)
         self._number = 1 + max((_number(name) for name in self.parts), default=-1)
@@ -76,31 +76,50 @@ class FailuresFile:
         status: int | None,
         error: str,
         attempts: int,
-        textual: bool = False,
     ) -> list[int]:
         """
         Write records that share one fate; they are durable after :meth:`close`.
 
         :param records: index and JSON of each
-        :param textual: they come from a format without types
         :return: their indexes
         :raises StorageError: when the folder cannot be written
         """
-        middle = (
-            f',"outcome":"{outcome}","status":{json.dumps(status)},'
-            f'"error":{json.dumps(error, ensure_ascii=False)},"attempts":{attempts},"record":'
-        ).encode(errors="replace")
-        mark = b',"textual":true' if textual else b""
+        middle = b',"outcome":"%s","status":%s,"error":%s,"attempts":%d,"record":' % (
+            outcome.encode(),
+            encode(status),
+            _encoded(error),
+            attempts,
+        )
         indexes: list[int] = []
         for index, record in records:
-            more = b"" if self._origin is None else self._origin(index)
-            line = b'{"index":%d%s%s%s%s}\n' % (index, middle, record, mark, more)
-            self._buffer.append(line)
-            self._buffered += len(line)
+            self._keep(b'{"index":%d%s%s%s}\n' % (index, middle, record, self._origin(index)))
             indexes.append(index)
-            if self._buffered >= _BUFFER_BYTES:
-                self._drain()
         return indexes
+
+    def write_each(self, outcome: str, records: Iterable[tuple[int, str, bytes]], *, textual: bool = False) -> None:
+        """
+        Write records that were never sent, each for its own reason; they are durable after :meth:`close`.
+
+        :param records: index, error and JSON of each, a block's at most
+        :param textual: they come from a format without types
+        :raises StorageError: when the folder cannot be written
+        """
+        before = b',"outcome":"%s","status":null,"error":' % outcome.encode()
+        mark = b',"textual":true' if textual else b""
+        origin = self._origin
+        lines = [
+            b'{"index":%d%s%s,"attempts":0,"record":%s%s%s}\n'
+            % (index, before, _encoded(error), record, mark, origin(index))
+            for index, error, record in records
+        ]
+        if lines:
+            self._keep(b"".join(lines))
+
+    def _keep(self, lines: bytes) -> None:
+        self._buffer.append(lines)
+        self._buffered += len(lines)
+        if self._buffered >= _BUFFER_BYTES:
+            self._drain()
 
     def close(self) -> None:
         """Make everything written durable; more may be written after, into another part."""
@@ -196,6 +215,18 @@ def remove_parts(folder: Folder, keep: Collection[str]) -> None:
         return
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+def _nothing(_index: int) -> bytes:
+    return b""
+
+
+def _encoded(error: str) -> bytes:
+    try:
+        return encode(error)
+    except UnicodeEncodeError:
+        # A lone surrogate, out of somebody's exception.
+        return encode(error.encode(errors="replace").decode())
 
 
 def _number(name: str) -> int:

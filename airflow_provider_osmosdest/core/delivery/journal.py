@@ -10,7 +10,7 @@ from airflow_provider_osmosdest.core.delivery.failures import FailuresFile, chec
 from airflow_provider_osmosdest.core.delivery.ledger import COUNTS, Entry, read_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from airflow_provider_osmosdest.core.delivery.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger import Chunk, LedgerStore
@@ -154,31 +154,47 @@ class Journal:
         status: int | None,
         error: str,
         attempts: int,
-        reason: str = "",
         final: bool = True,
-        textual: bool = False,
     ) -> None:
         """
-        Keep failure records.
+        Keep failure records that share one fate.
 
         :param records: index and JSON of each
-        :param reason: what to count them under, if not ``error``
-        :param textual: they come from a format without types
         :param final: whether a retry leaves them as they are; else they are not settled
         """
         file = self._failures if final else self._open
-        indexes = file.write(outcome, records, status=status, error=error, attempts=attempts, textual=textual)
-        self._tally.count(outcome, len(indexes), reason or error)
-        if not final:
+        indexes = file.write(outcome, records, status=status, error=error, attempts=attempts)
+        self._tally.count(outcome, len(indexes), error)
+        reason = f"{outcome}: {error}"
+        if final:
+            # A refused record may be asked about again after a crash; one that may have arrived must not.
+            self._must_last = self._must_last or outcome == "unknown"
+            self._wait(dict.fromkeys(indexes, (outcome, reason)))
+        else:
             self._open_counts[outcome] += len(indexes)
-            self._open_reasons[f"{outcome}: {reason or error}"] += len(indexes)
-            return
+            self._open_reasons[reason] += len(indexes)
+
+    def fail_each(
+        self, outcome: str, records: Sequence[tuple[int, str, bytes]], reasons: Sequence[str], *, textual: bool = False
+    ) -> None:
+        """
+        Keep failure records that were never sent, and settle them.
+
+        :param records: index, error and JSON of each
+        :param reasons: what to count each under
+        :param textual: they come from a format without types
+        """
+        self._failures.write_each(outcome, records, textual=textual)
+        for reason, count in Counter(reasons).items():
+            self._tally.count(outcome, count, reason)
+        self._wait(
+            {index: (outcome, f"{outcome}: {reason}") for (index, _, _), reason in zip(records, reasons, strict=True)}
+        )
+
+    def _wait(self, settled: dict[int, tuple[str, str]]) -> None:
         if not self._waiting:
             self._waiting_since = self._clock()
-        # A refused record may be asked about again after a crash; one that may have arrived must not.
-        self._must_last = self._must_last or outcome == "unknown"
-        for index in indexes:
-            self._waiting[index] = (outcome, f"{outcome}: {reason or error}")
+        self._waiting |= settled
 
     def take_over(self, chunk: Chunk) -> None:
         """Note an earlier attempt's chunk no longer: from the next write on it is settled, or noted as sent again."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_osmosdest.core.delivery.journal import Journal
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
@@ -45,17 +45,20 @@ class Outcomes:
         self.tally.delivered += len(indexes)
         self.journal.deliver_each(indexes)
 
-    def invalid(self, index: int, error: str, record: bytes, *, textual: bool = False) -> None:
-        """
-        Settle a record that does not satisfy the schema.
+    def invalid(self, index: int, error: str, record: bytes) -> None:
+        """Settle a record that cannot be sent as it is."""
+        self.invalid_all([(index, error, record)])
 
-        :param textual: it comes from a format without types
+    def invalid_all(self, records: Sequence[tuple[int, str, bytes]], *, textual: bool = False) -> None:
+        """
+        Settle records that do not satisfy the schema.
+
+        :param records: index, what is wrong, and JSON of each
+        :param textual: they come from a format without types
         """
         # Values make every message different; the part before them is what many records share.
-        reason = error.partition(" (found ")[0]
-        self.journal.fail(
-            "invalid", [(index, record)], status=None, error=error, attempts=0, reason=reason, textual=textual
-        )
+        reasons = [error.partition(" (found ")[0] for _, error, _ in records]
+        self.journal.fail_each("invalid", records, reasons, textual=textual)
 
     def failed(
         self, records: Iterable[tuple[int, bytes]], judgement: Judgement, attempts: int, error: str = ""

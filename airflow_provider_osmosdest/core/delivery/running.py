@@ -98,15 +98,16 @@ def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tu
     if not validated.invalid and not resuming:
         return validated, range(first, first + validated.count)
     indexes: list[int] = []
+    invalid: list[tuple[int, str, bytes]] = []
     start = first
     for record in validated.invalid:
         index = first + record.position
         indexes += range(start, index)
         start = index + 1
         if not resuming or index not in settled:
-            textual = isinstance(block, Rows) and block.textual
-            outcomes.invalid(index, record.error, record.record, textual=textual)
+            invalid.append((index, record.error, record.record))
     indexes += range(start, first + validated.count)
+    outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
     return _unsettled(validated, indexes, settled) if resuming else (validated, indexes)
 
 

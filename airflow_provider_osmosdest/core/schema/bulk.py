@@ -10,6 +10,7 @@ they are many. Keys doubled in a JSON object: the last one wins, as everywhere i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import SchemaValidator, ValidationError
@@ -19,10 +20,11 @@ from airflow_provider_osmosdest.core.schema.blocks import JsonElements, JsonLine
 from airflow_provider_osmosdest.core.schema.encoding import encode_lines
 from airflow_provider_osmosdest.core.schema.exact_decimals import ExactDecimals
 from airflow_provider_osmosdest.core.schema.explain import Explanation, explain
-from airflow_provider_osmosdest.core.schema.fast_path import FastPath, too_many
+from airflow_provider_osmosdest.core.schema.fast_path import FastPath
 from airflow_provider_osmosdest.core.schema.originals import original_json, original_of_row
 from airflow_provider_osmosdest.core.schema.records import check_mapping, record_schema
 from airflow_provider_osmosdest.core.schema.splitting import (
+    BYTE_ORDER_MARK,
     WHITE_SPACE,
     is_line_aligned,
     line_count,
@@ -40,9 +42,6 @@ __all__ = ["BulkValidator", "InvalidRecord", "Validated"]
 
 # For how many blocks a fast path that did not pay is left alone.
 _PAUSE = 16
-
-# Where a block is refused for one record, this much of it is read line by line: some 16 records.
-_RUN_BYTES = 4 * 1024
 
 
 @dataclass(slots=True)
@@ -101,7 +100,7 @@ class BulkValidator:
         # Its records are no dicts.
         self._fast = None if keep_records else FastPath.of(schema, self._mapping)
         self._paused = 0
-        self._refusing = False
+        self._refusing = self._blank = False
 
     def validate(self, block: Block) -> Validated:
         """
@@ -120,43 +119,43 @@ class BulkValidator:
     def _lines(self, data: bytes) -> Validated:
         text = data.rstrip(WHITE_SPACE)
         if fast := self._fast_path():
-            # Bad records come often or hardly ever: behind a block that held some, the next is not tried as a whole.
-            results = None if self._refusing else self._aligned(text, fast.read_array)
-            if results is not None:
-                return self._finish(results, lambda: text.split(b"\n"))
-            if (validated := self._read_runs(fast, text)) is not None:
+            # Line by line is no slower than all at once, which would have to look whether a value stands on each.
+            each = split_lines(text) if self._blank else BytesIO(text).readlines()
+            if (validated := self._read_each(fast, each, lambda: split_lines(text), lines=True)) is not None:
                 return validated
-        results = self._aligned(text, self._typed.list_or_none)
+        results = self._aligned(text)
         if results is not None:
             return self._finish(results, lambda: text.split(b"\n"))
         lines = split_lines(text)
         cleaned = b"\n".join(lines)
-        results = self._aligned(cleaned, self._typed.list_or_none) if cleaned != text else None
+        results = self._aligned(cleaned) if cleaned != text else None
         if results is not None:
             return self._finish(results, lambda: lines)
-        return self._one_by_one(lines, [None] * len(lines))
+        return self._one_by_one(lines)
 
-    def _aligned(self, text: bytes, read: Callable[[bytes], list[Any] | None]) -> list[Any] | None:
+    def _aligned(self, text: bytes) -> list[Any] | None:
         """Return a result for each line, or None where the lines are not one JSON value each."""
         if not text:
             return []
-        results = read(b"[" + text.replace(b"\n", b",") + b"]")
+        # A newline in a string is no JSON, a comma in its place would be: so it stays, behind the comma.
+        results = self._typed.list_or_none(b"[" + text.replace(b"\n", b",\n") + b"]")
         aligned = results is not None and len(results) == line_count(text) and is_line_aligned(text)
         return results if aligned else None
 
     def _elements(self, data: bytes) -> Validated:
         array = b"[" + data + b"]"
         if fast := self._fast_path():
-            results = fast.read_array(array)
-            if results is not None:
-                return self._finish(results, lambda: split_elements(data))
-            if (validated := self._read_each(fast, split_elements(data))) is not None:
+            # Bad records come often or hardly ever: behind a block that held some, the next is not tried as a whole.
+            records = None if self._refusing else fast.read_array(array)
+            if records is not None:
+                return self._written(len(records), records, [], lambda: split_elements(data))
+            texts = split_elements(data)
+            if (validated := self._read_each(fast, texts, lambda: texts)) is not None:
                 return validated
         results = self._typed.list_or_none(array)
         if results is not None:
             return self._finish(results, lambda: split_elements(data))
-        texts = split_elements(data)
-        return self._one_by_one(texts, [None] * len(texts))
+        return self._one_by_one(split_elements(data))
 
     def _fast_path(self) -> FastPath | None:
         if self._paused:
@@ -164,50 +163,49 @@ class BulkValidator:
             return None
         return self._fast
 
-    def _read_runs(self, fast: FastPath, text: bytes) -> Validated | None:
-        """Read lines run by run, and line by line only the runs that are refused."""
-        results: list[Any] = []
-        refused: dict[int, bytes] = {}
-        start = 0
-        while start < len(text):
-            stop = _run_end(text, start)
-            run = text[start:stop]
-            start = stop + 1
-            records = self._aligned(run, fast.read_array)
-            if records is None:
-                lines = split_lines(run)
-                records = fast.read_each(lines)
-                if records is None or len(refused) > too_many(len(results)):
-                    self._paused = _PAUSE
-                    return None
-                begun = len(results)
-                refused.update((begun + at, line) for at, line in enumerate(lines) if records[at] is None)
-            results += records
-        self._refusing = bool(refused)
-        return self._one_by_one(refused, results)
+    def _read_each(
+        self, fast: FastPath, texts: list[bytes], originals: Callable[[], Sequence[bytes]], *, lines: bool = False
+    ) -> Validated | None:
+        """
+        Validate texts one by one; None where too many are refused by the fast path.
 
-    def _read_each(self, fast: FastPath, texts: list[bytes]) -> Validated | None:
-        results = fast.read_each(texts)
-        if results is None:
+        :param originals: returns the texts that are records
+        :param lines: the texts are lines, which may be blank and so no records
+        """
+        invalid: list[InvalidRecord] = []
+        self._refusing = False
+
+        def judge(found: int, text: bytes) -> Any:
+            self._refusing = True
+            if lines:
+                text = text.removesuffix(b"\n").removeprefix(BYTE_ORDER_MARK)
+                if not text.strip(WHITE_SPACE):
+                    self._blank = True
+                    return None
+            return self._judge(found + len(invalid), text, invalid)
+
+        records = fast.read_each(texts, judge)
+        if records is None:
             self._paused = _PAUSE
             return None
-        return self._one_by_one(texts, results)
+        return self._written(len(records) + len(invalid), records, invalid, originals)
 
-    def _one_by_one(self, texts: Sequence[bytes] | Mapping[int, bytes], results: list[Any]) -> Validated:
-        """
-        Validate the texts that have no result yet.
+    def _one_by_one(self, texts: list[bytes]) -> Validated:
+        invalid: list[InvalidRecord] = []
+        results = [self._judge(position, text, invalid) for position, text in enumerate(texts)]
+        records = [record for record in results if record is not None]
+        return self._written(len(texts), records, invalid, lambda: texts)
 
-        :param texts: by position; of the records that have a result, none is needed
-        """
-        # The errors themselves would keep the block alive: their tracebacks refer to what refers to them.
-        reasons: dict[int, Explanation] = {}
-        unread = texts if isinstance(texts, dict) else [at for at, result in enumerate(results) if result is None]
-        for position in unread:
-            try:
-                results[position] = self._typed.json_item(texts[position])
-            except ValidationError as error:
-                reasons[position] = explain(error, self._mapping)
-        return self._finish(results, lambda: texts, reasons=reasons)
+    def _judge(self, position: int, text: bytes, invalid: list[InvalidRecord]) -> dict[str, Any] | None:
+        """Return the record of a text; where it has none, None, and why is added to ``invalid``."""
+        try:
+            return self._typed.json_item(text)
+        except ValidationError as error:
+            reason = explain(error, self._mapping)
+        # Where a field is wrong, the text was JSON.
+        original = original_json(text, parsed=reason.field is not None)
+        invalid.append(InvalidRecord(position, reason.text, original, reason.field))
+        return None
 
     def _rows(self, block: Rows) -> Validated:
         rows = block.rows if isinstance(block.rows, list) else list(block.rows)
@@ -220,33 +218,42 @@ class BulkValidator:
     def _finish(
         self,
         results: list[Any],
-        originals: Callable[[], Sequence[Any] | Mapping[int, Any]],
+        originals: Callable[[], Sequence[Any]],
         item: Callable[[Any], Any] | None = None,
         original: Callable[[Any], bytes] = original_json,
-        *,
-        reasons: Mapping[int, Explanation] | None = None,
     ) -> Validated:
-        invalid: list[InvalidRecord] = []
+        """Put together what became of a block of which the bad records are None, and no more is known of them."""
         # all() is the quick look; only a record without fields, {}, makes the slower one needed.
         if all(results) or None not in results:
-            valid = results
-        else:
-            sources, item = originals(), item or self._typed.json_item
-            bad = [at for at, result in enumerate(results) if result is None] if reasons is None else reasons
-            for position in bad:
+            return self._written(len(results), results, [], originals, original)
+        sources, item = originals(), item or self._typed.json_item
+        invalid: list[InvalidRecord] = []
+        for position, result in enumerate(results):
+            if result is None:
                 source = sources[position]
-                reason = reasons[position] if reasons is not None else self._reason(item, source)
+                reason = self._reason(item, source)
                 invalid.append(InvalidRecord(position, reason.text, original(source), reason.field))
-            valid = [result for result in results if result is not None]
-        lines, refused = encode_lines(valid)
+        records = [result for result in results if result is not None]
+        return self._written(len(results), records, invalid, lambda: sources, original)
+
+    def _written(
+        self,
+        count: int,
+        records: list[Any],
+        invalid: list[InvalidRecord],
+        originals: Callable[[], Sequence[Any]],
+        original: Callable[[Any], bytes] = original_json,
+    ) -> Validated:
+        lines, refused = encode_lines(records)
         if refused:
-            positions = [position for position, result in enumerate(results) if result is not None]
+            left_out = {each.position for each in invalid}
+            positions = [position for position in range(count) if position not in left_out]
             sources = originals()
             for index, why in refused.items():
                 invalid.append(InvalidRecord(positions[index], why, original(sources[positions[index]])))
             invalid.sort(key=lambda each: each.position)
-            valid = [record for index, record in enumerate(valid) if index not in refused]
-        return Validated(len(results), lines, invalid, valid if self._keep_records else None)
+            records = [record for index, record in enumerate(records) if index not in refused]
+        return Validated(count, lines, invalid, records if self._keep_records else None)
 
     def _reason(self, item: Callable[[Any], Any], source: Any) -> Explanation:
         try:
@@ -254,16 +261,6 @@ class BulkValidator:
         except ValidationError as error:
             return explain(error, self._mapping)
         return Explanation("the record could not be read the same way twice", None)
-
-
-def _run_end(text: bytes, start: int) -> int:
-    """Return where the run of lines that begins at ``start`` ends: before a line end, or at the end of the text."""
-    if start + _RUN_BYTES >= len(text):
-        return len(text)
-    stop = text.rfind(b"\n", start + 1, start + _RUN_BYTES)
-    if stop < 0:
-        stop = text.find(b"\n", start + _RUN_BYTES)
-    return stop if stop >= 0 else len(text)
 
 
 class _Validators:

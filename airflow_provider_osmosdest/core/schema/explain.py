@@ -46,20 +46,16 @@ def explain(error: ValidationError, mapping: Mapping[str, str]) -> Explanation:
     """
     details = error.errors(include_url=False, include_context=False)
     shown = [each for each in details if FAST not in each["loc"]]
-    parts = [_part(each, mapping) for each in shown[:_MAX_ERRORS]]
+    places = [[str(step).removesuffix(GUARD) for step in each["loc"] if step != SLOW] for each in shown[:_MAX_ERRORS]]
+    field = places[0][0] if places and places[0] else None
+    parts = [_part(each, place, mapping) for each, place in zip(shown, places, strict=False)]
     if len(shown) > _MAX_ERRORS:
         parts.append(f"and {len(shown) - _MAX_ERRORS} more")
-    place = _place(shown[0]) if shown else []
-    return Explanation("; ".join(parts), place[0] if place else None)
+    return Explanation("; ".join(parts), field)
 
 
-def _place(detail: ErrorDetails) -> list[str]:
-    return [str(step).removesuffix(GUARD) for step in detail["loc"] if step != SLOW]
-
-
-def _part(detail: ErrorDetails, mapping: Mapping[str, str]) -> str:
+def _part(detail: ErrorDetails, place: list[str], mapping: Mapping[str, str]) -> str:
     message, type_ = detail["msg"], detail["type"]
-    place = _place(detail)
     if type_ == "json_invalid":
         return message.replace("Invalid JSON", "not JSON", 1)
     if not place:
@@ -78,12 +74,12 @@ def _part(detail: ErrorDetails, mapping: Mapping[str, str]) -> str:
 def _found(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Decimal | date | time):
-        return str(value)
     if isinstance(value, str):
         # Cut first: the value may be megabytes.
         value = value[: _MAX_VALUE + 1]
         text = repr(value)
+    elif isinstance(value, Decimal | date | time):
+        return str(value)
     else:
         text = safe_repr(value, _short.repr)
     return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
 
-__all__ = ["FastPath", "too_many"]
+__all__ = ["FastPath"]
 
 # A refusal costs its exception and a second reading: above this share (one in so many) pydantic alone is faster.
 _ONE_IN = 16
@@ -92,29 +92,31 @@ class FastPath:
         except _REFUSALS:
             return None
 
-    def read_each(self, texts: Sequence[bytes]) -> list[Any] | None:
+    def read_each(self, texts: Sequence[bytes], judge: Callable[[int, bytes], Any]) -> list[Any] | None:
         """
-        Return a record, or None, for each text; None for all where so many are refused that it does not pay.
+        Return the records of the texts that have one; None where so many are refused that it does not pay.
 
         :param texts: a record's JSON each
+        :param judge: takes how many records were found before a text that is refused, and that text; returns its
+            record, or None where it has none
         """
         records: list[Any] = []
-        left = too_many(len(texts))
-        read = self._one
-        for text in texts:
+        unread = iter(texts)
+        without = 0
+        for _ in range(_FEW + len(texts) // _ONE_IN + 1):
             try:
-                records.append(read(text))
+                # A refusal ends this; what was read before it is in the list by then, and the iterator stands behind.
+                records.extend(map(self._one, unread))
             except _REFUSALS:
-                left -= 1
-                if left < 0:
-                    return None
-                records.append(None)
-        return records
-
-
-def too_many(records: int) -> int:
-    """Return how many refusals among so many records are still worth reading them one by one."""
-    return _FEW + records // _ONE_IN
+                found = len(records)
+            else:
+                return records
+            record = judge(found, texts[found + without])
+            if record is None:
+                without += 1
+            else:
+                records.append(record)
+        return None
 
 
 def _type(field: Field) -> Any:

@@ -30,22 +30,23 @@ _NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 _grammar = msgspec.json.Decoder(msgspec.Raw)
 
 
-def original_json(text: bytes) -> bytes:
+def original_json(text: bytes, *, parsed: bool = False) -> bytes:
     """
     Return a record's own text where it is JSON, else a JSON string of the text.
 
     :param text: one line, or one element of an array
+    :param parsed: pydantic's parser has taken it already
     """
     text = text.strip(WHITE_SPACE)
     try:
-        value = from_json(text)
+        value = None if parsed else from_json(text)
     except ValueError:
         return encode(text.decode(errors="replace"))
     try:
         _grammar.decode(text)
     except msgspec.DecodeError:
         # from_json takes NaN and Infinity, the grammar of JSON does not.
-        return original_of_row(value)
+        return original_of_row(from_json(text) if parsed else value)
     # Where a raw line end stands in JSON it is blank space.
     return text.translate(_NEWLINES)
 

@@ -10,12 +10,13 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["WHITE_SPACE", "is_line_aligned", "line_count", "split_elements", "split_lines"]
+__all__ = ["BYTE_ORDER_MARK", "WHITE_SPACE", "is_line_aligned", "line_count", "split_elements", "split_lines"]
 
 WHITE_SPACE = b" \t\r\n"
 """What may stand between the tokens of JSON (RFC 8259, section 2); Python strips more than that."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""May stand at the start of a text that some programs wrote; it is none of the text."""
 
 _LINE_NOT_OPENING = re.compile(rb"\n[^{]")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
@@ -32,7 +33,7 @@ def line_count(text: bytes) -> int:
 
 def split_lines(text: bytes) -> list[bytes]:
     """Return the lines that are not blank, each without a byte order mark at its start."""
-    lines = (line.removeprefix(_BYTE_ORDER_MARK) for line in text.split(b"\n"))
+    lines = (line.removeprefix(BYTE_ORDER_MARK) for line in text.split(b"\n"))
     return [line for line in lines if line.strip(WHITE_SPACE)]
 
 
@@ -40,10 +41,10 @@ def is_line_aligned(text: bytes) -> bool:
     r"""
     Return whether no value goes on over the end of a line.
 
-    Commas in place of the newlines can join two broken lines to one value (``{"a":1`` and ``"b":2}``),
+    Commas before the newlines can join two broken lines to one value (``{"a":1`` and ``"b":2}``),
     while another line holds two and makes up for the count.
 
-    :param text: lines that were JSON with a comma in place of every newline, as many values as lines
+    :param text: lines that were JSON with a comma before every newline, as many values as lines
     """
     if b"[" not in text and not _LINE_NOT_OPENING.search(text):
         # What goes on inside an object goes on with a key, and every line here begins an object.

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery import failures
 from airflow_provider_osmosdest.core.delivery.failures import FailuresFile
@@ -36,9 +38,44 @@ def test_a_line_holds_the_six_keys_in_order(tmp_path):
     assert lines[2]["record"] == "no object"
 
 
+def test_a_reason_for_each_takes_the_same_form(tmp_path):
+    shared = FailuresFile(tmp_path / "shared", origin=lambda index: b',"first_index":%d' % (index + 1))
+    each = FailuresFile(tmp_path / "each", origin=lambda index: b',"first_index":%d' % (index + 1))
+    records = [(3, 'a "b"\n', b'{"a":1}'), (5, "Gr\u00f6\u00dfe \ud800", b"[]")]
+    for index, error, record in records:
+        shared.write("invalid", [(index, record)], status=None, error=error, attempts=0)
+    each.write_each("invalid", records)
+    shared.close()
+    each.close()
+    written = (tmp_path / "each" / "failures-00000.ndjson").read_bytes()
+    assert written == (tmp_path / "shared" / "failures-00000.ndjson").read_bytes()
+    assert json.loads(written.splitlines()[0]) == {
+        "index": 3,
+        "outcome": "invalid",
+        "status": None,
+        "error": 'a "b"\n',
+        "attempts": 0,
+        "record": {"a": 1},
+        "first_index": 4,
+    }
+
+
+def test_a_record_without_types_says_so_behind_it(tmp_path):
+    file = FailuresFile(tmp_path)
+    file.write_each("invalid", [(0, "no", b"{}")], textual=True)
+    file.close()
+    assert list(read(tmp_path)[0]) == ["index", "outcome", "status", "error", "attempts", "record", "textual"]
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_an_error_is_written_as_the_json_module_writes_it(error):
+    assert failures._encoded(error) == json.dumps(error, ensure_ascii=False).encode()
+
+
 def test_nothing_is_made_before_there_is_a_failure(tmp_path):
     file = FailuresFile(tmp_path / "deliveries" / "d")
     assert file.write("invalid", [], status=None, error="x", attempts=0) == []
+    file.write_each("invalid", [])
     file.close()
     assert file.parts == []
     assert list(tmp_path.iterdir()) == []

@@ -50,6 +50,21 @@ def test_invalid_records_with_different_values_share_a_reason(book):
     ]
 
 
+def test_the_invalid_records_of_a_block_are_settled_at_once(book):
+    outcomes, lines = book
+    errors = ["age: no integer (found 1.5)", "name: Field required", "age: no integer (found 2.5)"]
+    outcomes.invalid_all([(index, error, b"{}") for index, error in zip((1, 4, 6), errors, strict=True)], textual=True)
+    outcomes.invalid_all([])
+    assert outcomes.tally.invalid == 3
+    assert outcomes.tally.reasons == {"invalid: age: no integer": 2, "invalid: name: Field required": 1}
+    found = lines()
+    assert [(line["index"], line["error"], line["textual"]) for line in found] == [
+        (1, errors[0], True),
+        (4, errors[1], True),
+        (6, errors[2], True),
+    ]
+
+
 def test_a_part_is_listed_record_by_record_with_the_answer(book):
     outcomes, lines = book
     batch = Batch([Run(b"{},\n[],\n1,\n", [4, 6, 9], b",\n")])

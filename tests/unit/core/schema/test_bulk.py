@@ -551,6 +551,37 @@ def test_values_that_go_on_over_a_line_end_are_not_joined(lines):
     assert [each.position for each in result.invalid] == [n for n, each in enumerate(alone) if each.invalid]
 
 
+@pytest.mark.parametrize("keep_records", [False, True])
+def test_a_string_that_goes_on_over_a_line_end_is_not_joined(keep_records):
+    # With a comma for each newline these are three records of strings.
+    data = b'{"a":"x\n{","b":"y"}\n{"a":"1"},{"a":"2"}'
+    validator = BulkValidator(DestinationSchema.load([{"name": "a"}, {"name": "b"}]), keep_records=keep_records)
+    result = validator.validate(JsonLines(data))
+    assert (result.count, result.lines) == (3, b"")
+    assert [json.loads(each.record) for each in result.invalid] == data.decode().split("\n")
+
+
+def test_blank_lines_in_block_after_block_are_no_records():
+    validator = BulkValidator(schema_of("integer"))
+    for first in range(0, 200, 50):
+        lines = [b'{"a":%d}\n \r\n' % number for number in range(first, first + 50)]
+        lines[30] = BOM + b'{"a":"x"}\n\n'
+        result = validator.validate(JsonLines(b"\n" + b"".join(lines)))
+        assert result.count == 50
+        assert [(each.position, each.record) for each in result.invalid] == [(30, b'{"a":"x"}')]
+        assert result.lines.count(b"\n") == 49
+
+
+@pytest.mark.parametrize(
+    "text", [rb'{"a":"x","b":"\ud800"}', b'{"a":"x","b":"\xff"}', b'{"a":"x","b":1', b'{"a":"x"} {}']
+)
+def test_what_is_not_json_behind_a_wrong_field_is_not_json(text):
+    result = BulkValidator(schema_of("integer")).validate(JsonLines(text))
+    assert result.invalid[0].error.startswith("not JSON: ")
+    assert result.invalid[0].field is None
+    assert json.loads(result.invalid[0].record) == text.decode(errors="replace")
+
+
 def test_elements_of_an_array():
     validator = BulkValidator(schema_of("integer"))
     result = validator.validate(JsonElements(b' {"a":1} , {"a":\n"x"},[{"a":[1]}],{"a":NaN},{"a":4}\n'))

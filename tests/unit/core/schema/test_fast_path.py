@@ -119,6 +119,29 @@ def test_kept_fields_and_renamed_ones_have_no_fast_path():
     assert FastPath.of(DestinationSchema.load([field]), {"a": "a"})
 
 
+def test_the_judge_is_asked_for_the_refused_alone_and_its_records_stand_in_their_places():
+    fast = FastPath.of(schema_of("integer", nullable=False), {})
+    asked = []
+
+    def judge(found, text):
+        asked.append((found, text))
+        return {"a": 5} if text == b'{"a":"5"}' else None
+
+    good = b'{"a":1}'
+    texts = [b"x", good, b'{"a":"5"}', good, b"y", b"z", good, b"x"]
+    records = fast.read_each(texts, judge)
+    assert [record if isinstance(record, dict) else record.a0 for record in records] == [1, {"a": 5}, 1, 1]
+    assert asked == [(0, b"x"), (1, b'{"a":"5"}'), (3, b"y"), (3, b"z"), (4, b"x")]
+    assert fast.read_each([], judge) == []
+
+
+def test_reading_one_by_one_ends_where_too_many_are_refused():
+    fast = FastPath.of(schema_of("integer", nullable=False), {})
+    good = [b'{"a":1}'] * 312
+    assert len(fast.read_each([*good, *[b"x"] * 28], lambda found, text: None)) == 312
+    assert fast.read_each([*good, *[b"x"] * 30], lambda found, text: None) is None
+
+
 LINES = [
     b'{"a":1}',
     b'{"a":"1"}',
