@@ -143,8 +143,8 @@ def compare(rounds: int, total: int) -> None:
                     peaks[who, count] = max(usage.peak, peaks.get((who, count), 0.0))
                     if count == total:
                         taken[who].append(usage.seconds)
-                    print(f"{who:5} {count:>9,} records: {usage.seconds:6.2f} s, {usage.processor:6.2f} s of processor, "
-                          f"{usage.peak:5.0f} MB")  # fmt: skip
+                    spent = f"{usage.seconds:6.2f} s, {usage.processor:6.2f} s of processor, {usage.peak:5.0f} MB"
+                    print(f"{who:5} {count:>9,} records: {spent}")
         medians = {who: statistics.median(seconds) for who, seconds in taken.items()}
         for who in ("bare", "pull"):
             print(

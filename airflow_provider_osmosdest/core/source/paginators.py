@@ -188,13 +188,16 @@ class Pager:
             return False
         if hasattr(paginator, "_next_reference"):
             reference = paginator._next_reference  # noqa: SLF001 - dlt takes "" for a link, which many APIs end with
-            if not reference and reference != 0:
+            if reference is None or reference is False or reference == "":
                 return False
             link = self._paging.name in ("json_link", "header_link")
             if isinstance(reference, bool) or not isinstance(reference, str if link else (str, int, float)):
                 kind = "URL" if link else "cursor"
                 raise self._lacking(answer, f"expected a {kind} at its path, found a {type(reference).__name__}")
-        paginator.update_request(self.request)
+        try:
+            paginator.update_request(self.request)
+        except ValueError:
+            raise self._elsewhere(str(paginator._next_reference), answer) from None  # noqa: SLF001 - as above
         self.request.url = self._at_home(self.request.url or "", answer)
         return True
 
@@ -224,9 +227,13 @@ class Pager:
                 return there._replace(query=self._with_base_query(there.query)).geturl()
         except ValueError:
             pass
-        raise PagingError(
-            f"{answer.name}: its next page is at {masked_url(url)}, and the connection's host is {home.netloc}. No "
-            "other host is asked, as credentials are for that one only. Put the right host into the connection."
+        raise self._elsewhere(url, answer)
+
+    def _elsewhere(self, url: str, answer: Answer) -> PagingError:
+        return PagingError(
+            f"{answer.name}: its next page is at {masked_url(url)}, and the connection's host is "
+            f"{urlsplit(self._origin).netloc.rpartition('@')[2]}. No other host is asked, as credentials are for that one only. Put the "
+            "right host into the connection."
         )
 
     def _with_base_query(self, query: str) -> str:

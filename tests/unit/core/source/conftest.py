@@ -1,0 +1,87 @@
+"""A pull against a scripted server, in a folder, without Airflow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_osmosdest.core.delivery.engine import Surroundings
+from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.source.actions import read_actions
+from airflow_provider_osmosdest.core.source.fetching import Fetcher
+from airflow_provider_osmosdest.core.source.incremental import read_incremental
+from airflow_provider_osmosdest.core.source.paginators import read_paging
+from airflow_provider_osmosdest.core.source.pull import Ask
+from airflow_provider_osmosdest.core.source.running import PullOrder, run_pull
+from airflow_provider_osmosdest.testing.servers import ScriptedServer
+
+
+@dataclass
+class Pulling:
+    """Pull from a server, again and again, into one folder."""
+
+    folder: Any
+    url: str
+    said: list[str] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    stopping: Any = None
+
+    def order(self, *, path="/items", options=None, schema=None, secrets=(), headers=None, **ask):
+        target = Target(self.url + path, method=ask.pop("method", "GET"), secrets=secrets, headers=headers or {})
+        ask["paging"] = read_paging(ask.pop("paginator", None))
+        ask["actions"] = read_actions(ask.pop("response_actions", None))
+        ask["incremental"] = read_incremental(ask.pop("incremental", None))
+        asked = Ask(target, **ask)
+        chosen = DeliveryOptions(**{"max_retries": 2, **(options or {})})
+        return PullOrder(
+            ask=asked,
+            options=chosen,
+            schema=DestinationSchema.load(schema) if schema else DestinationSchema.any_object(),
+            folder=self.folder,
+            fetcher=lambda traffic: Fetcher(
+                requests.Session(),
+                target,
+                chosen,
+                asked.actions,
+                asked.max_page_bytes,
+                traffic=traffic,
+                warn=self.said.append,
+                sleep=self.slept.append,
+                stopping=self.stopping or (lambda: None),
+            ),
+            watermark=FolderLedgerStore(self.folder.parent / "state", "incremental.json"),
+        )
+
+    def __call__(self, *, occasion="0", **more):
+        return run_pull(self.order(**more), self.said.append, Surroundings(occasion=occasion))
+
+    @property
+    def records(self):
+        parts = sorted((self.folder / "records").glob("*.ndjson"))
+        return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+
+
+@pytest.fixture
+def pulling(tmp_path, monkeypatch):
+    """Return what starts a server with a script and pulls from it."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    running = []
+
+    def start(script):
+        server = ScriptedServer(script)
+        server.__enter__()
+        running.append(server)
+        pull = Pulling(tmp_path / "delivery", server.url)
+        pull.server = server
+        return pull
+
+    yield start
+    for server in running:
+        server.__exit__()

@@ -1,0 +1,328 @@
+"""Whole pulls against a real server: resumed, refused, guarded, and cut off at every write."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.errors import OptionsError, PagingError, StorageError, UnavailableError
+from airflow_provider_osmosdest.core.source import running
+from airflow_provider_osmosdest.core.source.landing import Landing
+from tests.unit.core.source.scripts import asked, numbered
+
+OFFSET = {"paginator": {"type": "offset", "limit": 10, "total_path": "total"}, "data_selector": "items"}
+ITEM = {"fields": [{"name": "id", "type": "integer", "nullable": False}]}
+
+
+def ids(records):
+    return [record["id"] for record in records]
+
+
+class TestPages:
+    def test_all_of_them(self, pulling):
+        pull = pulling(numbered(35))
+        result = pull(**OFFSET, schema=ITEM)
+        assert result.error is None
+        assert ids(pull.records) == list(range(35))
+        report = result.report.to_xcom()
+        assert (report["read"], report["delivered"], report["pages"], report["requests"]) == (35, 35, 4, 4)
+        assert report["bytes_received"] > 35 * 10
+        assert json.loads((pull.folder / "report.json").read_text())["pages"] == 4
+        assert len({each.connection for each in pull.server.received}) == 1
+
+    def test_one_page_that_shows_a_next_is_an_error(self, pulling):
+        pull = pulling(numbered(35))
+        result = pull(data_selector="items")
+        assert isinstance(result.error, PagingError)
+        assert "paginator={'type': 'offset', 'limit': 10, 'total_path': 'total'}" in str(result.error)
+        assert result.report.records_path is None
+        assert pull(data_selector="items", paginator="single_page").report.delivered == 10
+
+    def test_post_with_a_body(self, pulling):
+        seen = []
+
+        def script(talk):
+            seen.append(json.loads(talk.read_body()))
+            talk.reply(
+                200, json.dumps({"hits": [{"id": len(seen)}], "next": len(seen) if len(seen) < 3 else None}).encode()
+            )
+
+        pull = pulling(script)
+        paginator = {"type": "cursor", "cursor_path": "next", "cursor_body_path": "page"}
+        pull(method="POST", body={"q": "x"}, paginator=paginator, data_selector="hits")
+        assert seen == [{"q": "x"}, {"q": "x", "page": 1}, {"q": "x", "page": 2}]
+        assert ids(pull.records) == [1, 2, 3]
+
+    def test_no_content(self, pulling):
+        def script(talk):
+            talk.read_body()
+            talk.reply(204)
+
+        result = pulling(script)(data_selector="items")
+        assert (result.error, result.report.read) == (None, 0)
+
+    def test_invalid_records_are_failure_records(self, pulling):
+        def script(talk):
+            talk.read_body()
+            talk.reply(200, b'[{"id": 1}, {"id": "x"}, 7]')
+
+        result = pulling(script)(schema=ITEM)
+        lines = [json.loads(line) for line in Path(result.report.failures_path).read_text().splitlines()]
+        assert [(line["index"], line["outcome"], line["record"]) for line in lines] == [
+            (1, "invalid", {"id": "x"}),
+            (2, "invalid", 7),
+        ]
+        assert "max_failures allows 0" in str(result.error)
+
+
+class TestRetries:
+    def test_what_passes_is_asked_again(self, pulling):
+        state = {"failed": 0}
+
+        def script(talk):
+            talk.read_body()
+            if state["failed"] < 2:
+                state["failed"] += 1
+                talk.reply(429, b"slow down", {"Retry-After": "7"})
+                return
+            talk.reply(200, b'[{"id": 1}]')
+
+        pull = pulling(script)
+        result = pull()
+        assert (result.report.requests, result.report.retries) == (3, 2)
+        assert sum(pull.slept) >= 14
+        assert any("answered 429: 'slow down'. Retry 1 of 2 in 7.0 s" in line for line in pull.said)
+
+    def test_broken_off_and_reset(self, pulling):
+        state = {"count": 0}
+
+        def script(talk):
+            talk.read_body()
+            state["count"] += 1
+            if state["count"] == 1:
+                talk.reset()
+            elif state["count"] == 2:
+                talk.send(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[{"id"')
+                talk.close()
+            else:
+                talk.reply(200, b'[{"id": 1}]')
+
+        assert pulling(script)().report.delivered == 1
+
+    def test_spent(self, pulling):
+        def script(talk):
+            talk.read_body()
+            talk.reply(503, b"down")
+
+        pull = pulling(script)
+        result = pull()
+        assert isinstance(result.error, UnavailableError)
+        assert result.ended.mendable
+        assert "stayed unavailable through 2 retries; it last answered 503: 'down'" in str(result.error)
+        assert len(pull.server.received) == 3
+
+    @pytest.mark.parametrize(
+        ("status", "advice"), [(401, "token or password"), (404, "endpoint"), (400, "query and body")]
+    )
+    def test_refusals_are_not_retried(self, pulling, status, advice):
+        def script(talk):
+            talk.read_body()
+            talk.reply(status, b"no: tok-123456")
+
+        pull = pulling(script)
+        result = pull(secrets=("tok-123456",))
+        assert isinstance(result.error, PagingError)
+        assert advice in str(result.error)
+        assert "no: ***" in str(result.error)
+        assert len(pull.server.received) == 1
+
+    def test_redirects_within_the_host_only(self, pulling):
+        def script(talk):
+            talk.read_body()
+            if talk.request.target.startswith("/there"):
+                talk.reply(200, b'[{"id": 1}]')
+            elif talk.request.target.startswith("/away"):
+                talk.reply(307, b"", {"Location": "http://evil.test/"})
+            else:
+                talk.reply(307, b"", {"Location": "/there"})
+
+        pull = pulling(script)
+        assert pull().report.delivered == 1
+        assert "It points to http://evil.test/" in str(pull(path="/away", occasion="1").error)
+
+
+class TestActions:
+    @pytest.fixture
+    def ending(self, pulling):
+        def script(talk):
+            talk.read_body()
+            page = int(asked(talk).get("page", 1))
+            if page == 2 and asked(talk).get("hole"):
+                talk.reply(500, b"hole")
+            elif page > 3:
+                talk.reply(404, b'{"error": "no such page"}')
+            else:
+                talk.reply(200, json.dumps([{"id": page}]).encode())
+
+        return pulling(script)
+
+    PAGES = {"paginator": {"type": "page_number", "base_page": 1}}  # noqa: RUF012
+
+    def test_without_any(self, ending):
+        assert isinstance(ending(**self.PAGES).error, PagingError)
+
+    def test_stop(self, ending):
+        result = ending(**self.PAGES, response_actions=[{"status": 404, "action": "stop"}])
+        assert (result.error, ids(ending.records)) == (None, [1, 2, 3])
+
+    def test_ignore_goes_on_where_pages_are_counted(self, ending):
+        actions = [{"content": "hole", "action": "ignore"}, {"status": "4xx", "action": "stop"}]
+        result = ending(**self.PAGES, query={"hole": 1}, response_actions=actions)
+        assert (result.error, ids(ending.records)) == (None, [1, 3])
+
+    def test_fail_and_retry(self, ending):
+        result = ending(**self.PAGES, response_actions=[{"content": '"id": 2', "action": "fail"}])
+        assert "response_actions say that this is a failure" in str(result.error)
+        result = ending(**self.PAGES, response_actions=[{"content": '"id": 2', "action": "retry"}], occasion="1")
+        assert isinstance(result.error, UnavailableError)
+
+
+class TestGuards:
+    def test_a_cursor_that_repeats(self, pulling):
+        def script(talk):
+            talk.read_body()
+            page = int(asked(talk).get("cursor", 0))
+            talk.reply(200, json.dumps({"items": [{"id": page}], "next": page % 3 + 1}).encode())
+
+        result = pulling(script)(data_selector="items", paginator={"type": "cursor", "cursor_path": "next"})
+        assert "its next page is one that was fetched before" in str(result.error)
+        assert result.report.pages == 3
+
+    def test_more_pages_than_allowed_can_be_gone_on_with(self, pulling):
+        pull = pulling(numbered(35))
+        result = pull(**OFFSET, max_pages=2)
+        assert "there are more than 2, the bound of max_pages" in str(result.error)
+        assert pull(**OFFSET, max_pages=4, occasion="1").error is None
+        assert ids(pull.records) == list(range(35))
+        assert len(pull.server.received) == 4
+
+    def test_a_page_that_is_too_long_also_when_packed(self, pulling):
+        def script(talk):
+            talk.read_body()
+            talk.reply(200, gzip.compress(b'["' + b"x" * 50_000_000 + b'"]'), {"Content-Encoding": "gzip"})
+
+        result = pulling(script)(max_page_bytes=1_000_000)
+        assert "longer than max_page_bytes, 1,000,000" in str(result.error)
+        assert result.report.bytes_received < 10_000_000
+
+    @pytest.mark.parametrize("name", ["max_pages", "max_page_bytes"])
+    def test_bounds_are_numbers(self, pulling, name):
+        with pytest.raises(OptionsError, match=f"{name}: found 0, expected a whole number of at least 1"):
+            pulling(numbered(1))(**{name: 0})
+
+
+class TestResuming:
+    def test_a_wish_to_stop(self, pulling):
+        pull = pulling(numbered(35))
+        pull.stopping = lambda: "The task was told to stop" if len(pull.server.received) >= 2 else None
+        result = pull(**OFFSET)
+        assert "told to stop. A retry of the task goes on" in str(result.error)
+        pull.stopping = None
+        assert pull(**OFFSET).error is None
+        assert ids(pull.records) == list(range(35))
+
+    def test_what_is_complete_is_not_asked_again_in_a_retry(self, pulling):
+        pull = pulling(numbered(35))
+        first = pull(**OFFSET).report
+        second = pull(**OFFSET).report
+        assert (second.delivery_id, second.delivered, second.pages) == (first.delivery_id, 35, 4)
+        assert len(pull.server.received) == 4
+        assert pull(**OFFSET, occasion="1").report.delivery_id != first.delivery_id
+        assert len(pull.server.received) == 8
+        assert ids(pull.records) == list(range(35))
+
+    def test_a_changed_question_begins_anew(self, pulling):
+        pull = pulling(numbered(35))
+        pull(**OFFSET, max_pages=2)
+        result = pull(**OFFSET, query={"color": "red"})
+        assert ids(pull.records) == list(range(35))
+        assert result.report.pages == 4
+        assert any("What is asked for has changed" in line for line in pull.said)
+
+    def test_secrets_in_a_next_link_are_not_stored(self, pulling):
+        def script(talk):
+            talk.read_body()
+            page = int(asked(talk).get("page", 1))
+            more = {"next": f"/items?page={page + 1}&key=sesame%2Fopen"} if page < 3 else {}
+            talk.reply(200, json.dumps({"items": [{"id": page}], **more}).encode())
+
+        pull = pulling(script)
+        parameters = {"path": "/items?key=sesame%2Fopen", "secrets": ("sesame/open", "sesame%2Fopen")}
+        parameters |= {"data_selector": "items", "paginator": "json_link"}
+        pull(**parameters, max_pages=2)
+        assert "sesame" not in (pull.folder / "pull.json").read_text()
+        assert pull(**parameters).error is None
+        assert ids(pull.records) == [1, 2, 3]
+
+    def test_a_page_that_is_gone_is_noticed(self, pulling):
+        pull = pulling(numbered(35))
+        pull(**OFFSET, max_pages=2)
+        next((pull.folder / "pages").iterdir()).unlink()
+        with pytest.raises(StorageError, match="1 of 2 pages are gone"):
+            pull(**OFFSET)
+
+    def test_a_ledger_that_is_gone_is_noticed(self, pulling):
+        pull = pulling(numbered(35))
+        pull(**OFFSET)
+        (pull.folder / "ledger.json").unlink()
+        with pytest.raises(StorageError, match="the ledger that says so is gone"):
+            pull(**OFFSET)
+
+    @pytest.mark.parametrize("incremental", [None, {"cursor_path": "id", "param": "since", "overlap": 3}])
+    def test_cut_off_at_every_write(self, pulling, monkeypatch, incremental):
+        """Whatever write is the last, the next attempt brings each record once, and asks for no kept page again."""
+
+        class Cut(BaseException):
+            pass
+
+        left = [10**9]
+
+        def counted(original):
+            def write(*args, **kwargs):
+                left[0] -= 1
+                if left[0] == 0:
+                    raise Cut
+                return original(*args, **kwargs)
+
+            return write
+
+        for owner, name in ((Landing, "land"), (Landing, "save"), (Landing, "clear"), (FolderLedgerStore, "save")):
+            monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
+        monkeypatch.setattr(running, "finish_parts", counted(running.finish_parts))
+        pull = pulling(numbered(35))
+        ends = 0
+        for cut in range(1, 100):
+            pull.folder = pull.folder.parent / f"delivery-{cut}"
+            state = pull.folder.parent / "state" / "incremental.json"
+            state.unlink(missing_ok=True)
+            pull.server.received.clear()
+            left[0] = cut
+            try:
+                pull(**OFFSET, incremental=incremental)
+                ends = cut
+            except Cut:
+                left[0] = 10**9
+                assert pull(**OFFSET, incremental=incremental).error is None
+            left[0] = 10**9
+            assert ids(pull.records) == list(range(35)), cut
+            assert len(pull.server.received) <= 5, cut
+            if incremental is not None:
+                assert json.loads(state.read_text())["value"] == 34
+                assert len(json.loads(state.read_text())["seen"]) == 4
+            if ends:
+                break
+        assert ends > 10
