@@ -166,7 +166,7 @@ class MailboxEventTrigger(BaseEventTrigger):
 
     @property
     def _key(self) -> str:
-        return f"osmosdest.mailbox/{self.mailbox_conn_id}"
+        return f"osmosdest.mailbox.{self.mailbox_conn_id}"
 
     async def _fired_for(self) -> int | None:
         """Return up to which batch there is nothing to fire for, ``None`` where nobody can tell now."""

@@ -45,7 +45,7 @@ class StateStore:
         self.kept[key] = value
 
 
-KEY = "osmosdest.mailbox/orders"
+KEY = "osmosdest.mailbox.orders"
 
 
 async def take(count, events):
