@@ -89,3 +89,11 @@ def test_splitting_accounts_for_every_record():
     printed = run("splitting.py", "--records", "2000", "--poison", "1,5", "--draws", "1")
     assert "5 at random" in printed
     assert "5 in one run" in printed
+
+
+def test_seen_keys_are_checked_and_added_without_rewriting():
+    printed = run("seen.py", "--keys", "20000", "--records", "1000", "--rounds", "1")
+    figures = {line[:55].strip(): line[55:].strip() for line in printed.splitlines()}
+    assert figures["keys"] == "20,000"
+    assert (figures["objects written for them"], figures["objects rewritten for them"]) == ("1", "0")
+    assert "90 % seen, 10 % new: records checked a second" in figures
