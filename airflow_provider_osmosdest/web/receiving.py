@@ -94,17 +94,17 @@ class Incoming:
         self._length = int(length) if length.isascii() and length.isdigit() else None
         self._empty = not self._length and "transfer-encoding" not in request.headers
 
-    async def read(self, limit: int, too_large: Exception, take: Callable[[int], None]) -> bytes:
+    async def read(self, limit: int, too_large: Callable[[int], Exception], take: Callable[[int], None]) -> bytes:
         """
         Return the body.
 
         :param limit: the most bytes; a body that announces more is refused before any of it is read
-        :param too_large: raised for more
+        :param too_large: makes what is raised for more, from the limit
         :param take: takes room in memory
         :raises Problem: 408 for a client that is silent or slow, 400 for one that leaves in the middle
         """
         if self._length is not None and self._length > limit:
-            raise too_large
+            raise too_large(limit)
         pieces: list[bytes] = []
         size = 0
         end = asyncio.get_running_loop().time() + self._longest
@@ -112,7 +112,7 @@ class Incoming:
             piece = await self._next(end)
             size += len(piece)
             if size > limit:
-                raise too_large
+                raise too_large(limit)
             take(len(piece))
             pieces.append(piece)
         return b"".join(pieces)

@@ -118,7 +118,7 @@ class Inbox:
         :raises StorageError: nobody knows what was published; the same again under the same key is safe
         """
         text = text_of(data)
-        fingerprint = hashlib.sha256(media_type.encode() + b"\0" + text).hexdigest()
+        fingerprint = _fingerprint(media_type, text)
         scope = json.dumps([self._mailbox.settings.mailbox_id, sender, key])
         digest = None if key is None else hashlib.sha256(scope.encode()).hexdigest()
         try:
@@ -178,3 +178,9 @@ class Inbox:
         if self._mailbox.settings.on_invalid == "quarantine":
             answer |= {"quarantined": records.invalid, "errors": records.errors}
         return answer
+
+
+def _fingerprint(media_type: str, text: bytes) -> str:
+    worker = hashlib.sha256(f"{media_type}\n".encode())
+    worker.update(text)
+    return worker.hexdigest()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from fastapi import APIRouter
@@ -39,6 +39,8 @@ from airflow_provider_osmosdest.web.receiving import Incoming
 from airflow_provider_osmosdest.web.services import in_thread, services
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.datastructures import Headers
 
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["describe", "router"]
 
 router = APIRouter()
+
+_Result = TypeVar("_Result")
 
 _DECOY = MailboxSettings("decoy", signing_secrets=("whsec_ZGVjb3k=",))
 """Stands in where a signature can't be good, so that neither answer nor time tells which mailboxes there are."""
@@ -77,15 +81,14 @@ class _Sender:
 async def post_records(request: Request, mailbox_id: str) -> Response:
     """Take the records of a body, and answer once they are in the log."""
     incoming = Incoming(request)
+    # An error that outlived its handler would keep the body alive: its traceback refers to what refers to it.
     try:
         answered = await _take(request, mailbox_id, incoming)
-    except InboxRefusal as refusal:
-        problem = Problem(refusal.status, refusal.title, refusal.detail, headers=refusal.headers, **refusal.extra)
-    except Problem as raised:
-        problem = raised
-    else:
-        return Response(msgspec.json.encode(answered), 202, media_type=JSON)
-    return incoming.part(problem_response(problem))
+    except InboxRefusal as refused:
+        return incoming.part(problem_response(_problem(refused)))
+    except Problem as problem:
+        return incoming.part(problem_response(problem))
+    return Response(msgspec.json.encode(answered), 202, media_type=JSON)
 
 
 async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[str, Any]:
@@ -97,21 +100,42 @@ async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[s
     limit = sender.settings.max_body_bytes
     bodies = services(request).bodies
     with (bodies.trusted if sender.trusted else bodies.strangers).hold() as take:
-        raw = await incoming.read(limit, too_large(limit), take)
+        raw = await incoming.read(limit, too_large, take)
         came = asyncio.get_running_loop().time()
         posting = Posting(media_type, encoding, raw, sender.signature)
         try:
-            data = await in_thread(request, opened, posting, limit, sender.settings.signing_secrets)
+            secrets = sender.settings.signing_secrets
+            data = await _in_thread(request, partial(opened, posting, limit, secrets))
         except SignatureRefusal:
             raise await unauthorized(request, came) from None
         if (mailbox := sender.mailbox) is None:
             raise await unauthorized(request, came)
         if not sender.trusted:
             keep_rate(request, mailbox, sender.name)
-        answered = await in_thread(request, partial(Inbox(mailbox).take, media_type, data, sender=sender.name, key=key))
+        take_all = partial(Inbox(mailbox).take, media_type, data, sender=sender.name, key=key)
+        answered = await _in_thread(request, take_all)
     if answered["accepted"]:
         services(request).waiting.wake(mailbox_id)
     return answered
+
+
+async def _in_thread(request: Request, function: Callable[[], _Result]) -> _Result:
+    """Run a call that blocks and may refuse; of its refusal nothing comes over that refers to the body."""
+
+    def run() -> _Result | InboxRefusal:
+        try:
+            return function()
+        except InboxRefusal as refused:
+            refused.__context__ = None
+            return refused.with_traceback(None)
+
+    outcome = await in_thread(request, run)
+    if isinstance(outcome, InboxRefusal):
+        try:
+            raise outcome
+        finally:
+            del outcome
+    return outcome
 
 
 async def _sender(request: Request, mailbox_id: str) -> _Sender:
@@ -131,6 +155,10 @@ def _signature(headers: Headers) -> Signature | None:
     if message_id is None or timestamp is None or entries is None:
         return None
     return Signature(message_id, timestamp, entries)
+
+
+def _problem(refused: InboxRefusal) -> Problem:
+    return Problem(refused.status, refused.title, refused.detail, headers=refused.headers, **refused.extra)
 
 
 def _key(headers: Headers, *, signed: bool) -> str | None:

@@ -39,7 +39,7 @@ class TooLargeError(Exception):
 
 
 def read(incoming, limit=10, take=lambda _size: None):
-    return asyncio.run(incoming.read(limit, TooLargeError(), take))
+    return asyncio.run(incoming.read(limit, lambda _limit: TooLargeError(), take))
 
 
 def answered(incoming, after=lambda: None):
