@@ -104,9 +104,10 @@ def pull(url: str, total: int, folder: str) -> None:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.target import Target
     from airflow_provider_osmosdest.core.schema import DestinationSchema
+    from airflow_provider_osmosdest.core.source.ask import Ask
+    from airflow_provider_osmosdest.core.source.exchange import Exchange
     from airflow_provider_osmosdest.core.source.fetching import Fetcher
-    from airflow_provider_osmosdest.core.source.paginators import read_paging
-    from airflow_provider_osmosdest.core.source.pull import Ask
+    from airflow_provider_osmosdest.core.source.paging import read_paging
     from airflow_provider_osmosdest.core.source.running import PullOrder, run_pull
 
     target = Target(f"{url}/{total}", method="GET")
@@ -118,7 +119,9 @@ def pull(url: str, total: int, folder: str) -> None:
         options=options,
         schema=DestinationSchema.load(SCHEMA),
         folder=UPath(folder),
-        fetcher=lambda traffic: Fetcher(requests.Session(), target, options, (), ask.max_page_bytes, traffic=traffic),
+        fetcher=lambda traffic: Fetcher(
+            Exchange(requests.Session(), target, ask.max_page_bytes, traffic=traffic), options
+        ),
     )
     result = run_pull(order, print)
     assert result.error is None, result.error

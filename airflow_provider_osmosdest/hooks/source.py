@@ -12,9 +12,9 @@ from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.source.actions import read_actions
+from airflow_provider_osmosdest.core.source.ask import MAX_PAGE_BYTES, MAX_PAGES, Ask
 from airflow_provider_osmosdest.core.source.incremental import read_incremental
-from airflow_provider_osmosdest.core.source.paginators import read_paging
-from airflow_provider_osmosdest.core.source.pull import MAX_PAGE_BYTES, MAX_PAGES, Ask
+from airflow_provider_osmosdest.core.source.paging import read_paging
 from airflow_provider_osmosdest.core.source.running import PullOrder
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of, watermark_folder
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_osmosdest.core.delivery.engine import Surroundings
-    from airflow_provider_osmosdest.core.source.fetching import Fetcher, Traffic
+    from airflow_provider_osmosdest.core.source.exchange import Traffic
+    from airflow_provider_osmosdest.core.source.fetching import Fetcher
     from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 
 __all__ = ["PULL_OPTIONS", "SourceRequest", "make_pull"]
@@ -120,20 +121,18 @@ def _fetcher(
 
     def make(traffic: Traffic) -> Fetcher:
         from airflow_provider_osmosdest.core.delivery.signing import Signer
+        from airflow_provider_osmosdest.core.source.exchange import Exchange
         from airflow_provider_osmosdest.core.source.fetching import Fetcher
 
-        return Fetcher(
+        exchange = Exchange(
             session=hook.get_conn(),
             target=target,
-            options=options,
-            actions=ask.actions,
             max_page_bytes=ask.max_page_bytes,
             tokens=None if target.oauth2 is None else hook.tokens(target),
             signer=None if target.signing_secret is None else Signer(target.signing_secret),
-            stopping=surroundings.stopping,
-            warn=surroundings.warn or _silent,
             traffic=traffic,
         )
+        return Fetcher(exchange, options, ask.actions, surroundings.stopping, surroundings.warn or _silent)
 
     return make
 

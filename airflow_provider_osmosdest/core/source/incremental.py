@@ -1,27 +1,18 @@
-"""Take only what is new: the highest cursor value of earlier runs, an overlap before it, and what was taken in that."""
+"""Take only what is new: what grows, how to ask for it, and how far to go back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
-
-from airflow_provider_osmosdest.core.errors import OptionsError, PagingError, StorageError
+from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.source.cursors import COMPARISONS, Comparison, comparison_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+__all__ = ["Incremental", "comparison_for", "read_incremental"]
 
-__all__ = ["Incremental", "Tracker", "Watermark", "read_incremental"]
-
-_VERSION = 1
 _EXAMPLE = '{"cursor_path": "updated_at", "param": "since", "initial_value": "2026-01-01T00:00:00Z"}'
-# A window this much larger than it was after the last pruning is pruned again.
-_SLACK = 10_000
 _LONG = 1e12
 
 
@@ -104,162 +95,17 @@ def _check(read: Incremental) -> None:
         raise OptionsError("incremental: overlap cannot go back in text; leave one of overlap and compare 'text' out")
     if read.initial_value is not None:
         try:
-            _comparison(read, read.initial_value).key(read.initial_value)
+            comparison_for(read, read.initial_value).key(read.initial_value)
         except ValueError as error:
             raise OptionsError(f"incremental: initial_value cannot be compared as {read.compare!r}: {error}") from None
 
 
-def _comparison(incremental: Incremental, value: Any) -> Comparison:
+def comparison_for(incremental: Incremental, value: Any) -> Comparison:
+    """
+    Return how to compare the cursor.
+
+    :param value: one of its values
+    :raises OptionsError: when nothing says how to compare values like it
+    """
     kind: Any = incremental.compare
     return comparison_of(value) if kind is None else Comparison(kind)
-
-
-@dataclass(frozen=True, slots=True)
-class Watermark:
-    """
-    What is kept between runs.
-
-    :param value: the highest cursor value taken, ``None`` before the first
-    :param seen: of each record taken with a value in the overlap: digest of its key, digest of all of it, its value
-    """
-
-    value: Any = None
-    seen: tuple[tuple[str, str, Any], ...] = ()
-
-    @classmethod
-    def read(cls, document: bytes | None) -> Watermark:
-        """
-        Read what :meth:`to_json` wrote.
-
-        :raises StorageError: when it is something else
-        """
-        if document is None:
-            return cls()
-        try:
-            found = json.loads(document)
-            if found["version"] != _VERSION:
-                raise ValueError(found["version"])  # noqa: TRY301 - one message for all that is wrong with it
-            return cls(found["value"], tuple((key, content, value) for key, content, value in found["seen"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise StorageError(
-                f"what was kept of earlier runs is not what this version writes ({error}). Mend or remove the "
-                "incremental state of this task; without it everything is taken again."
-            ) from None
-
-    def to_json(self) -> bytes:
-        """Return it as a document."""
-        return json.dumps({"version": _VERSION, "value": self.value, "seen": self.seen}, separators=(",", ":")).encode()
-
-
-class Tracker:
-    """
-    Follow the cursor through the records of one run, and leave out those that were taken before.
-
-    :param incremental: what is asked for
-    :param before: what earlier runs left
-    """
-
-    def __init__(self, incremental: Incremental, before: Watermark) -> None:
-        self._incremental = incremental
-        self._path = incremental.cursor_path.split(".")
-        self._keys = [name.split(".") for name in incremental.record_key]
-        self._before = {key: content for key, content, _ in before.seen}
-        self._seen: dict[str, tuple[str, Any]] = {key: (content, value) for key, content, value in before.seen}
-        self._comparison: Comparison | None = None
-        self._high: Any = None
-        self._high_key: Any = None
-        self._pruned = len(self._seen)
-        self.without = 0
-        """Records that have no cursor value: they are taken, and move nothing."""
-        if before.value is not None:
-            self._see(before.value, "what was kept of earlier runs")
-
-    @property
-    def since(self) -> Any:
-        """The value to ask from, ``None`` to ask for everything."""
-        if self._high is None:
-            return self._incremental.initial_value
-        assert self._comparison is not None
-        return self._comparison.back(self._high, self._incremental.overlap)
-
-    def fresh(self, records: Iterable[Any], name: str) -> list[Any]:
-        """
-        Take note of records as they come from the API; return those that were not taken by an earlier run.
-
-        :raises PagingError: for a record whose cursor value cannot be compared
-        """
-        return [record for record in records if self._take(record, name)]
-
-    def observe(self, records: Iterable[Any], name: str) -> None:
-        """Take note of records that an earlier attempt of this run has taken."""
-        for record in records:
-            self._take(record, name)
-
-    def watermark(self, stored: Watermark) -> Watermark:
-        """
-        Return what to keep now that all of it is taken.
-
-        :param stored: what is kept as yet; another run may have got further than this one
-        """
-        for key, content, value in stored.seen:
-            self._seen.setdefault(key, (content, value))
-        if stored.value is not None:
-            self._see(stored.value, "what was kept of earlier runs")
-        self._prune()
-        return Watermark(self._high, tuple((key, *rest) for key, rest in self._seen.items()))
-
-    def _take(self, record: Any, name: str) -> bool:
-        try:
-            document = msgspec.json.decode(record)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            # The schema will say what is wrong with it.
-            document = None
-        value = _at(document, self._path)
-        if value is None:
-            self.without += 1
-            return True
-        self._see(value, name)
-        content = _digest(document)
-        key = content if not self._keys else _digest([_at(document, path) for path in self._keys])
-        if self._before.get(key) == content:
-            return False
-        # A record that changes back must not pass for the version before the last.
-        self._before.pop(key, None)
-        self._seen[key] = (content, value)
-        if len(self._seen) > 2 * self._pruned + _SLACK:
-            self._prune()
-        return True
-
-    def _see(self, value: Any, name: str) -> None:
-        try:
-            if self._comparison is None:
-                self._comparison = _comparison(self._incremental, value)
-            key = self._comparison.key(value)
-        except (ValueError, OptionsError) as error:
-            raise PagingError(
-                f"{name}: the cursor {self._incremental.cursor_path!r} cannot be compared: {error}. Take another "
-                f'field, or say how with "compare": one of {", ".join(COMPARISONS)}.'
-            ) from None
-        if self._high_key is None or key > self._high_key:
-            self._high, self._high_key = value, key
-
-    def _prune(self) -> None:
-        """Forget what lies before the overlap."""
-        if self._comparison is not None:
-            floor = self._comparison.floor(self._high, self._incremental.overlap)
-            key = self._comparison.key
-            self._seen = {name: kept for name, kept in self._seen.items() if key(kept[1]) >= floor}
-        self._pruned = len(self._seen)
-
-
-def _at(document: Any, path: list[str]) -> Any:
-    for name in path:
-        if not isinstance(document, dict):
-            return None
-        document = document.get(name)
-    return document
-
-
-def _digest(value: Any) -> str:
-    """Tell values apart, whatever the order of their keys."""
-    return blake2b(msgspec.json.encode(value, order="sorted"), digest_size=12).hexdigest()

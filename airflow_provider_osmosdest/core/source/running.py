@@ -10,10 +10,10 @@ from airflow_provider_osmosdest.core.delivery.engine import Delivery, Result, Su
 from airflow_provider_osmosdest.core.delivery.narration import failure_lines
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, write_report
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.source.incremental import Tracker, Watermark
 from airflow_provider_osmosdest.core.source.landing import Landing
 from airflow_provider_osmosdest.core.source.parts import PARTS, PartsTransport, RecordsFolder, finish_parts
 from airflow_provider_osmosdest.core.source.pull import Pull
+from airflow_provider_osmosdest.core.source.tracker import Tracker, Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.schema import DestinationSchema
-    from airflow_provider_osmosdest.core.source.fetching import Fetcher, Traffic
+    from airflow_provider_osmosdest.core.source.ask import Ask
+    from airflow_provider_osmosdest.core.source.exchange import Traffic
+    from airflow_provider_osmosdest.core.source.fetching import Fetcher
     from airflow_provider_osmosdest.core.source.landing import PullState
-    from airflow_provider_osmosdest.core.source.pull import Ask
 
 __all__ = ["PullOrder", "PullReport", "PullResult", "read_records", "run_pull"]
 

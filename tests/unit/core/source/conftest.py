@@ -15,10 +15,11 @@ from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.target import Target
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.source.actions import read_actions
+from airflow_provider_osmosdest.core.source.ask import Ask
+from airflow_provider_osmosdest.core.source.exchange import Exchange
 from airflow_provider_osmosdest.core.source.fetching import Fetcher
 from airflow_provider_osmosdest.core.source.incremental import read_incremental
-from airflow_provider_osmosdest.core.source.paginators import read_paging
-from airflow_provider_osmosdest.core.source.pull import Ask
+from airflow_provider_osmosdest.core.source.paging import read_paging
 from airflow_provider_osmosdest.core.source.running import PullOrder, run_pull
 from airflow_provider_osmosdest.testing.servers import ScriptedServer
 
@@ -46,15 +47,12 @@ class Pulling:
             schema=DestinationSchema.load(schema) if schema else DestinationSchema.any_object(),
             folder=self.folder,
             fetcher=lambda traffic: Fetcher(
-                requests.Session(),
-                target,
+                Exchange(requests.Session(), target, asked.max_page_bytes, traffic=traffic),
                 chosen,
                 asked.actions,
-                asked.max_page_bytes,
-                traffic=traffic,
-                warn=self.said.append,
-                sleep=self.slept.append,
-                stopping=self.stopping or (lambda: None),
+                self.stopping or (lambda: None),
+                self.said.append,
+                self.slept.append,
             ),
             watermark=FolderLedgerStore(self.folder.parent / "state", "incremental.json"),
         )

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.source.answers import Answer
 from airflow_provider_osmosdest.core.source.hints import next_page_hint
-from airflow_provider_osmosdest.core.source.paginators import read_paging
+from airflow_provider_osmosdest.core.source.paging import read_paging
 
 TEN = [{"id": number} for number in range(10)]
 

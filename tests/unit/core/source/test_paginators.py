@@ -8,7 +8,8 @@ import pytest
 
 from airflow_provider_osmosdest.core.errors import OptionsError, PagingError
 from airflow_provider_osmosdest.core.source.answers import Answer
-from airflow_provider_osmosdest.core.source.paginators import PAGINATORS, Pager, read_paging
+from airflow_provider_osmosdest.core.source.pager import Pager
+from airflow_provider_osmosdest.core.source.paging import PAGINATORS, read_paging
 
 URL = "https://api.test/v1/items"
 

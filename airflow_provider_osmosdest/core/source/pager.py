@@ -1,103 +1,28 @@
-"""Paginators by name: dlt's, with their options checked, their state kept, and their next requests looked at."""
+"""Walk the pages: a paginator's state kept, and its next requests looked at before they go out."""
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from airflow_provider_osmosdest.core.delivery.target import masked_url
-from airflow_provider_osmosdest.core.errors import OptionsError, PagingError
+from airflow_provider_osmosdest.core.errors import PagingError
 from airflow_provider_osmosdest.core.source.answers import keys_of
-from airflow_provider_osmosdest.core.source.dlt_parts import paginators
+from airflow_provider_osmosdest.core.source.paging import made
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow_provider_osmosdest.core.source.answers import Answer
+    from airflow_provider_osmosdest.core.source.paging import Paging
 
-__all__ = ["PAGINATORS", "Pager", "Paging", "read_paging"]
+__all__ = ["Pager"]
 
-PAGINATORS = {
-    "json_link": "JSONLinkPaginator",
-    "header_link": "HeaderLinkPaginator",
-    "header_cursor": "HeaderCursorPaginator",
-    "offset": "OffsetPaginator",
-    "page_number": "PageNumberPaginator",
-    "cursor": "JSONResponseCursorPaginator",
-    "single_page": "SinglePagePaginator",
-}
-"""dlt's paginators by the names they have here."""
-
-# What dlt would guess, and what a wrong guess costs pages or records.
-_REQUIRED = {
-    "offset": {"limit": "how many records a page has"},
-    "page_number": {"base_page": "the number of the first page, 0 or 1"},
-}
-# dlt expects a total by default, and fails without one; here an empty page ends paging unless more is said.
-_DEFAULTS: dict[str, dict[str, Any]] = {"offset": {"total_path": None}, "page_number": {"total_path": None}}
 _PORTS = {"http": 80, "https": 443}
-
-
-@dataclass(frozen=True, slots=True)
-class Paging:
-    """
-    Which paginator, with which options.
-
-    :param name: one of :data:`PAGINATORS`
-    :param options: its options, as dlt has them
-    """
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def read_paging(value: Any) -> Paging | None:
-    """
-    Read a paginator: a name, or an object with ``type`` and options; ``None`` where there is none.
-
-    :raises OptionsError: for a name or an option that there is not, or one that is missing
-    :raises MissingExtraError: when dlt is not installed
-    """
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise OptionsError(f"paginator: {value!r} is not JSON") from None
-    given = {"type": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
-    name = given.pop("type", None)
-    if name not in PAGINATORS:
-        raise OptionsError(
-            f"paginator: found {value!r}, expected one of {', '.join(PAGINATORS)}, as a name or as an object with its "
-            'options: {"type": "offset", "limit": 100}'
-        )
-    known = list(inspect.signature(_class_of(name)).parameters)
-    if unknown := [option for option in given if option not in known]:
-        there = f"there are {', '.join(known)}" if known else "it has none"
-        raise OptionsError(f"paginator: {name!r} has no option {unknown[0]!r}; {there}")
-    for option, what in _REQUIRED.get(name, {}).items():
-        if isinstance(given.get(option), bool) or not isinstance(given.get(option), int):
-            raise OptionsError(
-                f"paginator: {name!r} needs {option}, a whole number: {what}; found {given.get(option)!r}"
-            )
-    paging = Paging(name, {**_DEFAULTS.get(name, {}), **given})
-    _made(paging)
-    return paging
-
-
-def _class_of(name: str) -> Any:
-    return getattr(paginators(), PAGINATORS[name])
-
-
-def _made(paging: Paging) -> Any:
-    try:
-        return _class_of(paging.name)(**paging.options)
-    except Exception as error:  # noqa: BLE001 - dlt and its parser of JSONPath raise what they like
-        raise OptionsError(f"paginator: {paging.name!r} cannot be made of {dict(paging.options)}: {error}") from None
+# What ends paging but an empty page.
+_BOUNDS = ("total_path", "has_more_path", "maximum_offset", "maximum_page")
 
 
 class Pager:
@@ -122,7 +47,7 @@ class Pager:
         from requests import Request
 
         self._paging = paging
-        self._paginator = _made(paging)
+        self._paginator = made(paging)
         self._origin = url
         self._base_query = base_query
         self._endless = all(paging.options.get(name) is None for name in _BOUNDS)
@@ -232,8 +157,8 @@ class Pager:
     def _elsewhere(self, url: str, answer: Answer) -> PagingError:
         return PagingError(
             f"{answer.name}: its next page is at {masked_url(url)}, and the connection's host is "
-            f"{urlsplit(self._origin).netloc.rpartition('@')[2]}. No other host is asked, as credentials are for that one only. Put the "
-            "right host into the connection."
+            f"{urlsplit(self._origin).netloc.rpartition('@')[2]}. No other host is asked, as credentials are for that one "
+            "only. Put the right host into the connection."
         )
 
     def _with_base_query(self, query: str) -> str:
@@ -246,9 +171,6 @@ class Pager:
             f"{answer.name}: the paginator {self._paging.name!r} with {dict(self._paging.options)} cannot go on: "
             f"{reason}. The answer is {keys_of(answer.json())}."
         )
-
-
-_BOUNDS = ("total_path", "has_more_path", "maximum_offset", "maximum_page")
 
 
 def _plain(value: Any) -> Any:
