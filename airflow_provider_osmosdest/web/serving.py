@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import logging.config
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -43,6 +44,10 @@ class WithoutQuery(logging.Filter):
 
 def make_app() -> FastAPI:
     """Make the app, in each process that serves."""
+    # Sets up logging in its own way when it is first imported, which in a worker is now: ours goes over it.
+    import airflow  # noqa: F401
+
+    logging.config.dictConfig(_log_config())
     return create_app(open_mailbox, prefix=_PREFIX)
 
 

@@ -1,0 +1,195 @@
+"""``airflow osmosdest serve`` as a process of its own, and what only a real server shows."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+import pytest
+
+from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.tokens import Access, new_token
+from airflow_provider_osmosdest.testing.servers import free_port
+from tests.standalone import until
+
+pytestmark = pytest.mark.slow
+
+OPENER = build_opener(ProxyHandler({}))
+READ = new_token("read")
+
+
+@dataclass
+class Serving:
+    """The process, what it has said, and how to ask it."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def get(self, path, token=READ, box="orders", **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named["Authorization"] = f"Bearer {token}"
+        return OPENER.open(Request(f"{self.url}/osmos/v1/mailboxes/{box}{path}", headers=named), timeout=30)
+
+    def status(self, path, **kwargs):
+        try:
+            with self.get(path, **kwargs) as answer:
+                return answer.status
+        except HTTPError as error:
+            error.close()
+            return error.code
+
+    def connect(self, path):
+        """Send a request and leave its answer to whoever wants it."""
+        parts = urlsplit(self.url)
+        sock = socket.create_connection((parts.hostname, parts.port), timeout=30)
+        sock.sendall(
+            f"GET /osmos/v1/mailboxes/orders{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {READ}\r\n\r\n".encode()
+        )
+        return sock
+
+    def threads(self):
+        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
+
+
+@contextmanager
+def serving(tmp_path, *options):
+    """Run the command without a database: the connections are in its environment."""
+    box = {"path": f"file://{tmp_path}/box", "access": [access("read", READ).to_dict()]}
+    port = free_port()
+    log = tmp_path / "serve.log"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_"))},
+        "AIRFLOW_HOME": str(tmp_path / "home"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////nowhere/at/all.db",
+        "AIRFLOW_CONN_ORDERS": json.dumps({"conn_type": "osmos_mailbox", "extra": box}),
+        "AIRFLOW_CONN_API": json.dumps({"conn_type": "osmos_http", "host": "https://example.com", "extra": box}),
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "osmosdest", "serve", "--port", str(port), *options],
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    served = Serving(process, f"http://127.0.0.1:{port}", log)
+
+    def ready():
+        assert process.poll() is None, log.read_text()
+        with suppress(URLError, ConnectionError):
+            return served.status("/batches") == 200
+        return False
+
+    try:
+        until("server", 60, ready)
+        yield served
+    except BaseException as error:
+        error.add_note(log.read_text()[-5000:])
+        raise
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def access(direction, token):
+    return Access.of(token, name=direction, direction=direction, created_at=datetime.now(UTC))
+
+
+@pytest.fixture
+def mailbox(tmp_path):
+    (tmp_path / "box").mkdir()
+    found = Mailbox(Store(tmp_path / "box"), MailboxSettings("orders"))
+    found.publish([b'{"id":%d}\n' % number for number in range(20_000)], batch_id="b1")
+    return found
+
+
+def test_it_serves_without_a_database_and_without_a_word_of_what_is_secret(tmp_path, mailbox):
+    with serving(tmp_path, "--workers", "2") as served:
+        ids, path = [], "/records?limit=5000"
+        while True:
+            with served.get(path, Accept_Encoding="gzip") as answer:
+                assert "Server" not in answer.headers
+                document = json.loads(gzip.decompress(answer.read()))
+            ids += [record["id"] for record in document["records"]]
+            if document["up_to_date"]:
+                break
+            path = f"/records?limit=5000&cursor={document['cursor']}"
+        assert ids == list(range(20_000))
+        # Connections of other types, or of none, are not there.
+        assert [served.status("/records", box=box) for box in ("api", "nope")] == [401, 401]
+        assert served.status("/records", token="osmos_r_wrong") == 401
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(timeout=20) == 0
+    log = served.log.read_text()
+    assert re.search(r'"GET /osmos/v1/mailboxes/orders/records HTTP/1.1" 200', log)
+    assert READ not in log
+    assert "osmos_r_wrong" not in log
+    assert "cursor=" not in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads where Linux shows them")
+def test_a_hundred_wait_in_no_thread_and_all_hear_of_a_publish(tmp_path, mailbox):
+    with serving(tmp_path) as served:
+        with served.get("/records?limit=5000&wait=1") as answer:
+            cursor = json.load(answer)["cursor"]
+        for _ in range(3):
+            with served.get(f"/records?limit=5000&cursor={cursor}") as answer:
+                cursor = json.load(answer)["cursor"]
+        waiting = [served.connect(f"/records?cursor={cursor}&wait=30") for _ in range(100)]
+        # Half of them go.
+        for sock in waiting[:50]:
+            sock.close()
+        # Who does not wait is answered meanwhile.
+        assert served.status("/records?limit=1") == 200
+        assert served.threads() < 40
+        begun = time.monotonic()
+        mailbox.publish([b'{"id":20000}\n'], batch_id="b2")
+        for sock in waiting[50:]:
+            with sock, sock.makefile("rb") as answer:
+                assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
+        assert time.monotonic() - begun < 10
+
+
+def test_it_ends_while_somebody_waits(tmp_path, mailbox):
+    with serving(tmp_path) as served:
+        with served.get("/batches") as answer:
+            cursor = json.load(answer)["cursor"]
+        with served.connect(f"/records?cursor={cursor}&wait=30"):
+            served.process.send_signal(signal.SIGTERM)
+            assert served.process.wait(timeout=20) is not None
+
+
+def test_a_download_that_breaks_off_is_resumed(tmp_path, mailbox):
+    noise = os.urandom(8 * 2**20).hex().encode()
+    mailbox.publish([b'{"id":"%s"}\n' % noise[at : at + 1000] for at in range(0, len(noise), 1000)], batch_id="large")
+    data = mailbox.store.get(mailbox.log.entry(2).data)
+    with serving(tmp_path) as served:
+        with served.connect("/batches/2/data") as sock:
+            sock.recv(1000)
+        with served.get("/batches/2/data", Accept_Encoding="gzip") as answer:
+            etag = answer.headers["ETag"]
+            half = answer.read(len(data) // 2)
+        headers = {"Accept_Encoding": "gzip", "Range": f"bytes={len(half)}-", "If_Range": etag}
+        with served.get("/batches/2/data", **headers) as answer:
+            assert answer.status == 206
+            assert half + answer.read() == data
+        assert served.status("/records?limit=1") == 200
