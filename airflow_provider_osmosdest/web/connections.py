@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.errors import StorageError
+
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
@@ -20,7 +22,7 @@ def open_mailbox(conn_id: str) -> Mailbox | None:
 
     :param conn_id: the id of an Airflow Connection of type ``osmos_mailbox``
     :raises ConfigurationError: its connection cannot be used
-    :raises StorageError: its store cannot be reached
+    :raises StorageError: its store, or what connections are kept in, cannot be reached
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -32,6 +34,24 @@ def open_mailbox(conn_id: str) -> Mailbox | None:
         return None
     try:
         connection = BaseHook.get_connection(conn_id)
+        return MailboxHook(conn_id).mailbox() if connection.conn_type == CONN_TYPE else None
     except AirflowNotFoundException:
+        _check_backends(conn_id)
         return None
-    return MailboxHook(conn_id).mailbox() if connection.conn_type == CONN_TYPE else None
+
+
+def _check_backends(conn_id: str) -> None:
+    """
+    Make sure that a connection was not found because it is not there.
+
+    Airflow says so too when its database is down, and a partner would be told that a good token is wrong.
+    """
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+
+    for backend in ensure_secrets_backend_loaded():
+        try:
+            backend.get_connection(conn_id=conn_id)
+        except Exception as error:
+            name = type(backend).__name__
+            msg = f"connection {conn_id!r} cannot be looked up: {name} failed ({type(error).__name__})"
+            raise StorageError(msg) from error

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.sdk.execution_time import supervisor
+
+from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
+from airflow_provider_osmosdest.web.connections import open_mailbox
+
+
+class Backend:
+    """Knows some connections, or is out of order."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.asked = []
+
+    def get_connection(self, conn_id):
+        self.asked.append(conn_id)
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def connection(monkeypatch, tmp_path):
+    def make(conn_id, conn_type, **extra):
+        document = json.dumps({"conn_type": conn_type, "extra": {"path": f"file://{tmp_path}/box", **extra}})
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", document)
+
+    return make
+
+
+@pytest.fixture
+def backends(monkeypatch):
+    def put(*found):
+        monkeypatch.setattr(supervisor, "ensure_secrets_backend_loaded", lambda: list(found))
+
+    return put
+
+
+def test_a_mailbox_is_opened(connection):
+    connection("orders", "osmos_mailbox", page_limit=7)
+    mailbox = open_mailbox("orders")
+    assert mailbox.settings.mailbox_id == "orders"
+    assert mailbox.settings.page_limit == 7
+
+
+@pytest.mark.parametrize("conn_type", ["osmos_http", "postgres", "http"])
+def test_no_other_connection_is(connection, conn_type):
+    connection("orders", conn_type)
+    assert open_mailbox("orders") is None
+
+
+def test_what_is_not_there_is_none(backends):
+    backends(Backend())
+    assert open_mailbox("orders") is None
+
+
+@pytest.mark.parametrize("conn_id", ["", "a b", "../etc", "a/b", "x" * 129, "é", "a\n"])
+def test_what_cannot_be_an_id_reaches_no_backend(backends, conn_id):
+    backend = Backend(RuntimeError("asked"))
+    backends(backend)
+    assert open_mailbox(conn_id) is None
+    assert backend.asked == []
+
+
+def test_a_database_that_is_down_does_not_make_a_mailbox_unknown(backends):
+    backends(Backend(), Backend(RuntimeError("password=hunter2 refused")))
+    with pytest.raises(StorageError) as raised:
+        open_mailbox("orders")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_connection_that_cannot_be_used_says_why(connection):
+    connection("orders", "osmos_mailbox", page_limit="many")
+    with pytest.raises(ConfigurationError, match="page_limit"):
+        open_mailbox("orders")
