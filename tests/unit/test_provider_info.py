@@ -166,4 +166,4 @@ def test_the_form_and_the_settings_of_a_mailbox_agree(name):
 def test_every_choice_and_example_of_a_mailbox_can_be_used():
     for name, spec in OSMOS_MAILBOX["conn-fields"].items():
         for value in (*spec["schema"].get("enum", []), *spec["schema"].get("examples", [])):
-            settings_of(Connection("a", conn_type="osmos_mailbox", extra=json.dumps({name: value})))
+            settings_of(Connection(conn_id="a", conn_type="osmos_mailbox", extra=json.dumps({name: value})))
