@@ -22,6 +22,9 @@ from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, UNKNOWN_FIELDS, Constraints
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
+from airflow_provider_osmosdest.operators.mailbox import MailboxPublishOperator, MailboxReadOperator
+from airflow_provider_osmosdest.sensors.mailbox import MailboxSensor
+from airflow_provider_osmosdest.triggers.mailbox import MailboxEventTrigger, MailboxTrigger
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -99,8 +102,8 @@ def commands():
     return found
 
 
-def operator_parameters():
-    signature = inspect.signature(HttpDestinationOperator.__init__)
+def operator_parameters(operator=HttpDestinationOperator):
+    signature = inspect.signature(operator.__init__)
     return [name for name, each in signature.parameters.items() if name != "self" and each.kind is not each.VAR_KEYWORD]
 
 
@@ -130,6 +133,14 @@ def test_every_field_of_a_mailbox_has_a_heading_and_is_called_as_in_the_form():
 @pytest.mark.parametrize("name", sorted({*operator_parameters(), *DeliveryOptions.names()}))
 def test_every_parameter_has_a_heading(name):
     assert name in named(DOCS / "destination.md")
+
+
+@pytest.mark.parametrize(
+    "made", [MailboxPublishOperator, MailboxReadOperator, MailboxSensor, MailboxTrigger, MailboxEventTrigger]
+)
+def test_every_parameter_has_a_line(made):
+    text = section(DOCS / "mailbox-airflow.md", made.__name__)
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == operator_parameters(made)
 
 
 @pytest.mark.parametrize("option", fields(DeliveryOptions), ids=lambda option: option.name)
