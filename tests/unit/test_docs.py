@@ -20,8 +20,15 @@ from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
 from airflow_provider_osmosdest.core.records import FORMATS
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, UNKNOWN_FIELDS, Constraints
+from airflow_provider_osmosdest.core.source.actions import ACTIONS
+from airflow_provider_osmosdest.core.source.cursors import COMPARISONS
+from airflow_provider_osmosdest.core.source.incremental import Incremental
+from airflow_provider_osmosdest.core.source.paging import PAGINATORS
+from airflow_provider_osmosdest.core.source.running import PullReport
+from airflow_provider_osmosdest.core.source.selecting import ARRAY_AS
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
+from airflow_provider_osmosdest.operators.http_source import OUTPUTS, HttpSourceOperator
 from airflow_provider_osmosdest.operators.mailbox import MailboxPublishOperator, MailboxReadOperator
 from airflow_provider_osmosdest.sensors.mailbox import MailboxSensor
 from airflow_provider_osmosdest.triggers.mailbox import MailboxEventTrigger, MailboxTrigger
@@ -141,6 +148,19 @@ def test_every_parameter_has_a_heading(name):
 def test_every_parameter_has_a_line(made):
     text = section(DOCS / "mailbox-airflow.md", made.__name__)
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == operator_parameters(made)
+
+
+@pytest.mark.parametrize("name", operator_parameters(HttpSourceOperator))
+def test_every_parameter_of_the_source_has_a_heading(name):
+    assert name in named(DOCS / "source.md")
+
+
+def test_the_vocabulary_of_the_source_is_described():
+    text = (DOCS / "source.md").read_text("utf-8")
+    more = {each.name for each in fields(PullReport)} - {each.name for each in fields(DeliveryReport)}
+    options = [each.name for each in fields(Incremental)]
+    names = [*PAGINATORS, *options, *COMPARISONS, *ACTIONS, *ARRAY_AS, *OUTPUTS, *sorted(more)]
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 @pytest.mark.parametrize("option", fields(DeliveryOptions), ids=lambda option: option.name)

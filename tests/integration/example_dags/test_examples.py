@@ -20,6 +20,8 @@ TASKS = {
     "deliver_xcom": {"extract", "deliver"},
     "deliver_decorator": {"deliver_weather"},
     "deliver_mapped": {"export", "deliver"},
+    "http_source": {"pull_orders", "look"},
+    "source_to_destination": {"pull_customers", "deliver_contacts"},
 }
 
 FLIGHTS = """\
