@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_osmosdest.core.errors import OsmosError, StorageError
+from airflow_provider_osmosdest.core.errors import ConfigurationError, OsmosError, StorageError
 from airflow_provider_osmosdest.core.mailbox.disk import Disk
 from airflow_provider_osmosdest.core.mailbox.objects import Objects
 from airflow_provider_osmosdest.core.mailbox.probing import probe
@@ -227,9 +227,21 @@ class Store:
 
 
 def backend_of(root: Any) -> Backend:
-    """Return how to work with the store a path lies in."""
+    """
+    Return how to work with the store a path lies in.
+
+    :param root: the path
+    :raises ConfigurationError: what opens such paths is not installed
+    """
     if isinstance(root, Path):
         return Disk(Path(root))
     if root.protocol in {"", "file", "local"}:
         return Disk(Path(root.path))
-    return Objects(root.fs, root.path)
+    try:
+        filesystem = root.fs
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(
+            f"{root} cannot be opened: {error}. Install what Airflow needs for {root.protocol}://, such as the "
+            "provider of that cloud, or the fsspec package"
+        ) from error
+    return Objects(filesystem, root.path)

@@ -1,4 +1,4 @@
-"""Threads that take turns at each request to a store, in an order that a test decides, with faults where it wants them."""
+"""Threads that take turns at each request to a store, in an order that a test decides, with faults where it likes."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ class Interleaving:
     def __init__(self, rnd: random.Random, faults: int = 0, clock: Clock | None = None) -> None:
         self._rnd = rnd
         self._faults = faults
+        self._faulty = rnd.choice([0.02, 0.1, 0.3])
+        # How likely the same actor goes on: where it mostly does, others stand still for long in between.
+        self._sticky = rnd.choice([0.0, 0.5, 0.9, 0.97])
         self._clock = clock
         self._actors: list[_Actor] = []
         self._by_thread: dict[int, _Actor] = {}
@@ -64,12 +67,15 @@ class Interleaving:
             actor.thread.start()
         for _ in self._actors:
             assert self._parked.acquire(timeout=10)
+        current = self._actors[0]
         while alive := [actor for actor in self._actors if not actor.done]:
             self.steps += 1
             assert self.steps < 20_000, "nobody gets anywhere"
             if self._clock is not None:
                 self._clock.pass_by(self._rnd)
-            self._rnd.choice(alive).turn.release()
+            if current not in alive or self._rnd.random() >= self._sticky:
+                current = self._rnd.choice(alive)
+            current.turn.release()
             assert self._parked.acquire(timeout=10)
         for actor in self._actors:
             if actor.error is not None:
@@ -80,7 +86,7 @@ class Interleaving:
         if actor is None:
             return act()
         self._wait(actor)
-        if not self._faults or self._rnd.random() < 0.9:
+        if not self._faults or self._rnd.random() >= self._faulty:
             return act()
         self._faults -= 1
         fault = self._rnd.choice(["killed before", "killed after", "answer lost", "not sent", "sent twice"])

@@ -1,0 +1,77 @@
+"""The stores of a mailbox as they are: a disk, S3's protocol and Azure's, with many processes at once."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from upath import UPath
+
+from airflow_provider_osmosdest.testing.mailbox_stress import Place, stress
+from airflow_provider_osmosdest.testing.store_contract import StoreContract
+from tests.mailbox_servers import BUCKET, NoAzuriteError, azure_server, no_azurite, s3_options, s3_server
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def s3():
+    pytest.importorskip("s3fs")
+    with s3_server() as address:
+        yield s3_options(address)
+
+
+@pytest.fixture(scope="module")
+def azure():
+    adlfs = pytest.importorskip("adlfs")
+    if reason := no_azurite():
+        pytest.skip(reason)
+    try:
+        with azure_server() as connection:
+            options = {"connection_string": connection}
+            adlfs.AzureBlobFileSystem(**options).mkdir(BUCKET)
+            yield options
+    except NoAzuriteError as error:
+        pytest.skip(str(error))
+
+
+class TestS3(StoreContract):
+    @pytest.fixture
+    def root(self, s3):
+        return UPath(f"s3://{BUCKET}/contract-{next(_NUMBERS)}", **s3)
+
+    def test_it_signs(self, store):
+        store.put("data/x", b"bytes")
+        assert store.sign("data/x", 60).startswith("http://127.0.0.1:")
+
+
+class TestAzure(StoreContract):
+    @pytest.fixture
+    def root(self, azure):
+        return UPath(f"abfs://{BUCKET}/contract-{next(_NUMBERS)}", **azure)
+
+    def test_it_signs(self, store):
+        store.put("data/x", b"bytes")
+        assert "sig=" in store.sign("data/x", 60)
+
+
+def _check(figures, readers):
+    assert figures.batches > 8
+    assert figures.kills > 0
+    assert figures.read == (figures.records,) * readers
+    assert (figures.missing, figures.duplicates, figures.disagreements) == (0, 0, 0)
+
+
+@pytest.mark.slow
+def test_processes_on_a_disk(tmp_path):
+    _check(stress(Place(tmp_path.as_uri()), seconds=4), 4)
+
+
+@pytest.mark.slow
+def test_processes_over_s3(s3):
+    _check(stress(Place(f"s3://{BUCKET}/stress", s3), seconds=8, writers=4, readers=2, kill_every=2), 2)
+
+
+@pytest.mark.slow
+def test_processes_over_azure(azure):
+    _check(stress(Place(f"abfs://{BUCKET}/stress", azure), seconds=8, writers=4, readers=2, kill_every=2), 2)
