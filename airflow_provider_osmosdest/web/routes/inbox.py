@@ -192,16 +192,11 @@ def describe(settings: MailboxSettings) -> Paths:
                 "The same body sent again under its key is published once, and answered alike, for 7 days at least",
                 where="header",
             ),
-            parameter(
-                "Content-Encoding",
-                {"type": "string", "enum": [*encodings(), "identity"]},
-                "How the body is compressed",
-                where="header",
-            ),
         ],
         body={
             "required": True,
-            "description": f"At most {settings.max_body_bytes:,} bytes, also decompressed",
+            "description": f"At most {settings.max_body_bytes:,} bytes, also decompressed, and at most "
+            f"{settings.max_body_records:,} records; Content-Encoding may be {' or '.join(encodings())}",
             "content": content,
         },
         answers={
