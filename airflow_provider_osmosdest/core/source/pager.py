@@ -157,8 +157,8 @@ class Pager:
     def _elsewhere(self, url: str, answer: Answer) -> PagingError:
         return PagingError(
             f"{answer.name}: its next page is at {masked_url(url)}, and the connection's host is "
-            f"{urlsplit(self._origin).netloc.rpartition('@')[2]}. No other host is asked, as credentials are for that one "
-            "only. Put the right host into the connection."
+            f"{urlsplit(self._origin).netloc.rpartition('@')[2]}. No other host is asked, as credentials are for that "
+            "one only. Put the right host into the connection."
         )
 
     def _with_base_query(self, query: str) -> str:
