@@ -22,6 +22,11 @@ TASKS = {
     "deliver_mapped": {"export", "deliver"},
     "http_source": {"pull_orders", "look"},
     "source_to_destination": {"pull_customers", "deliver_contacts"},
+    "mailbox_publish": {"unpack_flights", "publish"},
+    "inbox_to_pipeline": {"read", "total"},
+    "morning_notifications": {"read_sheet", "notify", "tell"},
+    "csv_folder": {"any_files", "deliver"},
+    "customerio_messages": {"set_wording", "subscribers", "trigger_campaign", "receipts", "send_receipts"},
 }
 
 FLIGHTS = """\
