@@ -29,7 +29,7 @@ TAKEN_OVER_AFTER = 60.0
 
 _LONGEST_WAIT = 5.0
 
-Answer = dict[str, Any]
+_Answer = dict[str, Any]
 
 
 class Receipts:
@@ -44,7 +44,7 @@ class Receipts:
         self._store = store
         self._clock = clock
 
-    def answered(self, digest: str, fingerprint: str) -> Answer | None:
+    def answered(self, digest: str, fingerprint: str) -> _Answer | None:
         """
         Return what was answered to a key and body, ``None`` where nothing was yet.
 
@@ -54,7 +54,7 @@ class Receipts:
         found = self._read(digest)
         return found["answer"] if found and found["fingerprint"] == fingerprint and found["state"] == "done" else None
 
-    def open(self, digest: str, fingerprint: str) -> Answer | None:
+    def open(self, digest: str, fingerprint: str) -> _Answer | None:
         """
         Open a receipt; from now on only this body may come with this key.
 
@@ -77,14 +77,14 @@ class Receipts:
                     "this idempotency key came with another body before; send each body with a key of its own",
                 )
             if found["state"] == "done":
-                answer: Answer = found["answer"]
+                answer: _Answer = found["answer"]
                 return answer
             self._check_stale(found)
             self._store.put(name, self._opened(fingerprint))
             break
         return None
 
-    def close(self, digest: str, fingerprint: str, answer: Answer) -> None:
+    def close(self, digest: str, fingerprint: str, answer: _Answer) -> None:
         """
         Keep what is answered.
 

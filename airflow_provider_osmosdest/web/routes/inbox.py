@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.web.openapi import Paths
 
-__all__ = ["describe", "router"]
+__all__ = ["describe", "post_records", "router"]
 
 router = APIRouter()
 
