@@ -229,6 +229,23 @@ class Partner(threading.Thread):
                     self.refusals.append(answer)
 
 
+def test_two_servers_and_many_senders_take_each_key_once(tmp_path):
+    servers = [Server(tmp_path), Server(tmp_path)]
+    # Each key comes from four senders, two at each server.
+    partners = [Partner([servers[number % 2]], "same") for number in range(4)]
+    try:
+        for each in partners:
+            each.start()
+        for each in partners:
+            each.join(60)
+    finally:
+        for each in servers:
+            each.stop()
+    assert [each.refusals for each in partners] == [[]] * 4
+    assert all(each.answers == partners[0].answers for each in partners)
+    assert sorted(each["key"] for each in records(tmp_path)) == sorted(partners[0].keys)
+
+
 def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path):
     servers = [Server(tmp_path)]
     partners = [Partner(servers, name) for name in "abcd"]

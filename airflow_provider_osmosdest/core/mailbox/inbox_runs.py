@@ -97,6 +97,8 @@ def _json(text: bytes) -> Iterator[Run]:
 
 
 def _lines(text: bytes) -> Iterator[Run]:
+    if text.lstrip(WHITE_SPACE).startswith(b"["):
+        raise _unreadable("looks like a JSON array, and its Content-Type says application/x-ndjson: an object a line")
     start = 0
     while start < len(text):
         cut = text.rfind(b"\n", start, start + BLOCK_BYTES) + 1 or text.find(b"\n", start + BLOCK_BYTES) + 1
@@ -106,13 +108,25 @@ def _lines(text: bytes) -> Iterator[Run]:
 
 
 def _csv(text: bytes) -> Iterator[Run]:
-    if text.lstrip(WHITE_SPACE).startswith((b"{", b"[{")):
+    if _looks_like_json(text):
         raise _unreadable("looks like JSON, and its Content-Type says text/csv")
     try:
         for block in read_csv(_Body(text)):
             yield Run(block, block.rows)
     except SourceError as error:
         raise InboxRefusal(400, "Unreadable body", str(error)) from None
+
+
+def _looks_like_json(text: bytes) -> bool:
+    start = text.lstrip(WHITE_SPACE)[:2]
+    if not start.startswith(b"["):
+        return start.startswith(b"{")
+    try:
+        _element(text)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return start == b"[{"
+    # Else the names of some columns are in brackets.
+    return True
 
 
 class _Body(Input):

@@ -70,6 +70,27 @@ def test_what_is_not_csv_is_refused_whole(text):
 @pytest.mark.parametrize(
     ("media_type", "text"),
     [
+        (CSV, b"[null, null]"),
+        (CSV, b"[]"),
+        (CSV, b'[{"a":1},\n{"a":2}'),
+        (CSV, b' {"a":1}\n{"a":2}'),
+        (NDJSON, b'[{"a":1},{"a":2}]'),
+        (NDJSON, b'\n[\n{"a":1},\n{"a":2}\n]'),
+    ],
+)
+def test_what_is_of_another_type_than_it_says_is_refused_whole(media_type, text):
+    refused = refusal(media_type, text, on_invalid="quarantine")
+    assert refused.status == 400
+    assert f"its Content-Type says {media_type}" in refused.detail
+
+
+def test_columns_may_have_brackets():
+    assert taken(CSV, b"[a],[b]\n1,2\n")[0] == [{"[a]": "1", "[b]": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "text"),
+    [
         (JSON, b'[{"id":0},{"id":"x"},{"id":1,"id":2},5,{"id":3,"tags":7}]'),
         (NDJSON, b'{"id":0}\n{"id":"x"}\n{"id":1,"id":2}\n5\n{"id":3,"tags":7}\n'),
     ],
