@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, find
 from airflow_provider_osmosdest.web.problems import Problem
-from airflow_provider_osmosdest.web.services import in_thread, services
+from airflow_provider_osmosdest.web.services import services
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
@@ -105,9 +105,7 @@ async def mailbox_of(request: Request, mailbox_id: str) -> Mailbox | None:
     :param request: whose app's mailboxes to look among
     :param mailbox_id: its id
     """
-    registry = services(request).registry
-    found, mailbox = registry.fresh(mailbox_id)
-    return mailbox if found else await in_thread(request, registry.get, mailbox_id)
+    return await services(request).registry.find(mailbox_id)
 
 
 def _bearer(request: Request) -> str:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox, Page
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+    from airflow_provider_osmosdest.core.mailbox.reading import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.representations import Representation
 

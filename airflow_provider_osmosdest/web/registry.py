@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 
@@ -21,6 +24,7 @@ __all__ = ["Registry"]
 _TTL_SECONDS = 5.0
 _KEEP_SECONDS = 300.0
 _MOST = 1024
+_THREADS = 4
 _log = logging.getLogger(__name__)
 
 
@@ -57,6 +61,9 @@ class Registry:
     """
     Mailboxes by id; an id that has none is remembered too, so that guessing ids does not become a load elsewhere.
 
+    It belongs to one event loop, and has a few threads of its own: whoever guesses ids holds up no reader of a mailbox
+    that is open.
+
     :param load: opens a mailbox, ``None`` where there is none of that id; it may block
     :param ttl: seconds after which a mailbox is looked up again, so that a revoked token stops to work
     :param clock: seconds that only grow
@@ -73,48 +80,40 @@ class Registry:
         self._ttl = ttl
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._lock = threading.Lock()
-        self._loading: dict[str, threading.Lock] = {}
+        self._opening: dict[str, asyncio.Task[Mailbox | None]] = {}
+        self._threads = anyio.CapacityLimiter(_THREADS)
 
-    def fresh(self, mailbox_id: str) -> tuple[bool, Mailbox | None]:
-        """Return whether it was looked up lately, and what was found; never blocks."""
-        with self._lock:
-            known = self._known.get(mailbox_id)
-            if known is None or self._clock() - known.at >= self._ttl:
-                return False, None
-            self._known.move_to_end(mailbox_id)
-            return True, known.mailbox
-
-    def get(self, mailbox_id: str) -> Mailbox | None:
+    async def find(self, mailbox_id: str) -> Mailbox | None:
         """
-        Return a mailbox, looked up anew when that is due; many threads that ask at once look it up once.
+        Return a mailbox, looked up anew when that is due; many who ask at once look it up once.
 
         :param mailbox_id: the id of its Airflow Connection
+        :raises StorageError: it cannot be looked up now
         """
-        found, mailbox = self.fresh(mailbox_id)
-        if found:
-            return mailbox
-        with self._lock:
-            turn = self._loading.setdefault(mailbox_id, threading.Lock())
-        with turn:
-            found, mailbox = self.fresh(mailbox_id)
-            return mailbox if found else self._look_up(mailbox_id)
+        known = self._known.get(mailbox_id)
+        if known is not None and self._clock() - known.at < self._ttl:
+            self._known.move_to_end(mailbox_id)
+            return known.mailbox
+        opening = self._opening.get(mailbox_id)
+        if opening is None:
+            opening = self._opening[mailbox_id] = asyncio.create_task(self._open(mailbox_id))
+            opening.add_done_callback(lambda _: self._opening.pop(mailbox_id))
+        # Whoever asked first may go; the others still want to know.
+        return await asyncio.shield(opening)
 
-    def _look_up(self, mailbox_id: str) -> Mailbox | None:
+    async def _open(self, mailbox_id: str) -> Mailbox | None:
         try:
-            mailbox = self._load(mailbox_id)
+            found = await anyio.to_thread.run_sync(self._load, mailbox_id, limiter=self._threads)
         except ConfigurationError as error:
             # Strangers must not learn from the answer that there is such a mailbox.
             _log.error("Mailbox %s cannot be opened: %s", mailbox_id, error)
-            mailbox = None
-        with self._lock:
-            now = self._clock()
-            known = self._known.pop(mailbox_id, None)
-            if known is None or not known.still(mailbox, now):
-                known = _Known(now, now, mailbox)
-            known.at = now
-            self._known[mailbox_id] = known
-            self._loading.pop(mailbox_id, None)
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
-            return known.mailbox
+            found = None
+        now = self._clock()
+        known = self._known.pop(mailbox_id, None)
+        if known is None or not known.still(found, now):
+            known = _Known(now, now, found)
+        known.at = now
+        self._known[mailbox_id] = known
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return known.mailbox

@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 @dataclass(frozen=True)
 class Services:
     """
-    The shared parts of one app; all but the registry belong to its event loop.
+    The shared parts of one app, which belong to its event loop.
 
     :param registry: the open mailboxes
     :param failures: failed attempts by address

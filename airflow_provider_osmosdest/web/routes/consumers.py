@@ -20,7 +20,7 @@ from airflow_provider_osmosdest.web.query import bad_parameter, single
 from airflow_provider_osmosdest.web.services import in_thread
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.mailbox.mailbox import Page
+    from airflow_provider_osmosdest.core.mailbox.reading import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from types import SimpleNamespace
 
-from airflow_provider_osmosdest.core.errors import ConfigurationError
+import pytest
+
+from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.web.registry import Registry
 
 
@@ -12,6 +15,8 @@ def box(settings="s", root="r"):
 
 
 class Loading:
+    """Finds what it was given, and notes what it was asked for."""
+
     def __init__(self, found):
         self.found = found
         self.asked = []
@@ -25,69 +30,91 @@ class Loading:
             raise found
         return found
 
+    def find(self, mailbox_id="a"):
+        return asyncio.run(self.registry.find(mailbox_id))
+
 
 def test_a_mailbox_is_looked_up_again_after_five_seconds():
     loading = Loading({"a": box()})
-    first = loading.registry.get("a")
-    assert loading.registry.fresh("a") == (True, first)
+    first = loading.find()
     loading.now = 4.9
-    loading.registry.get("a")
+    assert loading.find() is first
     assert loading.asked == ["a"]
     loading.now = 5.0
-    assert loading.registry.fresh("a") == (False, None)
     loading.found["a"] = box("changed")
-    assert loading.registry.get("a").settings == "changed"
+    assert loading.find().settings == "changed"
+    assert loading.asked == ["a", "a"]
+
+
+def test_one_that_is_gone_is_gone_after_five_seconds():
+    loading = Loading({"a": box()})
+    loading.find()
+    del loading.found["a"]
+    loading.now = 5.0
+    assert loading.find() is None
 
 
 def test_the_open_one_is_kept_while_nothing_changed_but_not_for_ever():
     loading = Loading({"a": box()})
-    first = loading.registry.get("a")
+    first = loading.find()
     loading.found["a"] = box()
     loading.now = 10.0
-    assert loading.registry.get("a") is first
+    assert loading.find() is first
     loading.now = 301.0
-    assert loading.registry.get("a") is loading.found["a"]
+    assert loading.find() is loading.found["a"]
 
 
 def test_what_is_no_mailbox_is_remembered_too():
     loading = Loading({})
-    assert loading.registry.get("a") is None
-    assert loading.registry.get("a") is None
+    assert loading.find() is None
+    assert loading.find() is None
     assert loading.asked == ["a"]
 
 
 def test_a_broken_connection_looks_like_none_and_is_logged(caplog):
     loading = Loading({"a": ConfigurationError("path is missing")})
-    assert loading.registry.get("a") is None
+    assert loading.find() is None
     assert "path is missing" in caplog.text
+
+
+def test_what_cannot_be_looked_up_now_is_tried_again():
+    loading = Loading({"a": StorageError("down")})
+    with pytest.raises(StorageError):
+        loading.find()
+    loading.found["a"] = box()
+    assert loading.find() is loading.found["a"]
+    assert loading.registry._opening == {}
 
 
 def test_guessed_ids_do_not_pile_up():
     loading = Loading({})
-    for number in range(1100):
-        loading.registry.get(str(number))
+
+    async def run():
+        await asyncio.gather(*(loading.registry.find(str(number)) for number in range(1100)))
+
+    asyncio.run(run())
     assert len(loading.registry._known) == 1024
-    assert loading.registry._loading == {}
+    assert loading.registry._opening == {}
 
 
-def test_many_threads_look_it_up_once():
-    begun, go_on = threading.Event(), threading.Event()
+def test_many_who_ask_at_once_look_it_up_once_even_if_the_first_goes():
+    go_on = threading.Event()
     asked = []
 
     def load(mailbox_id):
         asked.append(mailbox_id)
-        begun.set()
         go_on.wait(5)
         return box()
 
-    registry = Registry(load)
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(registry.get("a"))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    begun.wait(5)
-    go_on.set()
-    for thread in threads:
-        thread.join()
+    async def run():
+        registry = Registry(load)
+        first, *others = [asyncio.create_task(registry.find("a")) for _ in range(8)]
+        await asyncio.sleep(0)
+        first.cancel()
+        go_on.set()
+        return await asyncio.gather(*others)
+
+    found = asyncio.run(run())
     assert asked == ["a"]
     assert len(set(map(id, found))) == 1
+    assert found[0] is not None
