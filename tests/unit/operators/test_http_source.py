@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
 from airflow_provider_osmosdest.operators.http_source import HttpSourceOperator
@@ -142,3 +142,36 @@ class TestIncremental:
         assert "since=24" in server.received[0].target
         assert (report["delivered"], report["dropped"]) == (1, 1)
         assert records_of(report["records_path"]) == [{"id": 25, "name": "new"}]
+
+    def test_it_is_kept_in_the_state_of_the_one_asset(self, run_dag, server, osmos_home):
+        orders = Asset("orders_of_the_shop")
+
+        def run():
+            with DAG("with_asset", schedule=None) as dag:
+                HttpSourceOperator(
+                    task_id="pull",
+                    http_conn_id="api",
+                    endpoint="/items",
+                    data_selector="items",
+                    paginator={"type": "offset", "limit": 10},
+                    incremental=NEW,
+                    outlets=[orders],
+                )
+            return run_dag(dag).xcom("pull")["delivered"]
+
+        assert (run(), run()) == (25, 0)
+        assert not (osmos_home / "sources").exists()
+
+
+class TestWrongSettings:
+    def test_fail_at_once(self, pull, server):
+        for wrong in ({"output_as": "table"}, {"paginator": "pages"}, {"array_as": "rows"}):
+            run = pull(**wrong)
+            assert (run.state("pull"), run.tries["pull"]) == ("failed", 1)
+        assert server.received == []
+
+    def test_a_page_that_shows_a_next_one(self, pull, server):
+        run = pull(paginator=None)
+        assert run.state("pull") == "failed"
+        report = json.loads(Path(run.xcom("pull")["report_path"]).read_text())
+        assert "'total_path': 'total'" in report["error"]
