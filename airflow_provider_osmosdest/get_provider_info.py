@@ -210,6 +210,29 @@ def get_provider_info() -> dict[str, object]:
                             "default": "split",
                         },
                     },
+                    "deduplicate": {
+                        "label": "Deduplicate",
+                        "description": "What not to send again. A record counts as seen once it was delivered.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["none", "in_file", "records", "files"],
+                            "values_display": {
+                                "none": "none: send every record",
+                                "in_file": "in_file: of equal records in one source, the first",
+                                "records": "records: records that no earlier run delivered",
+                                "files": "files: files whose content no earlier run has taken",
+                            },
+                            "default": "none",
+                        },
+                    },
+                    "record_key": {
+                        "label": "Record key",
+                        "description": (
+                            "Field, or fields with commas between, that a record is known by. A record that was edited "
+                            "is then no new one. Empty: its whole content, so that new and edited ones are sent."
+                        ),
+                        "schema": {"type": ["string", "null"], "examples": ["order_id", "customer_id, day"]},
+                    },
                     "concurrency": {
                         "label": "Concurrency",
                         "description": (

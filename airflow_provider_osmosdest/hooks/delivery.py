@@ -14,6 +14,7 @@ from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.seen.scopes import scope_of_endpoint
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.settings import load_settings
 
@@ -33,6 +34,7 @@ __all__ = [
     "load_schema",
     "make_delivery",
     "mapping_of",
+    "seen_folder",
     "source_of",
     "watermark_folder",
 ]
@@ -76,6 +78,7 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
         folder=delivery_folder(instance),
         mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
+        seen=seen_folder(connector.conn_id, request.endpoint),
     )
 
 
@@ -128,6 +131,11 @@ def delivery_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
 def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
     """Return where a task lands records: ``{storage_path}/landed/{dag_id}/{run_id}/{task_id}/{map_index}``."""
     return _task_folder("landed", instance)
+
+
+def seen_folder(conn_id: str, endpoint: str = "") -> ObjectStoragePath:
+    """Return where what a connection's endpoint has taken is kept: ``{storage_path}/seen/{conn_id}/{endpoint}``."""
+    return _task_folder("seen", (conn_id, scope_of_endpoint(endpoint)))
 
 
 def watermark_folder(instance: tuple[str, ...]) -> ObjectStoragePath:

@@ -15,7 +15,7 @@ from airflow_provider_osmosdest.core.delivery.target import masked_url
 from airflow_provider_osmosdest.core.delivery.transport import Answer, Body
 from airflow_provider_osmosdest.core.errors import NotSentError, StorageError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
-from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of
+from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of, seen_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -148,6 +148,7 @@ def make_publishing(
         folder=delivery_folder(instance),
         mapping=mapping_of(mapping),
         name=f"connection {conn_id!r}",
+        seen=seen_folder(conn_id),
     )
 
 

@@ -61,6 +61,10 @@ class HttpDestinationOperator(DeliveringOperator):
     :param records_per_second: at most
     :param circuit_after: transient failures in a row after which single requests ask whether the API is well
     :param defer_after: seconds of waiting from which a deferrable task gives its worker slot back
+    :param deduplicate: what not to send again: ``none``; ``in_file``: a record that came before in the same source;
+        ``records``: that, and what an earlier run delivered; ``files``: a file whose content an earlier run has taken
+    :param record_key: fields that a record is known by, instead of its whole content: then one that was edited is
+        no new one
     :param auth_type: a ``requests`` ``AuthBase`` class; sends through ``requests``, which is slower
     :param deferrable: leave waits longer than ``defer_after`` to the triggerer
     """
@@ -121,6 +125,8 @@ class HttpDestinationOperator(DeliveringOperator):
         records_per_second: float | str | None = None,
         circuit_after: int | str | None = None,
         defer_after: float | str | None = None,
+        deduplicate: str | None = None,
+        record_key: str | Sequence[str] | None = None,
         auth_type: Any = None,
         deferrable: bool = False,
         **kwargs: Any,
@@ -162,6 +168,8 @@ class HttpDestinationOperator(DeliveringOperator):
         self.records_per_second = records_per_second
         self.circuit_after = circuit_after
         self.defer_after = defer_after
+        self.deduplicate = deduplicate
+        self.record_key = record_key
         self.auth_type = auth_type
 
     def _prepare(self, instance: tuple[str, ...]) -> Prepared:

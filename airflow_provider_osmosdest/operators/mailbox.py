@@ -39,6 +39,10 @@ class MailboxPublishOperator(DeliveringOperator):
     :param batch_size: records of a batch at most, 1 to 250,000
     :param max_failures: how many records may fail: a count, a share with a point (``0.02``), or ``"2%"``
     :param max_retries: how often to publish a batch again where the store cannot be written
+    :param deduplicate: what not to publish again: ``none``; ``in_file``: a record that came before in the same source;
+        ``records``: that, and what an earlier run published; ``files``: a file whose content an earlier run has taken
+    :param record_key: fields that a record is known by, instead of its whole content: then one that was edited is
+        no new one
     """
 
     template_fields: Sequence[str] = (
@@ -51,6 +55,8 @@ class MailboxPublishOperator(DeliveringOperator):
         "batch_size",
         "max_failures",
         "max_retries",
+        "deduplicate",
+        "record_key",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"destination_schema": "json", "mapping": "json"}
     ui_color = "#e3ecd9"
@@ -67,6 +73,8 @@ class MailboxPublishOperator(DeliveringOperator):
         batch_size: int | str | None = None,
         max_failures: float | str | None = None,
         max_retries: int | str | None = None,
+        deduplicate: str | None = None,
+        record_key: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -81,6 +89,8 @@ class MailboxPublishOperator(DeliveringOperator):
         self.batch_size = batch_size
         self.max_failures = max_failures
         self.max_retries = max_retries
+        self.deduplicate = deduplicate
+        self.record_key = record_key
 
     def _prepare(self, instance: tuple[str, ...]) -> Prepared:
         from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
@@ -97,6 +107,8 @@ class MailboxPublishOperator(DeliveringOperator):
                 "batch_size": self.batch_size,
                 "max_failures": self.max_failures,
                 "max_retries": self.max_retries,
+                "deduplicate": self.deduplicate,
+                "record_key": self.record_key,
             },
         )
         transport = publishing_transport(mailbox, "/".join(instance))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OUTCOMES", "Lineage", "count_metrics", "describe_outlets", "request_timer"]
 
-OUTCOMES = ("delivered", "invalid", "rejected", "unknown", "unsent")
+OUTCOMES = ("delivered", "duplicate", "invalid", "rejected", "unknown", "unsent")
 """The outcomes that metrics and events count."""
 
 # A timing a request would be tens of thousands of datagrams a second.

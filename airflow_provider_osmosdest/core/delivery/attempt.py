@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.progress import Progress
     from airflow_provider_osmosdest.core.delivery.retry import Backoff
     from airflow_provider_osmosdest.core.delivery.transport import Body, Transport
+    from airflow_provider_osmosdest.core.seen.sightings import Sightings
 
 __all__ = ["GLANCE", "Attempt"]
 
@@ -47,6 +48,7 @@ class Attempt:
     :param stopping: returns why to stop, ``None`` to go on
     :param deferrable: whether the caller can wait without holding a worker slot
     :param timed: takes how long a request took, in seconds, ``None`` where nobody wants to know
+    :param sightings: tells duplicates, ``None`` where every record is sent
     """
 
     options: DeliveryOptions
@@ -61,6 +63,7 @@ class Attempt:
     stopping: Callable[[], str | None] = field(default=lambda: None)
     deferrable: bool = False
     timed: Callable[[float], None] | None = None
+    sightings: Sightings | None = None
 
     @property
     def once(self) -> bool:

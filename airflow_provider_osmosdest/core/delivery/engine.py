@@ -14,6 +14,8 @@ from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
 from airflow_provider_osmosdest.core.delivery.judging import READ_BYTES, Judge
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.narration import ending, failure_lines, opening
+from airflow_provider_osmosdest.core.delivery.new_files import new_files
+from airflow_provider_osmosdest.core.delivery.novelty import sightings_of
 from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
 from airflow_provider_osmosdest.core.delivery.pacing import Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.patience import Patience
@@ -26,11 +28,7 @@ from airflow_provider_osmosdest.core.delivery.retry import Backoff
 from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.target import Place
 from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES
-from airflow_provider_osmosdest.core.errors import (
-    OptionsError,
-    OsmosError,
-    TooManyFailuresError,
-)
+from airflow_provider_osmosdest.core.errors import OptionsError, OsmosError, TooManyFailuresError
 from airflow_provider_osmosdest.core.schema.bulk import BulkValidator
 
 if TYPE_CHECKING:
@@ -38,11 +36,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.delivery.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.delivery.new_files import NewFiles
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.running import WriteMode
     from airflow_provider_osmosdest.core.delivery.transport import Transport
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
+    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
 
 _LONGEST_DEFERRAL = 24 * 3600.0
 """Seconds that a deferrable delivery lets an API put it off at most."""
@@ -83,6 +83,7 @@ class Delivery(Generic[_P_co]):
     :param folder: where report and failures go
     :param mapping: field name to source column, for fields that are called otherwise in the source
     :param name: what the log and errors call the place beside its URL, such as ``connection 'crm'``
+    :param seen: where what was delivered there before is kept, for ``deduplicate``
     """
 
     target: _P_co
@@ -91,6 +92,7 @@ class Delivery(Generic[_P_co]):
     folder: Folder
     mapping: Mapping[str, str] | None = None
     name: str = ""
+    seen: SeenFolder | None = None
 
     @property
     def where(self) -> str:
@@ -110,6 +112,7 @@ class Surroundings:
     :param warn: takes the lines of the log that somebody should read; by default they go where the others go
     :param timed: takes how long a request took, in seconds, for some of them
     :param occasion: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
+    :param rehearsing: nothing leaves the machine, so nothing counts as delivered
     """
 
     ledger: LedgerStore | None = None
@@ -118,6 +121,7 @@ class Surroundings:
     warn: Callable[[str], None] | None = None
     timed: Callable[[float], None] | None = None
     occasion: str | None = None
+    rehearsing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +189,16 @@ def carry_out(
     compress = compressor(options.compression)
     store = surroundings.ledger or FolderLedgerStore(delivery.folder)
     tally = Tally()
-    source = ReplaySource(source, delivery.mapping)
+    taking = new_files(delivery, source, store, tally, say)
+    source = ReplaySource(taking or source, delivery.mapping)
     entry = begin(store, source.fingerprint, warn, surroundings.occasion)
     if options.retry_rejected and entry.parts and not entry.complete:
         take_up_again(entry, store, delivery.folder)
     before = dict(entry.counts)
-    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin)
+    sightings = None if entry.complete else sightings_of(delivery, entry, keeping=not surroundings.rehearsing)
+    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin, sightings=sightings)
     if entry.complete:
-        tally.read = tally.delivered + tally.invalid + tally.rejected + tally.unknown
+        tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
         return _closed(delivery, journal, tally, None)
     judge = Judge(
         success_when=options.success_when,
@@ -224,6 +230,7 @@ def carry_out(
         stopping=surroundings.stopping,
         deferrable=surroundings.deferrable,
         timed=surroundings.timed,
+        sightings=sightings,
     )
     mode: WriteMode = (
         RecordMode(attempt, endpoint) if options.write_mode == "record" else BatchMode(attempt, Courier(attempt))
@@ -234,15 +241,24 @@ def carry_out(
         error = send_all(source, validator, mode, attempt)
     finally:
         carrier.close()
-    return replace(_closed(delivery, journal, tally, error), gained=tally.since(before))
+    if taking is not None:
+        taking.count()
+    taken = None if surroundings.rehearsing else taking
+    return replace(_closed(delivery, journal, tally, error, taken), gained=tally.since(before))
 
 
-def _closed(delivery: Delivery[Place], journal: Journal, tally: Tally, error: OsmosError | None) -> Result:
+def _closed(
+    delivery: Delivery[Place], journal: Journal, tally: Tally, error: OsmosError | None, taken: NewFiles | None = None
+) -> Result:
     """Close the books: decide whether it failed, whether another attempt may mend it, and write the ledger."""
     allowed = delivery.options.failures_allowed(tally.read)
-    failed = tally.read - tally.delivered
+    failed = tally.failed
     mendable = error is not None or journal.has_open
-    failures_path = journal.close(complete=not mendable and failed <= allowed)
+    complete = not mendable and failed <= allowed
+    if complete and taken is not None:
+        # Before the ledger says that all is done: nobody would come back to it.
+        taken.take(journal.delivery_id)
+    failures_path = journal.close(complete=complete)
     if error is None and failed > allowed:
         error = TooManyFailuresError(
             f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows {allowed:,}: "

@@ -15,9 +15,9 @@ from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.schema.encoding import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
-__all__ = ["FAILURES_PATTERN", "FailuresFile", "Folder", "check_parts", "fold_parts", "remove_parts"]
+__all__ = ["FAILURES_PATTERN", "FailuresFile", "Folder", "check_parts", "failed_indexes", "fold_parts", "remove_parts"]
 
 FAILURES_PATTERN = "failures-*.ndjson"
 """What the names of all parts match."""
@@ -170,6 +170,22 @@ def check_parts(folder: Folder, parts: Iterable[str]) -> None:
                 f"{folder / part} is gone, which an earlier attempt of this delivery wrote its failures to. Restore "
                 "it, or remove the delivery's ledger to send everything again."
             ) from None
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+
+def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:
+    """
+    Yield the indexes of the records in parts of a failures file.
+
+    :raises StorageError: when one cannot be read
+    """
+    names = list(parts)
+    check_parts(folder, names)
+    for part in names:
+        try:
+            with (folder / part).open("rb") as file:
+                yield from map(_index_of, file)
         except OSError as error:
             raise _unwritable(folder, error) from error
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger import Chunk, LedgerStore
     from airflow_provider_osmosdest.core.delivery.report import Tally
+    from airflow_provider_osmosdest.core.seen.sightings import Sightings
 
 __all__ = ["PERIOD", "Journal", "begin"]
 
@@ -85,6 +86,7 @@ class Journal:
     :param tally: the running counts, which go on from the entry's
     :param clock: seconds that only ever grow
     :param origin: returns what else a failure record says of the record with an index
+    :param sightings: keeps what is delivered as seen
     """
 
     def __init__(
@@ -96,8 +98,10 @@ class Journal:
         *,
         clock: Callable[[], float] = time.monotonic,
         origin: Callable[[int], bytes] | None = None,
+        sightings: Sightings | None = None,
     ) -> None:
         self._entry = entry
+        self._sightings = sightings
         self._store = store
         self._folder = folder
         self._tally = tally
@@ -138,7 +142,7 @@ class Journal:
         return self._seconds + self._clock() - self._started
 
     def deliver(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Settle ranges of indexes that the API took."""
+        """Settle ranges of indexes that the API took, or has no need of."""
         for start, stop in ranges:
             self._entry.settled.add(start, stop)
 
@@ -195,6 +199,8 @@ class Journal:
         if not self._waiting:
             self._waiting_since = self._clock()
         self._waiting |= settled
+        if self._sightings is not None:
+            self._sightings.fail(settled)
 
     def take_over(self, chunk: Chunk) -> None:
         """Note an earlier attempt's chunk no longer: from the next write on it is settled, or noted as sent again."""
@@ -228,6 +234,9 @@ class Journal:
         entry.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
         entry.reasons = self._tally.reasons - self._open_reasons
         settled = entry.settled
+        if self._sightings is not None:
+            # What the last ledger calls settled is never read again: it has to be known as seen before.
+            self._sightings.keep(settled, last=last)
         if self._waiting:
             # A crash now loses the failure records that wait; so their records are not settled yet.
             entry.settled = settled.minus(self._waiting)

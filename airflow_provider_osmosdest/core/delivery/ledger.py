@@ -23,7 +23,7 @@ __all__ = ["COUNTS", "Chunk", "Entry", "LedgerStore", "read_entry"]
 
 _VERSION = 1
 
-COUNTS = ("delivered", "invalid", "rejected", "unknown", "requests", "retries", "splits", "bytes_sent")
+COUNTS = ("delivered", "duplicate", "invalid", "rejected", "unknown", "requests", "retries", "splits", "bytes_sent")
 """The counts of a report that go on from attempt to attempt."""
 
 

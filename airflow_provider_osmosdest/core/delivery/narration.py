@@ -66,7 +66,10 @@ def ending(report: DeliveryReport, exchange: str) -> list[str]:
         f"{report.delivered:,} of {_count(report.read, 'record')} delivered in {report.seconds:,.1f} s{speed}; "
         f"{', '.join(price)}, {_bytes(report.bytes_sent)} sent."
     )
-    return [first, f"Report: {report.report_path}"]
+    lines = [first, f"Report: {report.report_path}"]
+    if report.duplicate:
+        lines.insert(1, f"{_count(report.duplicate, 'duplicate')} not sent: delivered before, or twice in this source.")
+    return lines
 
 
 def _count(number: int, noun: str) -> str:

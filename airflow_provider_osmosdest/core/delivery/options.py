@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.target import DEFAULT_TIMEOUT
 from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.seen.keys import key_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["AUTO", "IDEMPOTENCY_HEADER", "MAX_BATCH_SIZE", "NO_HEADER", "DeliveryOptions"]
 
@@ -32,6 +33,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "on_batch_failure": ("split", "fail"),
     "compression": ("none", "gzip", "zstd"),
     "guarantee": ("at_least_once", "at_most_once"),
+    "deduplicate": ("none", "in_file", "records", "files"),
 }
 
 # Lower and upper bounds, both included; None is no bound.
@@ -90,6 +92,10 @@ class DeliveryOptions:
     :param records_per_second: records a second at most; ``None`` is no bound
     :param circuit_after: transient failures in a row after which one request at a time asks whether the API is well
     :param defer_after: seconds of waiting from which a deferrable task gives its worker slot back
+    :param deduplicate: what not to send again: ``none``; ``in_file``: a record that came before in the same source;
+        ``records``: that, and what an earlier run delivered; ``files``: a file whose content an earlier run has taken
+    :param record_key: fields that a record is known by in ``in_file`` and ``records``: a name, or several as a list
+        or with commas between; ``None`` is the whole record. By a key, a record that was edited is no new one
     :raises OptionsError: naming the option, what was found and what was expected
     """
 
@@ -117,6 +123,8 @@ class DeliveryOptions:
     records_per_second: float | None = None
     circuit_after: int = 10
     defer_after: float = 60.0
+    deduplicate: Literal["none", "in_file", "records", "files"] = "none"
+    record_key: str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         """Check every option, and the combinations that cannot be."""
@@ -135,6 +143,7 @@ class DeliveryOptions:
         _check_header("idempotency_header", self.idempotency_header)
         _ = self.failures_allowed(0)
         Envelope.of(self.envelope)
+        _ = self.key_fields
         if self.batch_format == "ndjson" and self.envelope is not None and self.write_mode == "batch":
             msg = "envelope: NDJSON has no place for one; use batch_format 'json', or leave the envelope out"
             raise OptionsError(msg)
@@ -168,6 +177,11 @@ class DeliveryOptions:
     def once(self) -> bool:
         """Whether nothing may be sent that may have arrived already."""
         return self.guarantee == "at_most_once"
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The fields of ``record_key``, none for the whole record."""
+        return key_fields(self.record_key)
 
     def failures_allowed(self, read: int) -> int:
         """Return how many of ``read`` records may fail, from ``max_failures``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -44,6 +45,17 @@ class Outcomes:
         """Settle single records the API took."""
         self.tally.delivered += len(indexes)
         self.journal.deliver_each(indexes)
+
+    def duplicates(self, indexes: Iterable[int]) -> None:
+        """
+        Settle records that need not be sent: they were delivered before, or came before in this delivery.
+
+        :param indexes: ascending
+        """
+        ranges = RangeSet()
+        ranges.add_all(indexes)
+        self.tally.duplicate += len(ranges)
+        self.journal.deliver(ranges)
 
     def invalid(self, index: int, error: str, record: bytes) -> None:
         """Settle a record that cannot be sent as it is."""

@@ -50,7 +50,7 @@ class Progress:
             return
         tally = self._tally
         failed = tally.invalid + tally.rejected + tally.unknown
-        settled = tally.delivered + failed
+        settled = tally.delivered + tally.duplicate + failed
         speed = (settled - self._settled) / (now - self._last)
         line = f"{tally.delivered:,} delivered, {failed:,} failed, {speed:,.0f} records/s"
         if failed:

@@ -89,7 +89,8 @@ def rehearse(delivery: Delivery[Target], source: Source, say: Callable[[str], No
     # What reads answers has none to read.
     options = replace(delivery.options, success_when=None, item_errors=None)
     say("Dry run: everything is validated, nothing is sent.")
-    result = carry_out(replace(delivery, options=options), source, make, say, Surroundings(ledger=MemoryLedgerStore()))
+    surroundings = Surroundings(ledger=MemoryLedgerStore(), rehearsing=True)
+    result = carry_out(replace(delivery, options=options), source, make, say, surroundings)
     report = replace(
         result.report, delivered=0, unsent=result.report.delivered, requests=0, bytes_sent=0, report_path=None
     )

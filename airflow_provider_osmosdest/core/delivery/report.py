@@ -22,7 +22,7 @@ _REASONS = 5
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
     """
-    One delivery in numbers; ``read`` is the sum of the five outcomes.
+    One delivery in numbers; ``read`` is the sum of the six outcomes.
 
     :param delivery_id: the same in every retry of a task instance
     :param read: records the source held, as far as it could be read
@@ -40,6 +40,7 @@ class DeliveryReport:
     delivery_id: str
     read: int
     delivered: int
+    duplicate: int
     invalid: int
     rejected: int
     unknown: int
@@ -56,8 +57,8 @@ class DeliveryReport:
 
     @property
     def failed(self) -> int:
-        """Records that were not delivered."""
-        return self.read - self.delivered
+        """Records that were to be delivered and were not."""
+        return self.read - self.delivered - self.duplicate
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, as ``report.json`` holds it."""
@@ -74,6 +75,7 @@ class Tally:
 
     read: int = 0
     delivered: int = 0
+    duplicate: int = 0
     invalid: int = 0
     rejected: int = 0
     unknown: int = 0
@@ -94,9 +96,14 @@ class Tally:
                 key = f"{outcome}: (other reasons)"
             self.reasons[key] += records
 
+    @property
+    def failed(self) -> int:
+        """Records that were to be delivered and were not, or not yet."""
+        return self.read - self.delivered - self.duplicate
+
     def since(self, before: Mapping[str, int]) -> dict[str, int]:
         """Return what was added to the outcomes and the requests since ``before``."""
-        names = ("delivered", "invalid", "rejected", "unknown", "unsent", "requests")
+        names = ("delivered", "duplicate", "invalid", "rejected", "unknown", "unsent", "requests")
         return {name: getattr(self, name) - before.get(name, 0) for name in names}
 
     def report(
@@ -107,6 +114,7 @@ class Tally:
             delivery_id=delivery_id,
             read=self.read,
             delivered=self.delivered,
+            duplicate=self.duplicate,
             invalid=self.invalid,
             rejected=self.rejected,
             unknown=self.unknown,

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_osmosdest.core.delivery.attempt import Attempt
-    from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
-    from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema.blocks import Block
@@ -60,7 +58,7 @@ def send_all(source: Source, validator: BulkValidator, mode: WriteMode, attempt:
             if block is None:
                 break
             attempt.glance()
-            validated, indexes = _validated(block, validator, outcomes)
+            validated, indexes = _validated(block, validator, attempt)
             if stopped is None:
                 stopped = _sent(mode, partial(mode.take, validated, indexes))
             else:
@@ -88,15 +86,16 @@ def _sent(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
     return None
 
 
-def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tuple[Validated, Sequence[int]]:
-    """Validate a block, settle its invalid records, and number its valid ones that are not settled yet."""
+def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tuple[Validated, Sequence[int]]:
+    """Validate a block, settle its invalid records and duplicates, and number the ones that are to be sent."""
+    outcomes = attempt.outcomes
     validated = validator.validate(block)
     first = outcomes.tally.read
     outcomes.tally.read += validated.count
     settled = outcomes.journal.earlier
     resuming = settled.touches(first, first + validated.count)
     if not validated.invalid and not resuming:
-        return validated, range(first, first + validated.count)
+        return _first_sightings(validated, range(first, first + validated.count), attempt)
     indexes: list[int] = []
     invalid: list[tuple[int, str, bytes]] = []
     start = first
@@ -108,12 +107,25 @@ def _validated(block: Block, validator: BulkValidator, outcomes: Outcomes) -> tu
             invalid.append((index, record.error, record.record))
     indexes += range(start, first + validated.count)
     outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
-    return _unsettled(validated, indexes, settled) if resuming else (validated, indexes)
+    # Before those that are settled are left out: they have been seen too.
+    validated, left = _first_sightings(validated, indexes, attempt)
+    if resuming:
+        return _only(validated, left, [at for at, index in enumerate(left) if index not in settled])
+    return validated, left
 
 
-def _unsettled(validated: Validated, indexes: list[int], settled: RangeSet) -> tuple[Validated, Sequence[int]]:
-    """Leave out the valid records of a block that an earlier attempt has settled."""
-    keep = [at for at, index in enumerate(indexes) if index not in settled]
+def _first_sightings(validated: Validated, indexes: Sequence[int], attempt: Attempt) -> tuple[Validated, Sequence[int]]:
+    """Settle the valid records of a block that are duplicates, and leave them out."""
+    if attempt.sightings is None or not (found := attempt.sightings.duplicates(validated.lines, indexes)):
+        return validated, indexes
+    outcomes = attempt.outcomes
+    outcomes.duplicates(indexes[at] for at in found if indexes[at] not in outcomes.journal.earlier)
+    gone = set(found)
+    return _only(validated, indexes, [at for at in range(len(indexes)) if at not in gone])
+
+
+def _only(validated: Validated, indexes: Sequence[int], keep: Sequence[int]) -> tuple[Validated, Sequence[int]]:
+    """Leave out the valid records of a block that are not at the positions to keep."""
     lines = validated.lines.split(b"\n")
     records = validated.records
     left = replace(

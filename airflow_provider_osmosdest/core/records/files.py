@@ -43,7 +43,7 @@ class FileSource:
                     f"{file.name} is {other.name}. Name the files of one format, or set records_format."
                 )
         self._inputs = [Input(file, size_of(file)) for file in files]
-        self._name = path.name
+        self._name: str = path.name
 
     @property
     def description(self) -> str:
@@ -72,6 +72,29 @@ class FileSource:
             total += each.size
             done += each.size * each.share
         return done / total if total else None
+
+    @property
+    def name(self) -> str:
+        """Name the file, or what the files were found by."""
+        return self._name
+
+    def each(self) -> list[FileSource]:
+        """Return a source for each of the files, in order."""
+        found = []
+        for file in self._inputs:
+            source = object.__new__(FileSource)
+            source._format, source._inputs, source._name = self._format, [Input(file.path, file.size)], file.path.name
+            found.append(source)
+        return found
+
+    def content(self) -> Iterator[bytes]:
+        """
+        Yield what the files hold, unpacked where they are gzip; records can be read all the same.
+
+        :raises SourceError: a file cannot be read
+        """
+        for file in self._inputs:
+            yield from Input(file.path, None).content()
 
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks of one file after the other."""

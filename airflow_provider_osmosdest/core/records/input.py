@@ -50,6 +50,14 @@ class Input:
             raise SourceError(f"{self.name}: is not the text it should be, it looks like {kind}.")
         yield from chunks
 
+    def content(self) -> Iterator[bytes]:
+        """
+        Yield the file's bytes, unpacked where it is gzip.
+
+        :raises SourceError: the file cannot be read
+        """
+        yield from self._unpacked()
+
     @contextmanager
     def seekable(self, magic: bytes, what: str) -> Iterator[BinaryIO]:
         """

@@ -7,6 +7,7 @@ of some of its fields. Two of 10 million records share one by chance with a prob
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import blake2b
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,30 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 
-__all__ = ["KEY_BYTES", "RecordKeys"]
+__all__ = ["KEY_BYTES", "RecordKeys", "key_fields"]
 
 KEY_BYTES = 16
 """The length of a key."""
 
 _FREE_FORM = frozenset({"object", "array"})
 _SORTED = msgspec.json.Encoder(order="sorted")
+
+
+def key_fields(value: Any) -> tuple[str, ...]:
+    """
+    Read a ``record_key``: a field's name, several with commas between, or a list of names, also as JSON text.
+
+    :raises OptionsError: when it is something else
+    """
+    names = value
+    if isinstance(value, str):
+        with suppress(ValueError):
+            names = msgspec.json.decode(value) if value.lstrip().startswith("[") else value.split(",")
+    if names is None:
+        return ()
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise OptionsError(f"record_key: found {value!r}, expected the name of a field, or a list of names")
+    return tuple(name.strip() for name in names)
 
 
 class RecordKeys:

@@ -380,8 +380,11 @@ def test_the_form_and_the_hook_know_the_same_fields():
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.get_provider_info import get_provider_info
 
-    (kind,) = get_provider_info()["connection-types"]
-    assert kind["connection-type"] == HttpDestinationHook.conn_type
+    (kind,) = [
+        each
+        for each in get_provider_info()["connection-types"]
+        if each["connection-type"] == HttpDestinationHook.conn_type
+    ]
     assert kind["hook-name"] == HttpDestinationHook.hook_name
     oauth2 = {"oauth2_url", "oauth2_scope", "oauth2_audience"}
     read_by_the_hook = {"method", "headers", "destination_schema", "auth", *oauth2, *DeliveryOptions.names()}

@@ -8,6 +8,7 @@ from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
 REPORT = DeliveryReport(
     delivery_id="d",
     read=10,
+    duplicate=0,
     delivered=9,
     invalid=0,
     rejected=1,

@@ -1,0 +1,37 @@
+"""Where, below a connector's folder, each kind of seen thing is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["FILES", "fields_of_scope", "scope_of_endpoint", "scope_of_keys"]
+
+FILES = "files"
+"""Where the contents of files are."""
+
+_WHOLE = "records"
+_BY = "records-by-"
+
+
+def scope_of_keys(fields: Iterable[str]) -> str:
+    """Return where keys made of these fields are; keys of different fields are different things."""
+    names = ",".join(quote(name, safe="") for name in fields)
+    return f"{_BY}{names}" if names else _WHOLE
+
+
+def fields_of_scope(name: str) -> tuple[str, ...] | None:
+    """Return the fields that :func:`scope_of_keys` was given, ``None`` where it did not make this name."""
+    if name == _WHOLE:
+        return ()
+    if not name.startswith(_BY):
+        return None
+    return tuple(unquote(each) for each in name.removeprefix(_BY).split(","))
+
+
+def scope_of_endpoint(endpoint: str) -> str:
+    """Return what an endpoint's folder is named after: what one endpoint took, another has not seen."""
+    return "/" + endpoint.strip("/")
