@@ -90,8 +90,10 @@ def made(paging: Paging) -> Any:
     Return dlt's paginator.
 
     :raises OptionsError: when there can be none with these options
+    :raises MissingExtraError: when dlt is not installed
     """
+    kind = _class_of(paging.name)
     try:
-        return _class_of(paging.name)(**paging.options)
+        return kind(**paging.options)
     except Exception as error:  # noqa: BLE001 - dlt and its parser of JSONPath raise what they like
         raise OptionsError(f"paginator: {paging.name!r} cannot be made of {dict(paging.options)}: {error}") from None

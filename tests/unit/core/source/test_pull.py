@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
-from airflow_provider_osmosdest.core.errors import OptionsError, PagingError, StorageError, UnavailableError
+from airflow_provider_osmosdest.core.errors import (
+    MissingExtraError,
+    OptionsError,
+    PagingError,
+    StorageError,
+    UnavailableError,
+)
 from airflow_provider_osmosdest.core.source import running
 from airflow_provider_osmosdest.core.source.landing import Landing
+from airflow_provider_osmosdest.core.source.parts import PartsTransport
 from tests.unit.core.source.scripts import asked, numbered
 
 OFFSET = {"paginator": {"type": "offset", "limit": 10, "total_path": "total"}, "data_selector": "items"}
@@ -77,6 +85,12 @@ class TestPages:
             (2, "invalid", 7),
         ]
         assert "max_failures allows 0" in str(result.error)
+
+    def test_without_dlt(self, pulling, monkeypatch):
+        pull = pulling(numbered(1))
+        monkeypatch.setitem(sys.modules, "dlt.sources.helpers.rest_client", None)
+        with pytest.raises(MissingExtraError, match=r"airflow-provider-osmosdest\[source\]"):
+            pull(data_selector="items")
 
 
 class TestRetries:
@@ -282,8 +296,9 @@ class TestResuming:
         with pytest.raises(StorageError, match="the ledger that says so is gone"):
             pull(**OFFSET)
 
+    @pytest.mark.parametrize("part_bytes", [60, 10**6])
     @pytest.mark.parametrize("incremental", [None, {"cursor_path": "id", "param": "since", "overlap": 3}])
-    def test_cut_off_at_every_write(self, pulling, monkeypatch, incremental):
+    def test_cut_off_at_every_write(self, pulling, monkeypatch, incremental, part_bytes):
         """Whatever write is the last, the next attempt brings each record once, and asks for no kept page again."""
 
         class Cut(BaseException):
@@ -300,7 +315,9 @@ class TestResuming:
 
             return write
 
-        for owner, name in ((Landing, "land"), (Landing, "save"), (Landing, "clear"), (FolderLedgerStore, "save")):
+        monkeypatch.setattr(running, "_PART_BYTES", part_bytes)
+        writes = [(Landing, "land"), (Landing, "save"), (Landing, "clear"), (FolderLedgerStore, "save")]
+        for owner, name in [*writes, (PartsTransport, "_write"), (running, "write_report")]:
             monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
         monkeypatch.setattr(running, "finish_parts", counted(running.finish_parts))
         pull = pulling(numbered(35))
@@ -326,3 +343,4 @@ class TestResuming:
             if ends:
                 break
         assert ends > 10
+        assert len(list((pull.folder / "records").iterdir())) == (1 if part_bytes > 1000 else 6)
