@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.web.registry import UndecidedError
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
@@ -22,7 +22,8 @@ def open_mailbox(conn_id: str) -> Mailbox | None:
 
     :param conn_id: the id of an Airflow Connection of type ``osmos_mailbox``
     :raises ConfigurationError: its connection cannot be used
-    :raises StorageError: its store, or what connections are kept in, cannot be reached
+    :raises StorageError: its store cannot be reached
+    :raises UndecidedError: no connection was found, and one of the places where they are kept cannot be reached
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -54,4 +55,4 @@ def _check_backends(conn_id: str) -> None:
         except Exception as error:
             name = type(backend).__name__
             msg = f"connection {conn_id!r} cannot be looked up: {name} failed ({type(error).__name__})"
-            raise StorageError(msg) from error
+            raise UndecidedError(msg) from error

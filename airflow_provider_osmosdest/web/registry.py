@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from airflow_provider_osmosdest.core.errors import ConfigurationError
+from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "UndecidedError"]
 
 _TTL_SECONDS = 5.0
 _KEEP_SECONDS = 300.0
 _MOST = 1024
 _THREADS = 4
 _log = logging.getLogger(__name__)
+
+
+class UndecidedError(StorageError):
+    """A mailbox was not found, and where mailboxes are looked up did not answer as it should."""
 
 
 @dataclass
@@ -107,6 +111,11 @@ class Registry:
         except ConfigurationError as error:
             # Strangers must not learn from the answer that there is such a mailbox.
             _log.error("Mailbox %s cannot be opened: %s", mailbox_id, error)
+            found = None
+        except UndecidedError:
+            # One that was there is not unknown now; of any other a stranger learns no more than ever.
+            if (known := self._known.get(mailbox_id)) is not None and known.mailbox is not None:
+                raise
             found = None
         now = self._clock()
         known = self._known.pop(mailbox_id, None)

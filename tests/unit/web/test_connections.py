@@ -5,8 +5,9 @@ import json
 import pytest
 from airflow.sdk.execution_time import supervisor
 
-from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
+from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.web.connections import open_mailbox
+from airflow_provider_osmosdest.web.registry import UndecidedError
 
 
 class Backend:
@@ -67,7 +68,7 @@ def test_what_cannot_be_an_id_reaches_no_backend(backends, conn_id):
 
 def test_a_database_that_is_down_does_not_make_a_mailbox_unknown(backends):
     backends(Backend(), Backend(RuntimeError("password=hunter2 refused")))
-    with pytest.raises(StorageError) as raised:
+    with pytest.raises(UndecidedError) as raised:
         open_mailbox("orders")
     assert "hunter2" not in str(raised.value)
 

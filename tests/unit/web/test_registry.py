@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
-from airflow_provider_osmosdest.web.registry import Registry
+from airflow_provider_osmosdest.web.registry import Registry, UndecidedError
 
 
 def box(settings="s", root="r"):
@@ -84,6 +84,18 @@ def test_what_cannot_be_looked_up_now_is_tried_again():
     loading.found["a"] = box()
     assert loading.find() is loading.found["a"]
     assert loading.registry._opening == {}
+
+
+def test_a_database_that_is_down_makes_no_mailbox_unknown_and_tells_a_stranger_nothing():
+    loading = Loading({"a": box(), "b": UndecidedError("down")})
+    first = loading.find()
+    assert loading.find("b") is None
+    loading.found["a"] = UndecidedError("down")
+    loading.now = 5.0
+    with pytest.raises(StorageError):
+        loading.find()
+    loading.found["a"] = box()
+    assert loading.find() is first
 
 
 def test_guessed_ids_do_not_pile_up():
