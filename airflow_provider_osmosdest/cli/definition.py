@@ -58,6 +58,8 @@ _DELIVER_ARGS = (
     _arg(("--max-failures",), metavar="N", help="Failures allowed: a count, a share (0.02) or 2%%"),
     _arg(("--max-retries",), type=int, metavar="N", help="Retries of one chunk after transient failures"),
     _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer once it is sent"),
+    _arg(("--deduplicate",), choices=("none", "in_file", "records", "files"), help="What not to send again"),
+    _arg(("--record-key",), metavar="FIELDS", help="Fields a record is known by, with commas between"),
     _arg(("--dry-run",), action="store_true", help="Validate everything, send nothing, show the first request"),
 )
 
@@ -96,6 +98,20 @@ _SEEK_ARGS = (
 )
 
 _PURGE_ARGS = (_MAILBOX_ID, _arg(("--dry-run",), action="store_true", help="Delete nothing, say what would go"))
+
+_SEEN_ID = _arg(("--conn-id",), help="Id of a connection of type osmos_http or osmos_mailbox", required=True)
+_SEEN_ENDPOINT = _arg(("--endpoint",), metavar="PATH", help="Path below the connection's URL (default: all there are)")
+
+_FORGET_ARGS = (
+    _SEEN_ID,
+    _SEEN_ENDPOINT,
+    _arg(("--records",), metavar="PATH", help="Forget the records in this file, and that its content was taken"),
+    _arg(("--since",), metavar="TIME", help="Forget what was delivered since a date or time in ISO 8601"),
+    _arg(("--all",), action="store_true", help="Forget everything"),
+    _FORMAT,
+    _arg(("--schema",), metavar="FILE", help="Schema document of the records, instead of the connection's"),
+    _arg(("--mapping",), metavar="JSON", help='Field name to source column: {"email": "E-Mail"}'),
+)
 
 
 def get_cli_commands() -> list[CLICommand]:
@@ -137,9 +153,28 @@ def get_cli_commands() -> list[CLICommand]:
         GroupCommand(
             name="osmosdest",
             help="Move records to and from HTTP APIs",
-            subcommands=(schema, deliver, _mailbox(), serve),
+            subcommands=(schema, deliver, _seen(), _mailbox(), serve),
         )
     ]
+
+
+def _seen() -> GroupCommand:
+    where = "The result goes to stdout as one JSON document, the rest to stderr."
+    show = ActionCommand(
+        name="show",
+        help="Show what a connection's endpoints have seen",
+        description=f"Show what was delivered before and is not sent again. {where}",
+        func=lazy_load_command("airflow_provider_osmosdest.cli.seen.show_seen"),
+        args=(_SEEN_ID, _SEEN_ENDPOINT),
+    )
+    forget = ActionCommand(
+        name="forget",
+        help="Let records, or files, be sent again",
+        description=f"Forget some of what was delivered before, or all of it, so that it is sent again. {where}",
+        func=lazy_load_command("airflow_provider_osmosdest.cli.seen.forget_seen"),
+        args=_FORGET_ARGS,
+    )
+    return GroupCommand(name="seen", help="Look after what is not sent again", subcommands=(show, forget))
 
 
 def _mailbox() -> GroupCommand:

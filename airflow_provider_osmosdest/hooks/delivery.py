@@ -7,11 +7,11 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaError
+from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaError, StorageError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.scopes import scope_of_endpoint
@@ -35,6 +35,7 @@ __all__ = [
     "make_delivery",
     "mapping_of",
     "seen_folder",
+    "seen_folders",
     "source_of",
     "watermark_folder",
 ]
@@ -136,6 +137,23 @@ def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
 def seen_folder(conn_id: str, endpoint: str = "") -> ObjectStoragePath:
     """Return where what a connection's endpoint has taken is kept: ``{storage_path}/seen/{conn_id}/{endpoint}``."""
     return _task_folder("seen", (conn_id, scope_of_endpoint(endpoint)))
+
+
+def seen_folders(conn_id: str) -> dict[str, ObjectStoragePath]:
+    """
+    Return the folders of :func:`seen_folder` that a connection has, by endpoint.
+
+    :raises StorageError: when they cannot be listed
+    """
+    connection = _task_folder("seen", (conn_id,))
+    try:
+        found = {unquote(folder.name): folder for folder in connection.iterdir() if folder.name.startswith("%2F")}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        msg = f"{connection} cannot be listed: {error}"
+        raise StorageError(msg) from error
+    return dict(sorted(found.items()))
 
 
 def watermark_folder(instance: tuple[str, ...]) -> ObjectStoragePath:

@@ -75,6 +75,7 @@ IMPORTED_WHEN_RUN = {
     f"{PACKAGE}.core.delivery.curl",
     f"{PACKAGE}.core.delivery.curl_errors",
     f"{PACKAGE}.cli.commands",
+    f"{PACKAGE}.cli.seen",
     f"{PACKAGE}.cli.serve",
 }
 
