@@ -125,7 +125,7 @@ class Checker:
             InvalidRecord(
                 position,
                 fault.reason,
-                original_of_row(run.items[position]) if is_table else original_json(bytes(run.items[position])),
+                original_of_row(run.items[position]) if is_table else original_json(run.items[position]),
                 fault.field,
             )
             for position, fault in faults.items()
@@ -136,10 +136,10 @@ class Checker:
         return len(run.items), validated.lines, sorted(invalid, key=lambda each: each.position)
 
     def _text_faults(self, run: Run) -> dict[int, Fault]:
-        longest = max((memoryview(text).nbytes for text in run.items), default=0)
+        longest = max(map(len, run.items), default=0)
         if self._limits.clear(run.array(), longest):
             return {}
-        faults = ((position, self._limits.fault(bytes(text))) for position, text in enumerate(run.items))
+        faults = ((position, self._limits.fault(text)) for position, text in enumerate(run.items))
         return {position: fault for position, fault in faults if fault}
 
     def _row_faults(self, run: Run) -> dict[int, Fault]:

@@ -12,8 +12,9 @@ from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal
 from airflow_provider_osmosdest.core.records.csv_rows import read_csv
 from airflow_provider_osmosdest.core.records.input import Input
+from airflow_provider_osmosdest.core.records.json_array import read_json
 from airflow_provider_osmosdest.core.schema.blocks import BLOCK_BYTES, Block, JsonElements, JsonLines, Rows
-from airflow_provider_osmosdest.core.schema.splitting import WHITE_SPACE, split_lines
+from airflow_provider_osmosdest.core.schema.splitting import WHITE_SPACE, split_elements, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Run", "TooDeepError", "runs_of"]
 
 _element = msgspec.json.Decoder(msgspec.Raw).decode
-_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class TooDeepError(Exception):
@@ -83,17 +83,22 @@ def runs_of(media_type: str, text: bytes) -> Iterator[Run]:
 
 
 def _json(text: bytes) -> Iterator[Run]:
-    is_object = text.lstrip(WHITE_SPACE).startswith(b"{")
+    array = b"[%b]" % text if text.lstrip(WHITE_SPACE).startswith(b"{") else text
     try:
-        elements = [_element(text)] if is_object else _elements(text)
+        _element(text)
     except RecursionError:
-        raise TooDeepError(b"[%b]" % text if is_object else text) from None
+        raise TooDeepError(array) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise _unreadable(f"is not one JSON object or one array of them: {error}") from None
-    size = max(1, BLOCK_BYTES * len(elements) // len(text))
-    for start in range(0, len(elements), size):
-        items: Any = elements[start : start + size]
-        yield Run(JsonElements(b",".join(items)), items)
+    if not array.lstrip(WHITE_SPACE).startswith(b"["):
+        raise _unreadable("is one JSON value; expected an object, or an array of objects")
+    try:
+        # Block by block: a body of nothing but [1,1,1...] has millions of elements.
+        for block in read_json(_Body(text)):
+            yield Run(block, split_elements(block.data))
+    except SourceError:
+        # It is JSON, so nothing but its depth can keep it from being read.
+        raise TooDeepError(array) from None
 
 
 def _lines(text: bytes) -> Iterator[Run]:

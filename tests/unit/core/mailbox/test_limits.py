@@ -34,8 +34,9 @@ def nested(levels, kind="[]"):
         (b'{"a":{"b":2,"c":3},"d":{"e":5,"f":6}}', "the record has 6 fields, more than the 5 that are taken", None),
         (nested(5), "the record is nested more than 4 deep", None),
         (nested(5, "{}"), "the record is nested more than 4 deep", None),
-        (nested(100_000), "the record is nested more than 4 deep", None),
-        (b"[" * 100_000, "the record is nested more than 4 deep", None),
+        (nested(500), "the record is nested more than 4 deep", None),
+        (nested(100_000), "the record holds more than 500 objects and arrays", None),
+        (b'{"a":[' + b",".join([b"[]"] * 500) + b"]}", "the record holds more than 500 objects and arrays", None),
     ],
 )
 def test_what_is_refused(text, reason, field):
