@@ -75,11 +75,13 @@ def _records(rows: list[list[str]], header: list[str], before: int) -> list[Any]
     if set(map(len, rows)) <= {width}:
         return [dict(zip(header, row, strict=True)) for row in rows]
     records: list[Any] = []
-    for number, row in enumerate(rows):
+    line = before + 1
+    for row in rows:
         if len(row) > width:
-            records.append(RaggedRow(row, f"line {before + _lines(rows[:number]) + 1:,}", width))
+            records.append(RaggedRow(row, f"line {line:,}", width))
         elif row:
             records.append(dict(zip(header, row, strict=False)))
+        line += _lines([row])
     return records
 
 
