@@ -19,7 +19,8 @@ from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxCo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_osmosdest.core.mailbox.mailbox import Page, Published
+    from airflow_provider_osmosdest.core.mailbox.publishing import Published
+    from airflow_provider_osmosdest.core.mailbox.reading import Page
     from airflow_provider_osmosdest.core.records import Source
 
 __all__ = ["MailboxHook", "open_mailbox"]

@@ -14,7 +14,8 @@ from airflow_provider_osmosdest.core.mailbox.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox, Page
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+    from airflow_provider_osmosdest.core.mailbox.reading import Page
 
 __all__ = ["RECORDS_FILE", "XCOM_BYTES", "Landed", "Landing"]
 

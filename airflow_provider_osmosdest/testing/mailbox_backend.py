@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.mailbox.store import Store
@@ -96,7 +97,7 @@ class MemoryBackend:
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects, one request each."""
         for name in names:
-            self._request("delete", name, lambda name=name: self.objects.pop(name, None))
+            self._request("delete", name, partial(self.objects.pop, name, None))
 
     def names(self, folder: str) -> list[str]:
         """List what is right below a folder."""

@@ -26,6 +26,8 @@ from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.context import SpawnProcess
     from multiprocessing.process import BaseProcess
 
 __all__ = ["Figures", "Place", "stress"]
@@ -100,7 +102,7 @@ def stress(
         stop = spawn.Event()
         over = spawn.Event()
 
-        def writer(number: int) -> BaseProcess:
+        def writer(number: int) -> SpawnProcess:
             process = spawn.Process(target=_write, args=(place, folder, number, records, stop), daemon=True)
             process.start()
             return process
@@ -129,7 +131,7 @@ def stress(
         return _figures(place, folder, time.monotonic() - began, kills, readers)
 
 
-def _join(processes: list[BaseProcess]) -> None:
+def _join(processes: Sequence[BaseProcess]) -> None:
     for process in processes:
         process.join(120)
         assert process.exitcode == 0, f"{process.name} ended with {process.exitcode}"

@@ -9,18 +9,20 @@ from airflow_provider_osmosdest.core.errors import CursorError, CursorExpiredErr
 from airflow_provider_osmosdest.core.mailbox.consumers import Consumers
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, decode_cursor, encode_cursor
 from airflow_provider_osmosdest.core.mailbox.log import Log
-from airflow_provider_osmosdest.core.mailbox.publishing import Published, publish
-from airflow_provider_osmosdest.core.mailbox.reading import Gone, Page, read_page
+from airflow_provider_osmosdest.core.mailbox.publishing import publish
+from airflow_provider_osmosdest.core.mailbox.reading import Gone, read_page
 from airflow_provider_osmosdest.core.mailbox.receipts import Receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from airflow_provider_osmosdest.core.mailbox.entries import Entry
+    from airflow_provider_osmosdest.core.mailbox.publishing import Published
+    from airflow_provider_osmosdest.core.mailbox.reading import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.core.mailbox.store import Store
 
-__all__ = ["Mailbox", "Page", "Published"]
+__all__ = ["Mailbox"]
 
 
 class Mailbox:
