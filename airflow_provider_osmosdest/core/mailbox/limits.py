@@ -26,7 +26,7 @@ _SHORTEST_FIELD = 5
 """The fewest bytes that a field takes: ``"":0`` and what separates it from the next."""
 
 _CONTAINERS = 100
-"""How many objects and arrays a record may hold for each field it may have: an empty one is 2 bytes, and 60 once read."""
+"""How many objects and arrays a record may hold for each field it may have: an empty one is 2 bytes, and 60 read."""
 
 _parse = msgspec.json.Decoder().decode
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
