@@ -53,7 +53,7 @@ class Pull:
         self._say = say
         self._selector = Selector(ask.data_selector, ask.array_as)
         self.state = PullState.new("", None)
-        self._digests: dict[int, str] = {}
+        self._kept: dict[int, tuple[str, int]] = {}
         self.was_read = False
         """Whether its records were asked for."""
 
@@ -88,7 +88,7 @@ class Pull:
             return
         state.occasion = occasion
         self.state = state
-        self._digests = {} if state.cleared else self._landing.digests(state.pages)
+        self._kept = {} if state.cleared else self._landing.digests(state.pages)
         if state.pages and not state.complete:
             self._say(
                 f"{state.pages:,} pages with {state.records:,} records are kept from an earlier attempt; going on with "
@@ -116,7 +116,7 @@ class Pull:
 
     def kept(self) -> Iterator[bytes]:
         """Yield the lines of each page that an earlier attempt has kept, and note what is in them."""
-        for lines in self._landing.pages(self._digests):
+        for lines in self._landing.pages(self._kept):
             if self._tracker is not None:
                 self._tracker.observe(lines.split(b"\n")[:-1], "a kept page")
             yield lines
@@ -125,12 +125,12 @@ class Pull:
         """Remove the pages, once nothing needs them any more."""
         self.state.cleared = True
         self._landing.save(self.state)
-        self._landing.clear()
+        self._landing.clear(but=self.state)
 
     def _new_blocks(self) -> Iterator[JsonLines]:
         state = self.state
         pager = self._pager()
-        seen = set(self._digests.values())
+        seen = {digest for digest, _ in self._kept.values()}
         traffic = Traffic(state.requests, state.retries, state.bytes_received)
         fetcher = self._make_fetcher(traffic)
         try:

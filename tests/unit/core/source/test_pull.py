@@ -278,7 +278,9 @@ class TestResuming:
         parameters = {"path": "/items?key=sesame%2Fopen", "secrets": ("sesame/open", "sesame%2Fopen")}
         parameters |= {"data_selector": "items", "paginator": "json_link"}
         pull(**parameters, max_pages=2)
-        assert "sesame" not in (pull.folder / "pull.json").read_text()
+        states = [path.read_text() for path in (pull.folder / "state").iterdir()]
+        assert states
+        assert not any("sesame" in text for text in states)
         assert pull(**parameters).error is None
         assert ids(pull.records) == [1, 2, 3]
 
@@ -288,6 +290,22 @@ class TestResuming:
         next((pull.folder / "pages").iterdir()).unlink()
         with pytest.raises(StorageError, match="1 of 2 pages are gone"):
             pull(**OFFSET)
+
+    def test_a_page_that_lost_its_end_is_noticed(self, pulling):
+        pull = pulling(numbered(35))
+        pull(**OFFSET, max_pages=2)
+        min((pull.folder / "pages").iterdir()).write_bytes(b"")
+        with pytest.raises(StorageError, match="has 0 bytes, and had 100"):
+            pull(**OFFSET)
+
+    def test_a_state_that_lost_its_end_is_as_if_it_had_not_been(self, pulling):
+        pull = pulling(numbered(35))
+        pull(**OFFSET, max_pages=2)
+        newest = max((pull.folder / "state").iterdir())
+        newest.write_bytes(newest.read_bytes()[:-5])
+        assert pull(**OFFSET).error is None
+        assert ids(pull.records) == list(range(35))
+        assert len(pull.server.received) == 5
 
     def test_a_ledger_that_is_gone_is_noticed(self, pulling):
         pull = pulling(numbered(35))
