@@ -35,6 +35,7 @@ __all__ = ["Figures", "Place", "stress"]
 _PAGE = 2000
 _PAGE_BYTES = 4 * 2**20
 _TWICE = 0.1
+_SLOWEST_START = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Figures:
     """
     What came of it.
 
-    :param seconds: from the first publish to the last read
+    :param seconds: from when every writer had published to the last read
     :param batches: in the log
     :param records: in the log
     :param kills: how many writers were killed and begun anew
@@ -88,7 +89,7 @@ def stress(
     Write and read for a while, and count.
 
     :param place: an empty mailbox
-    :param seconds: how long the writers write; the readers end when they have read all of it
+    :param seconds: how long the writers write once each has published; the readers end when they have read all of it
     :param writers: processes that publish
     :param readers: processes that read
     :param records: records of a batch, one more or less at random
@@ -114,12 +115,15 @@ def stress(
         ]
         for process in reading:
             process.start()
+        while not all((folder / f"writer-{number}").exists() for number in range(writers)):
+            assert time.monotonic() - began < _SLOWEST_START, "a writer does not get to publish its first batch"
+            time.sleep(0.02)
         kills = 0
+        began = time.monotonic()
         while time.monotonic() - began < seconds:
             time.sleep(min(kill_every, seconds))
             number = kills % writers
-            # One that has not begun yet would only be begun again.
-            if (folder / f"writer-{number}").exists() and time.monotonic() - began < seconds:
+            if time.monotonic() - began < seconds:
                 writing[number].kill()
                 writing[number].join()
                 writing[number] = writer(number)
