@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,12 +21,20 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount
 
+from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, new_token
 from airflow_provider_osmosdest.testing.servers import free_port
+from airflow_provider_osmosdest.web.app import create_app
 from tests.standalone import until
 
 pytestmark = pytest.mark.slow
@@ -193,3 +202,32 @@ def test_a_download_that_breaks_off_is_resumed(tmp_path, mailbox):
             assert answer.status == 206
             assert half + answer.read() == data
         assert served.status("/records?limit=1") == 200
+
+
+class Passing(BaseHTTPMiddleware):
+    """Stands for the middleware that Airflow's API server has around its plugins."""
+
+    async def dispatch(self, request, call_next):
+        return await call_next(request)
+
+
+@pytest.mark.parametrize("around", [[], [Middleware(GZipMiddleware, minimum_size=1024), Middleware(Passing)]])
+def test_who_waits_and_goes_is_waited_for_no_longer(tmp_path, mailbox, around):
+    settings = MailboxSettings("orders", access=(access("read", READ),))
+    served = create_app(lambda _: Mailbox(Store(tmp_path / "box"), settings), prefix="/v1")
+    app = Starlette(routes=[Mount("/osmos", served)], middleware=around)
+    waiting = served.state.services.waiting
+    server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until("server", 20, lambda: server.started)
+        cursor = mailbox.cursor_text(Position(2))
+        url = f"http://127.0.0.1:{server.config.port}"
+        partner = Serving(None, url, tmp_path).connect(f"/records?cursor={cursor}&wait=30")
+        until("waiter", 10, lambda: len(waiting) == 1)
+        partner.close()
+        until("end of the wait", 10, lambda: len(waiting) == 0)
+    finally:
+        server.should_exit = True
+        thread.join()

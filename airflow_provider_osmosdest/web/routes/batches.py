@@ -144,8 +144,8 @@ _LIST = {
                     },
                     "signed": {
                         "type": "boolean",
-                        "description": "The URL is the object store's own, and opens for an hour: send it no token, and expect "
-                        "the gzip file itself, whatever you accept",
+                        "description": "The URL is the object store's own and opens for an hour: send it no token, and "
+                        "expect the gzip file itself, whatever you accept",
                     },
                 },
             },
