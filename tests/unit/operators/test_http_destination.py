@@ -362,3 +362,26 @@ def test_a_run_id_is_no_way_out_of_the_folder(osmos_home):
         parts = Path(str(delivery_folder(("dag", run_id, "task", "-1")))).relative_to(osmos_home).parts
         assert len(parts) == 5
         assert not {".", ".."} & set(parts)
+
+
+class TestOnlyWhatIsNew:
+    def test_runs_over_a_list_that_grows_and_is_edited(self, deliver, server):
+        def run(records):
+            before = len(sent(server))
+            report = deliver(records=records, deduplicate="{{ 'records' }}").xcom("deliver")
+            return sent(server)[before:], (report["delivered"], report["duplicate"])
+
+        assert run(ITEMS[:3]) == (ITEMS[:3], (3, 0))
+        edited = {**ITEMS[1], "name": "edited"}
+        assert run([ITEMS[0], edited, *ITEMS[2:5]]) == ([edited, *ITEMS[3:5]], (3, 2))
+        assert run(ITEMS[:5]) == ([], (0, 5))
+
+    def test_what_the_connection_says(self, set_connection, deliver, server):
+        set_connection("api", host=server.url, extra={"deduplicate": "in_file", "record_key": "id"})
+        deliver(records=[{"id": 1, "name": "a"}, {"id": 1, "name": "b"}])
+        assert sent(server) == [{"id": 1, "name": "a"}]
+
+    def test_each_endpoint_has_seen_its_own(self, deliver, server):
+        for endpoint in ("notify", "archive", "/notify/"):
+            deliver(endpoint=endpoint, deduplicate="records")
+        assert len(sent(server)) == 2 * len(ITEMS)

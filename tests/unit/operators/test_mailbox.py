@@ -52,6 +52,13 @@ def records_in(mailbox):
 
 
 class TestPublish:
+    def test_only_what_is_new(self, run_task, mailbox):
+        run_task(MailboxPublishOperator, records=ITEMS[:2], deduplicate="records", record_key="id")
+        edited = {"id": 1, "name": "edited"}
+        run = run_task(MailboxPublishOperator, records=[edited, *ITEMS[2:4]], deduplicate="records", record_key="id")
+        assert run.xcom("task")["duplicate"] == 1
+        assert records_in(mailbox) == ITEMS[:4]
+
     def test_report_and_folder_are_those_of_a_delivery(self, run_task, mailbox, osmos_home):
         run = run_task(MailboxPublishOperator, records=[*ITEMS, {"id": "x"}], batch_size="{{ params.size }}")
         assert run.state("task") == "failed"
