@@ -19,14 +19,20 @@ pytestmark = [
 
 
 def order(number: int, minute: int) -> dict[str, Any]:
-    return {"id": number, "updated_at": f"2026-03-01T{9 + minute // 60:02d}:{minute % 60:02d}:00Z", "amount": number / 2}
+    return {
+        "id": number,
+        "updated_at": f"2026-03-01T{9 + minute // 60:02d}:{minute % 60:02d}:00Z",
+        "amount": number / 2,
+    }
 
 
 @pytest.fixture
 def shop(set_connection):
     """A shop that grows, with the connection ``shop_api`` that reaches it."""
     orders = [order(number, number // 5) for number in range(250)]
-    customers = [{"customer_no": f"C{number}", "email": f"{number}@x.test", "name": f"N {number}"} for number in range(25)]
+    customers = [
+        {"customer_no": f"C{number}", "email": f"{number}@x.test", "name": f"N {number}"} for number in range(25)
+    ]
 
     def script(talk):
         talk.read_body()
