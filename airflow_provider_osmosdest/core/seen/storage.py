@@ -32,6 +32,10 @@ def matching(folder: SeenFolder, pattern: str) -> list[Any]:
 
     :raises StorageError: when it cannot be listed
     """
+    # Listings of object stores are remembered by the process; other processes write here, too.
+    forget = getattr(getattr(folder, "fs", None), "invalidate_cache", None)
+    if forget is not None:
+        forget()
     try:
         return sorted(folder.glob(pattern), key=lambda path: str(path.name))
     except FileNotFoundError:
