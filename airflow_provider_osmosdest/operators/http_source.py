@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_provider_osmosdest.operators.interruption import Interruption
+from airflow_provider_osmosdest.operators.observing import Lineage, count_metrics, describe_outlets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,6 +151,7 @@ class HttpSourceOperator(BaseOperator):
         self.requests_per_second = requests_per_second
         self.auth_type = auth_type
         self._interruption = Interruption()
+        self._lineage: Lineage | None = None
 
     def execute(self, context: Context) -> Any:
         """
@@ -167,6 +169,10 @@ class HttpSourceOperator(BaseOperator):
         """End the pull between two steps: a retry goes on with the page it stood at."""
         self._interruption.ask("The task was told to stop")
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - Airflow's signature
+        """Return the lineage of the pull, for Airflow's OpenLineage provider; ``None`` where there was none."""
+        return None if self._lineage is None else self._lineage.to_openlineage()
+
     def _pull(self, context: Context) -> tuple[PullOrder, PullResult]:
         from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -176,7 +182,6 @@ class HttpSourceOperator(BaseOperator):
         from airflow_provider_osmosdest.hooks.delivery import delivery_folder
         from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
         from airflow_provider_osmosdest.operators.ledger_store import ledger_store
-        from airflow_provider_osmosdest.operators.observing import count_metrics
         from airflow_provider_osmosdest.operators.watermarks import with_watermark
 
         ti = context["ti"]
@@ -228,7 +233,6 @@ class HttpSourceOperator(BaseOperator):
         from airflow.providers.common.compat.sdk import AirflowFailException
 
         from airflow_provider_osmosdest.core.errors import PagingError
-        from airflow_provider_osmosdest.operators.observing import describe_outlets
 
         ti = context["ti"]
         xcom = result.report.to_xcom()
@@ -239,6 +243,7 @@ class HttpSourceOperator(BaseOperator):
                 # Another attempt would meet the same answer, or the same records.
                 raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
             raise result.error
+        self._lineage = Lineage(order.ask.target.public_url, xcom["records_path"], xcom)
         # For task.output["records_path"], in a task downstream.
         ti.xcom_push(key="records_path", value=xcom["records_path"])
         if self.output_as == "file":

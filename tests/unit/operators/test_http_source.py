@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -175,3 +176,19 @@ class TestWrongSettings:
         assert run.state("pull") == "failed"
         report = json.loads(Path(run.xcom("pull")["report_path"]).read_text())
         assert "'total_path': 'total'" in report["error"]
+
+
+def test_lineage_leads_from_the_api_to_the_records(server, osmos_home):
+    operator = HttpSourceOperator(
+        task_id="pull", http_conn_id="api", endpoint="/items?key=k", data_selector="items", paginator=OFFSET
+    )
+    ti = SimpleNamespace(
+        dag_id="dag", run_id="run", task_id="pull", map_index=-1, max_tries=0, xcom_push=lambda key, value: None
+    )
+    assert operator.get_openlineage_facets_on_complete(None) is None
+    operator.execute({"ti": ti})
+    lineage = operator.get_openlineage_facets_on_complete(None)
+    (source,), (records,) = lineage.inputs, lineage.outputs
+    assert (source.namespace, source.name) == (server.url, "/items")
+    assert records.name == str(osmos_home / "deliveries/dag/run/pull/-1/records/*.ndjson")
+    assert records.outputFacets["outputStatistics"].rowCount == 25
