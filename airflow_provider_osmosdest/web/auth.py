@@ -110,8 +110,8 @@ async def mailbox_of(request: Request, mailbox_id: str) -> Mailbox | None:
 
 def _bearer(request: Request) -> str:
     """Return the token of a request, and what is none where there is none: it is compared all the same."""
-    # The first is the sender's: Airflow's simple auth manager, where everybody is an admin, adds one of its own.
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    values = request.headers.getlist("authorization")
+    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     return token.strip(" ") if scheme.lower() == "bearer" else ""
 
 

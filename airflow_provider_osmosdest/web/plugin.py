@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LazyApp", "OsmosPlugin"]
 
+_ADDER = "SimpleAllAdminMiddleware"
+
 
 class LazyApp:
     """The app, made when it is first called."""
@@ -25,8 +27,8 @@ class LazyApp:
         self._making = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        await self._made()(scope, receive, send)
+        """Pass a request on, with the headers that its sender gave it."""
+        await self._made()(_as_sent(scope), receive, send)
 
     def _made(self) -> ASGIApp:
         with self._making:
@@ -36,6 +38,22 @@ class LazyApp:
 
                 self._app = create_app(open_mailbox)
             return self._app
+
+
+def _as_sent(scope: Scope) -> Scope:
+    """
+    Take out the header that Airflow adds for itself, where ``[core] simple_auth_manager_all_admins`` is set.
+
+    Behind the partner's own it would be a second ``Authorization``, and in place of a signature a wrong token.
+    """
+    outer = getattr(scope.get("app"), "user_middleware", ())
+    if not any(getattr(each.cls, "__name__", "") == _ADDER for each in outer):
+        return scope
+    headers = list(scope["headers"])
+    added = max((at for at, (name, _) in enumerate(headers) if name == b"authorization"), default=None)
+    if added is not None:
+        del headers[added]
+    return {**scope, "headers": headers}
 
 
 class OsmosPlugin(AirflowPlugin):

@@ -6,8 +6,10 @@ Airflow runs as in production, and the partner is a process of its own that know
 
 from __future__ import annotations
 
+import base64
 import json
 import random
+import secrets
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from standardwebhooks import Webhook
 
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 READ, WRITE = new_token("read"), new_token("write")
+SIGNING_SECRET = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
 
 # 5 seconds is what is meant, and what it took is printed; a machine that is busy with other things takes longer.
 START_SECONDS = 60.0
@@ -57,7 +61,8 @@ def environment(home: Path) -> dict[str, str]:
             Access.of(READ, name="reader", direction="read", created_at=now).to_dict(),
             Access.of(WRITE, name="writer", direction="write", created_at=now).to_dict(),
         ]
-        return json.dumps({"conn_type": "osmos_mailbox", "extra": {"path": str(home / name), "access": access}})
+        extra = {"path": str(home / name), "access": access}
+        return json.dumps({"conn_type": "osmos_mailbox", "password": SIGNING_SECRET, "extra": extra})
 
     return {
         **standalone_environment(home),
@@ -77,17 +82,6 @@ def runs_of(airflow: Api, dag_id: str) -> list[dict[str, Any]]:
     return airflow.get(f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after")["dag_runs"]
 
 
-def ended(airflow: Api, dag_id: str, count: int) -> list[dict[str, Any]]:
-    """Wait until a DAG has had so many runs, and all have ended."""
-
-    def probe() -> list[dict[str, Any]] | None:
-        runs = runs_of(airflow, dag_id)
-        return runs if len(runs) >= count and all(run["state"] in ("success", "failed") for run in runs) else None
-
-    found: list[dict[str, Any]] = until(f"end of {count} runs of {dag_id}", 90, probe)
-    return found
-
-
 def post_with_curl(airflow: Api, body: str) -> dict[str, Any]:
     """POST to the inbox with a program that is none of ours; return the receipt."""
     url = f"{airflow.url}/osmos/v1/mailboxes/orders_inbox/records"
@@ -97,6 +91,24 @@ def post_with_curl(airflow: Api, body: str) -> dict[str, Any]:
     assert done.returncode == 0, (done.stdout, done.stderr)
     receipt: dict[str, Any] = json.loads(done.stdout)
     return receipt
+
+
+def post_signed(airflow: Api, item: str) -> int:
+    """POST to the inbox as a sender of webhooks does: no token, but a signature made by another's library."""
+    body = json.dumps({"item": item, "quantity": 1})
+    now = datetime.now(UTC)
+    message_id = f"msg_{secrets.token_hex(8)}"
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(SIGNING_SECRET).sign(message_id, now, body),
+    }
+    url = f"{airflow.url}/osmos/v1/mailboxes/orders_inbox/records"
+    request = Request(url, data=body.encode(), headers=headers)
+    with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
+        status: int = answer.status
+    return status
 
 
 def publish_from_another_process(environment: dict[str, str], records: list[dict[str, Any]]) -> None:
@@ -138,6 +150,15 @@ def test_a_post_starts_a_dag_that_lands_the_records(airflow, home):
         assert Path(landed["path"]).is_relative_to(home / "osmosdest" / "landed" / "inbox_to_pipeline")
         assert len(runs_of(airflow, "inbox_to_pipeline")) == number
     print("from POST to the start of the DAG run:", *(f"{seconds:.2f} s" for seconds in took))  # noqa: T201 - a figure
+
+
+def test_a_signed_webhook_starts_it_too(airflow):
+    known = {run["dag_run_id"] for run in runs_of(airflow, "inbox_to_pipeline")}
+    assert post_signed(airflow, "oil") == 202
+    run, _ = check_start(airflow, known, datetime.now(UTC))
+    path = f"/api/v2/dags/inbox_to_pipeline/dagRuns/{run['dag_run_id']}"
+    assert airflow.wait(path) == "success"
+    assert airflow.xcom(path, "total") == {"oil": 1}
 
 
 def test_what_rings_is_a_doorbell_and_remembered(airflow, environment):

@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
@@ -38,6 +41,26 @@ def test_the_app_is_made_by_the_first_request_and_once(monkeypatch):
         made = lazy._app
         assert client.get("/osmos/v1/nothing").status_code == 404
         assert lazy._app is made
+
+
+@pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer ours"}])
+def test_the_token_airflow_adds_for_an_all_admin_is_not_the_senders(monkeypatch, sent):
+    from airflow.api_fastapi.auth.managers.simple.middleware import SimpleAllAdminMiddleware
+    from airflow.api_fastapi.auth.managers.simple.services.login import SimpleAuthManagerLogin
+
+    monkeypatch.setattr(SimpleAuthManagerLogin, "create_token_all_admins", lambda: "airflows")
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append([value for name, value in scope["headers"] if name == b"authorization"])
+        await Response()(scope, receive, send)
+
+    lazy = LazyApp()
+    lazy._app = app
+    outer = Starlette(routes=[Mount("/osmos", lazy)], middleware=[Middleware(SimpleAllAdminMiddleware)])
+    with TestClient(outer) as client:
+        assert client.get("/osmos/x", headers=sent).status_code == 200
+    assert seen == [[value.encode() for value in sent.values()]]
 
 
 def test_the_prefix_is_none_that_airflow_reserves():
