@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_osmosdest.core.delivery.attempt import Attempt
+    from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema.blocks import Block
@@ -108,25 +109,31 @@ def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tupl
     indexes += range(start, first + validated.count)
     outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
     # Before those that are settled are left out: they have been seen too.
-    validated, left = _first_sightings(validated, indexes, attempt)
+    validated, left = _first_sightings(validated, indexes, attempt, settled if resuming else None)
     if resuming:
         return _only(validated, left, [at for at, index in enumerate(left) if index not in settled])
     return validated, left
 
 
-def _first_sightings(validated: Validated, indexes: Sequence[int], attempt: Attempt) -> tuple[Validated, Sequence[int]]:
-    """Settle the valid records of a block that are duplicates, and leave them out."""
+def _first_sightings(
+    validated: Validated, indexes: Sequence[int], attempt: Attempt, settled: RangeSet | None = None
+) -> tuple[Validated, Sequence[int]]:
+    """
+    Settle the valid records of a block that are duplicates, and leave them out.
+
+    :param settled: indexes that an earlier attempt has settled, where the block holds some
+    """
     if attempt.sightings is None or not (found := attempt.sightings.duplicates(validated.lines, indexes)):
         return validated, indexes
-    outcomes = attempt.outcomes
-    outcomes.duplicates(indexes[at] for at in found if indexes[at] not in outcomes.journal.earlier)
+    duplicates = indexes if len(found) == len(indexes) else [indexes[at] for at in found]
+    attempt.outcomes.duplicates(duplicates if settled is None else [at for at in duplicates if at not in settled])
     gone = set(found)
     return _only(validated, indexes, [at for at in range(len(indexes)) if at not in gone])
 
 
 def _only(validated: Validated, indexes: Sequence[int], keep: Sequence[int]) -> tuple[Validated, Sequence[int]]:
     """Leave out the valid records of a block that are not at the positions to keep."""
-    lines = validated.lines.split(b"\n")
+    lines = validated.lines.split(b"\n") if keep else []
     records = validated.records
     left = replace(
         validated,
