@@ -8,8 +8,8 @@ from airflow_provider_osmosdest.core.delivery.report import Tally, write_report
 from airflow_provider_osmosdest.core.errors import StorageError
 
 XCOM_KEYS = [
-    "delivery_id", "read", "delivered", "invalid", "rejected", "unknown", "unsent", "requests", "retries", "splits",
-    "bytes_sent", "seconds", "failures_path", "report_path",
+    "delivery_id", "read", "delivered", "duplicate", "invalid", "rejected", "unknown", "unsent", "requests", "retries",
+    "splits", "bytes_sent", "seconds", "failures_path", "report_path",
 ]  # fmt: skip
 
 
@@ -32,6 +32,10 @@ def test_the_numbers_are_the_tallys():
     assert (report.requests, report.retries, report.splits, report.bytes_sent) == (7, 1, 2, 999)
     assert report.seconds == 1.235
     assert report.failed == 6
+
+
+def test_a_duplicate_is_no_failure():
+    assert a_report(Tally(read=10, delivered=4, duplicate=5, invalid=1)).failed == 1
 
 
 def test_xcom_holds_what_the_design_lists_and_is_plain_json():

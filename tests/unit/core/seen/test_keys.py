@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema, Rows
-from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES, RecordKeys
+from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES, RecordKeys, key_fields
+from airflow_provider_osmosdest.core.seen.scopes import fields_of_scope, scope_of_endpoint, scope_of_keys
 
 SCHEMA = DestinationSchema.load(
     [{"name": "id", "type": "integer"}, {"name": "name", "type": "string"}, {"name": "more", "type": "object"}]
@@ -93,3 +94,36 @@ def test_a_key_has_to_be_a_field_of_the_schema():
     with pytest.raises(OptionsError, match="record_key: found 'nr', expected a field of the schema: id, name"):
         RecordKeys(CLOSED, ["id", "nr"])
     RecordKeys(DestinationSchema.any_object(), ["nr"])
+
+
+@pytest.mark.parametrize(
+    ("value", "fields"),
+    [
+        (None, ()),
+        ("id", ("id",)),
+        (" id , day ", ("id", "day")),
+        (["id", "day"], ("id", "day")),
+        ('["id", "the, day"]', ("id", "the, day")),
+    ],
+)
+def test_a_record_key_is_a_name_or_several(value, fields):
+    assert key_fields(value) == fields
+
+
+@pytest.mark.parametrize("value", ["", "id,,day", [""], [1], 7, '["id"', {"id": 1}, "[1]"])
+def test_a_record_key_that_is_none(value):
+    with pytest.raises(OptionsError, match=r"record_key: found .*, expected the name of a field, or a list of names"):
+        key_fields(value)
+
+
+@given(st.lists(st.text(min_size=1), max_size=3))
+def test_each_key_has_a_folder_of_its_own(fields):
+    name = scope_of_keys(fields)
+    assert fields_of_scope(name) == tuple(fields)
+    assert "/" not in name
+
+
+def test_other_folders_are_no_keys_and_slashes_make_no_endpoint():
+    assert fields_of_scope("files") is None
+    assert {scope_of_endpoint(each) for each in ("a/b", "/a/b", "a/b/")} == {"/a/b"}
+    assert scope_of_endpoint("") == scope_of_endpoint("/") == "/"
