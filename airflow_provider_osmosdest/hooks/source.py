@@ -17,7 +17,13 @@ from airflow_provider_osmosdest.core.source.incremental import read_incremental
 from airflow_provider_osmosdest.core.source.paging import read_paging
 from airflow_provider_osmosdest.core.source.running import PullOrder
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
-from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of, watermark_folder
+from airflow_provider_osmosdest.hooks.delivery import (
+    delivery_folder,
+    load_schema,
+    mapping_of,
+    seen_folder,
+    watermark_folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +44,8 @@ class SourceRequest:
     """
     What one task asks for beyond its connection; the parameters are the operator's.
 
-    :param options: those of :data:`PULL_OPTIONS`, ``None`` where the task leaves them to the connection
+    :param options: those of :data:`PULL_OPTIONS`, ``None`` where the task leaves them to the connection, and
+        ``deduplicate`` with ``record_key``, which a connection has for what is sent
     """
 
     endpoint: str = ""
@@ -74,6 +81,8 @@ def make_pull(
     from airflow.sdk.log import mask_secret
 
     connector = hook.connector()
+    if request.options.get("deduplicate") == "files":
+        raise OptionsError("deduplicate: found 'files', and pages are no files; expected none, in_file or records")
     chosen = [request.options, {name: connector.options.get(name) for name in PULL_OPTIONS}]
     options = DeliveryOptions.layered(chosen)
     target = connector.at(
@@ -103,6 +112,8 @@ def make_pull(
         fetcher=_fetcher(hook, ask, options, surroundings),
         mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
+        # What was sent to an endpoint has nothing to do with what was pulled from it.
+        seen=seen_folder(connector.conn_id, f"{target.method} {request.endpoint.partition('?')[0].strip('/')}"),
         watermark=None
         if ask.incremental is None
         else FolderLedgerStore(watermark_folder(instance), "incremental.json"),

@@ -50,6 +50,8 @@ class HttpSourceOperator(BaseOperator):
     :param destination_schema: what a record must be: a schema document, its JSON text, or the path of a JSON file;
         without any every JSON object is valid
     :param mapping: field name to the API's name, for fields that are called otherwise there
+    :param deduplicate: ``none``, ``in_file`` or ``records``: what to leave out of the records
+    :param record_key: the field, or fields, that a record is known by for ``deduplicate``; by default all of it
     :param output_as: ``file``: the task returns the report, with the records' path; ``xcom``: it returns the records
     :param max_pages: pages at most; more are an error
     :param max_page_bytes: bytes of an answer at most, unpacked; more are an error
@@ -76,6 +78,8 @@ class HttpSourceOperator(BaseOperator):
         "incremental",
         "destination_schema",
         "mapping",
+        "deduplicate",
+        "record_key",
         "output_as",
         "max_pages",
         "max_page_bytes",
@@ -114,6 +118,8 @@ class HttpSourceOperator(BaseOperator):
         incremental: Mapping[str, Any] | None = None,
         destination_schema: Any = None,
         mapping: Mapping[str, str] | None = None,
+        deduplicate: str | None = None,
+        record_key: str | Sequence[str] | None = None,
         output_as: str = "file",
         max_pages: int | str | None = None,
         max_page_bytes: int | str | None = None,
@@ -140,6 +146,8 @@ class HttpSourceOperator(BaseOperator):
         self.incremental = incremental
         self.destination_schema = destination_schema
         self.mapping = mapping
+        self.deduplicate = deduplicate
+        self.record_key = record_key
         self.output_as = output_as
         self.max_pages = max_pages
         self.max_page_bytes = max_page_bytes
@@ -224,7 +232,7 @@ class HttpSourceOperator(BaseOperator):
             mapping=self.mapping,
             max_pages=self.max_pages,
             max_page_bytes=self.max_page_bytes,
-            options={name: getattr(self, name) for name in PULL_OPTIONS},
+            options={name: getattr(self, name) for name in (*PULL_OPTIONS, "deduplicate", "record_key")},
         )
         return make_pull(instance, hook, request, surroundings)
 

@@ -10,12 +10,12 @@ from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.source.landing import remove_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_provider_osmosdest.core.delivery.failures import Folder
     from airflow_provider_osmosdest.core.delivery.transport import Request
 
-__all__ = ["PARTS", "PartsTransport", "RecordsFolder", "finish_parts", "keep_parts"]
+__all__ = ["PARTS", "PartsTransport", "RecordsFolder", "finish_parts", "keep_parts", "read_parts"]
 
 PARTS = "*.ndjson"
 """What the names of all parts match; in the order of their names they hold the records in theirs."""
@@ -120,3 +120,18 @@ def finish_parts(folder: Folder, delivery_id: str) -> str:
     except OSError as error:
         raise StorageError(f"the records in {folder} cannot be written: {error}") from error
     return str(folder / PARTS)
+
+
+def read_parts(folder: Folder) -> Iterator[bytes]:
+    """
+    Yield the lines of each part, in the order of the records.
+
+    :raises StorageError: when they cannot be read
+    """
+    try:
+        for path in sorted(folder.glob(PARTS), key=lambda each: str(each.name)):
+            with path.open("rb") as file:
+                lines: bytes = file.read()
+            yield lines
+    except OSError as error:
+        raise StorageError(f"the records in {folder} cannot be read: {error}") from error

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Result, Surroundings, carry_out
 from airflow_provider_osmosdest.core.delivery.narration import failure_lines
+from airflow_provider_osmosdest.core.delivery.novelty import seen_folder
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, write_report
-from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.seen.keys import RecordKeys
+from airflow_provider_osmosdest.core.seen.scopes import scope_of_keys
+from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.core.source.landing import Landing
-from airflow_provider_osmosdest.core.source.parts import PARTS, PartsTransport, RecordsFolder, finish_parts
+from airflow_provider_osmosdest.core.source.parts import PartsTransport, RecordsFolder, finish_parts, read_parts
 from airflow_provider_osmosdest.core.source.pull import Pull
 from airflow_provider_osmosdest.core.source.tracker import Tracker, Watermark
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.schema import DestinationSchema
+    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
     from airflow_provider_osmosdest.core.source.ask import Ask
     from airflow_provider_osmosdest.core.source.exchange import Traffic
     from airflow_provider_osmosdest.core.source.fetching import Fetcher
@@ -49,6 +53,7 @@ class PullOrder:
     :param mapping: field name to the API's name, for fields that are called otherwise there
     :param name: what the log and errors call the API beside its URL
     :param watermark: keeps what an incremental pull needs of earlier runs
+    :param seen: where what was pulled before is kept, for ``deduplicate``
     """
 
     ask: Ask
@@ -59,6 +64,7 @@ class PullOrder:
     mapping: Mapping[str, str] | None = None
     name: str = ""
     watermark: LedgerStore | None = None
+    seen: SeenFolder | None = None
 
     @property
     def where(self) -> str:
@@ -129,12 +135,16 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
         schema=order.schema,
         folder=order.folder,
         mapping=order.mapping,
+        seen=order.seen,
     )
-    result = carry_out(delivery, pull, PartsTransport, say, surroundings)
+    # Nobody reads the records of a pull that fails, so they count as seen only when all of it is there.
+    result = carry_out(delivery, pull, PartsTransport, say, replace(surroundings, rehearsing=True))
     path = None
     if result.error is None:
         path = finish_parts(order.folder / _RECORDS, result.report.delivery_id)
-        _advance(order, pull, tracker)
+        if not pull.state.cleared:
+            _keep_seen(delivery, result.report.delivery_id)
+            _advance(order, pull, tracker)
     report = _report(result.report, pull.state, path)
     write_report(report, order.folder)
     if result.error is None:
@@ -148,9 +158,20 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
     return PullResult(report, replace(result, report=report, gained=gained))
 
 
+def _keep_seen(delivery: Delivery[RecordsFolder], delivery_id: str) -> None:
+    """Keep the keys of what was pulled, now that all of it is there."""
+    if delivery.options.deduplicate != "records":
+        return
+    keys = RecordKeys(delivery.schema, delivery.options.key_fields)
+    store = SeenStore(seen_folder(delivery) / scope_of_keys(delivery.options.key_fields))
+    for lines in read_parts(delivery.target.path):
+        store.append(delivery_id, keys.of(lines))
+    store.fold()
+
+
 def _advance(order: PullOrder, pull: Pull, tracker: Tracker | None) -> None:
     """Keep how far this run came, now that all of it is taken."""
-    if tracker is None or order.watermark is None or pull.state.cleared:
+    if tracker is None or order.watermark is None:
         return
     if not pull.was_read:
         # An attempt took all of it, and ended before it could keep this.
@@ -192,13 +213,9 @@ def read_records(order: PullOrder, most_bytes: int) -> list[Any] | None:
     """
     records: list[Any] = []
     size = 0
-    try:
-        for path in sorted((order.folder / _RECORDS).glob(PARTS), key=lambda each: each.name):
-            size += path.stat().st_size
-            if size > most_bytes:
-                return None
-            with path.open("rb") as file:
-                records += [json.loads(line) for line in file]
-    except OSError as error:
-        raise StorageError(f"the records in {order.folder / _RECORDS} cannot be read: {error}") from error
+    for lines in read_parts(order.folder / _RECORDS):
+        size += len(lines)
+        if size > most_bytes:
+            return None
+        records += [json.loads(line) for line in lines.splitlines()]
     return records

@@ -164,9 +164,30 @@ class TestIncremental:
         assert not (osmos_home / "sources").exists()
 
 
+class TestDeduplicating:
+    def test_what_an_earlier_run_brought_is_left_out(self, pull, server, monkeypatch):
+        plain = {"paginator": {"type": "offset", "limit": 10}, "deduplicate": "records"}
+        # A run that fails has brought nothing.
+        failed = pull(**plain, max_pages=2)
+        assert (failed.state("pull"), failed.xcom("pull")["delivered"]) == ("failed", 20)
+        assert pull(**plain).xcom("pull")["delivered"] == 25
+        monkeypatch.setattr(f"{__name__}.ITEMS", [{"id": 1, "name": "edited"}, *ITEMS, ITEMS[0]])
+        report = pull(**plain).xcom("pull")
+        assert (report["delivered"], report["duplicate"]) == (1, 26)
+        assert records_of(report["records_path"]) == [{"id": 1, "name": "edited"}]
+        # By another key they are other things.
+        assert pull(**plain, record_key="id").xcom("pull")["delivered"] == 25
+
+    def test_within_one_run(self, pull, server, monkeypatch):
+        monkeypatch.setattr(f"{__name__}.ITEMS", ITEMS + ITEMS[:5])
+        for _ in range(2):
+            report = pull(paginator={"type": "offset", "limit": 10}, deduplicate="in_file").xcom("pull")
+            assert (report["delivered"], report["duplicate"]) == (25, 5)
+
+
 class TestWrongSettings:
     def test_fail_at_once(self, pull, server):
-        for wrong in ({"output_as": "table"}, {"paginator": "pages"}, {"array_as": "rows"}):
+        for wrong in ({"output_as": "table"}, {"paginator": "pages"}, {"array_as": "rows"}, {"deduplicate": "files"}):
             run = pull(**wrong)
             assert (run.state("pull"), run.tries["pull"]) == ("failed", 1)
         assert server.received == []
