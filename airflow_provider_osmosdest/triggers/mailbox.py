@@ -132,11 +132,10 @@ class MailboxEventTrigger(BaseEventTrigger):
         """Fire for every look that shows batches this watcher has not fired for."""
         seen: int | None = None
         async for sighting in shared_stream:
-            if sighting.newest is None:
-                continue
+            # With the first look, whatever it shows: the state store takes seconds to answer its first question.
             if seen is None:
                 seen = await self._fired_for()
-            if seen is None:
+            if seen is None or sighting.newest is None:
                 continue
             # A log that is shorter than it was is another one, begun anew in the same place.
             seen = 0 if seen > sighting.newest.seq else seen
