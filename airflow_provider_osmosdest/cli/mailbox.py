@@ -16,9 +16,10 @@ from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.retention import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.survey import overview
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, add, new_token, revoke
+from airflow_provider_osmosdest.get_provider_info import get_provider_info
 from airflow_provider_osmosdest.hooks.delivery import load_schema
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook, open_mailbox
-from airflow_provider_osmosdest.hooks.mailbox_fields import settings_of
+from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, settings_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -42,7 +43,7 @@ _MEBIBYTE = 2**20
 def create_mailbox(args: Namespace) -> None:
     """Make the connection of a mailbox, once its store has been found fit for one."""
     with exit_codes(), only_document() as show:
-        extra = {
+        given = {
             "path": args.path,
             "storage_conn_id": args.storage_conn_id,
             "destination_schema": load_schema(args.schema).to_dict() if args.schema else None,
@@ -52,7 +53,8 @@ def create_mailbox(args: Namespace) -> None:
             "on_invalid": args.on_invalid,
             "requests_per_second": args.requests_per_second,
         }
-        conn = new_connection(args.conn_id, {name: value for name, value in extra.items() if value is not None})
+        # As the form saves it: it shows only the fields that are there.
+        conn = new_connection(args.conn_id, {name: given.get(name) for name in _form_fields()})
         connector = settings_of(conn)
         tail = open_mailbox(connector).log.tail()
         add_connection(conn)
@@ -175,6 +177,13 @@ def purge_mailbox(args: Namespace) -> None:
                 "out of reach of new readers, and go with the first purge that comes "
                 f"{GRACE.total_seconds() / 60:.0f} minutes later."
             )
+
+
+def _form_fields() -> list[str]:
+    """Return the names of the connection form's fields, in its order."""
+    info: Any = get_provider_info()
+    (form,) = (kind for kind in info["connection-types"] if kind["connection-type"] == CONN_TYPE)
+    return list(form["conn-fields"])
 
 
 def _opened(conn_id: str) -> Mailbox:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -11,6 +12,7 @@ from airflow_provider_osmosdest.core.errors import ConfigurationError, Connector
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, decode_cursor
 from airflow_provider_osmosdest.core.mailbox.log import TAIL_NAME
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+from airflow_provider_osmosdest.core.mailbox.retention import purge
 from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
 from airflow_provider_osmosdest.hooks.delivery import source_of
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.mailbox.publishing import Published
     from airflow_provider_osmosdest.core.mailbox.reading import Page
+    from airflow_provider_osmosdest.core.mailbox.retention import Purged
     from airflow_provider_osmosdest.core.records import Source
 
 __all__ = ["MailboxHook", "open_mailbox"]
@@ -156,6 +159,17 @@ class MailboxHook(BaseHook):
         mailbox = self.mailbox()
         start = self._start(cursor, consumer)
         return mailbox.has_new(start if isinstance(start, Position) else mailbox.position(start).position)
+
+    def purge(self) -> Purged:
+        """
+        Delete what the connection's ``max_age`` and ``max_bytes`` no longer keep; to be called regularly.
+
+        What is due is first put out of the reach of new readers, and deleted by a purge at least 10 minutes later.
+
+        :return: what was deleted, and what waits
+        :raises StorageError: when the store cannot be read or written; the next purge goes on
+        """
+        return purge(self.mailbox(), now=datetime.now(UTC))
 
     def _start(self, cursor: str | Position | None, consumer: str | None) -> str | Position | None:
         if consumer is None:

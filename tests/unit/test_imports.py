@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
     "decorators": CORE | {"hooks", "operators"},
     "links": CORE,
     "web": CORE | {"hooks", "settings"},
-    "cli": CORE | {"hooks", "settings", "web"},
+    "cli": CORE | {"get_provider_info", "hooks", "settings", "web"},
     "testing": CORE,
 }
 

@@ -264,3 +264,11 @@ def test_the_test_button_tries_the_store_and_leaves_nothing(connect, osmos_home,
 
     monkeypatch.setattr(Store, "size", refuse)
     assert connect(extra={"path": str(tmp_path / "a")}).test_connection() == (False, "no such bucket")
+
+
+def test_purging_goes_by_what_the_connection_keeps(connect, tmp_path):
+    hook = connect(extra={"path": str(tmp_path / "orders"), "max_bytes": 1})
+    for number in range(3):
+        hook.publish([{"id": number}], batch_id=f"b-{number}")
+    purged = hook.purge()
+    assert (purged.batches, purged.waiting, purged.earliest) == (0, 2, 3)
