@@ -5,31 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from airflow_provider_osmosdest.core.delivery.attempt import Attempt
-from airflow_provider_osmosdest.core.delivery.batch_mode import BatchMode
-from airflow_provider_osmosdest.core.delivery.compression import compressor
-from airflow_provider_osmosdest.core.delivery.courier import Courier
-from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
 from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
-from airflow_provider_osmosdest.core.delivery.judging import READ_BYTES, Judge
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.narration import ending, failure_lines, opening
 from airflow_provider_osmosdest.core.delivery.new_files import new_files
 from airflow_provider_osmosdest.core.delivery.novelty import sightings_of
 from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
-from airflow_provider_osmosdest.core.delivery.pacing import Pacer, most_in_flight
-from airflow_provider_osmosdest.core.delivery.patience import Patience
+from airflow_provider_osmosdest.core.delivery.preparing import attempt_at, mode_of, tools_of
 from airflow_provider_osmosdest.core.delivery.progress import Progress
-from airflow_provider_osmosdest.core.delivery.record_mode import RecordMode
 from airflow_provider_osmosdest.core.delivery.reopening import take_up_again
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
-from airflow_provider_osmosdest.core.delivery.retry import Backoff
 from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.target import Place
-from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES
-from airflow_provider_osmosdest.core.errors import OptionsError, OsmosError, TooManyFailuresError
-from airflow_provider_osmosdest.core.schema.bulk import BulkValidator
+from airflow_provider_osmosdest.core.errors import OsmosError, TooManyFailuresError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,14 +27,10 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
     from airflow_provider_osmosdest.core.delivery.new_files import NewFiles
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.delivery.running import WriteMode
     from airflow_provider_osmosdest.core.delivery.transport import Transport
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
     from airflow_provider_osmosdest.core.seen.storage import SeenFolder
-
-_LONGEST_DEFERRAL = 24 * 3600.0
-"""Seconds that a deferrable delivery lets an API put it off at most."""
 
 __all__ = ["Delivery", "Result", "Surroundings", "TransportFactory", "carry_out", "deliver"]
 
@@ -183,16 +168,13 @@ def carry_out(
     """Do what :func:`deliver` does, but for saying so and writing the report."""
     surroundings = surroundings or Surroundings()
     warn = surroundings.warn or say
-    options, target = delivery.options, delivery.target
-    endpoint = _endpoint(delivery)
-    validator = BulkValidator(delivery.schema, mapping=delivery.mapping, keep_records=bool(endpoint))
-    compress = compressor(options.compression)
+    tools = tools_of(delivery)
     store = surroundings.ledger or FolderLedgerStore(delivery.folder)
     tally = Tally()
     taking = new_files(delivery, source, store, tally, say)
     source = ReplaySource(taking or source, delivery.mapping)
     entry = begin(store, source.fingerprint, warn, surroundings.occasion)
-    if options.retry_rejected and entry.parts and not entry.complete:
+    if delivery.options.retry_rejected and entry.parts and not entry.complete:
         take_up_again(entry, store, delivery.folder)
     before = dict(entry.counts)
     sightings = None if entry.complete else sightings_of(delivery, entry, keeping=not surroundings.rehearsing)
@@ -200,47 +182,23 @@ def carry_out(
     if entry.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
         return _closed(delivery, journal, tally, None)
-    judge = Judge(
-        success_when=options.success_when,
-        item_errors=options.item_errors,
-        url_of_record=bool(endpoint),
-        once=options.once,
-        redact=target.redact,
-    )
-    carrier = transport(
-        target,
-        in_flight=most_in_flight(options),
-        headers=_headers(options),
-        answer_bytes=_answer_bytes(judge, most_in_flight(options)),
-        may_repeat=not options.once,
-    )
-    # Who can wait without a worker slot can wait as long as the API asks.
-    asked = _LONGEST_DEFERRAL if surroundings.deferrable else options.max_backoff
-    backoff = Backoff(options.backoff, options.max_backoff, max(asked, options.max_backoff))
-    attempt = Attempt(
-        options=options,
-        transport=carrier,
-        judge=judge,
-        backoff=backoff,
-        pacer=Pacer(options, backoff),
-        patience=Patience(options.systemic_after, delivery.where, target.advice),
-        outcomes=Outcomes(tally, journal, resends_unknown=not options.once),
-        progress=Progress(tally, lambda: source.progress, say),
-        compress=compress,
-        stopping=surroundings.stopping,
-        deferrable=surroundings.deferrable,
-        timed=surroundings.timed,
+    outcomes = Outcomes(tally, journal, resends_unknown=not delivery.options.once)
+    progress = Progress(tally, lambda: source.progress, say)
+    attempt = attempt_at(
+        delivery,
+        tools,
+        transport,
+        outcomes=outcomes,
+        progress=progress,
+        surroundings=surroundings,
         sightings=sightings,
-    )
-    mode: WriteMode = (
-        RecordMode(attempt, endpoint) if options.write_mode == "record" else BatchMode(attempt, Courier(attempt))
     )
     try:
         # Before the first send, so that every attempt knows the delivery by one id.
         journal.write()
-        error = send_all(source, validator, mode, attempt)
+        error = send_all(source, tools.validator, mode_of(attempt, tools), attempt)
     finally:
-        carrier.close()
+        attempt.transport.close()
     if taking is not None:
         taking.count()
     taken = None if surroundings.rehearsing else taking
@@ -273,26 +231,3 @@ def _closed(
         error=None if error is None else str(error),
     )
     return Result(report, error, mendable=mendable)
-
-
-def _endpoint(delivery: Delivery[Place]) -> EndpointTemplate:
-    endpoint = EndpointTemplate(delivery.target.url)
-    if endpoint and delivery.options.write_mode == "batch":
-        msg = f"endpoint: {{{endpoint.fields[0]}}} takes its value from a record, which needs write_mode 'record'"
-        raise OptionsError(msg)
-    endpoint.check(tuple(field.name for field in delivery.schema.fields))
-    return endpoint
-
-
-def _answer_bytes(judge: Judge, in_flight: int) -> int:
-    """Return how much of each answer to keep, so that all that may be in flight together stay within bounds."""
-    return max(ANSWER_BYTES, READ_BYTES // in_flight) if judge.reads_bodies else ANSWER_BYTES
-
-
-def _headers(options: DeliveryOptions) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    if options.compression != "none":
-        headers["Content-Encoding"] = options.compression
-    if options.write_mode == "batch" and options.batch_format == "ndjson":
-        headers["Content-Type"] = "application/x-ndjson"
-    return headers
