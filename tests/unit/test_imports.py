@@ -47,7 +47,6 @@ ARROWS: dict[str, set[str]] = {
     "sensors": CORE | {"hooks", "triggers"},
     "triggers": CORE | {"hooks"},
     "decorators": CORE | {"hooks", "operators"},
-    "links": CORE,
     "web": CORE | {"hooks", "settings"},
     "cli": CORE | {"get_provider_info", "hooks", "settings", "web"},
     "testing": CORE,
@@ -68,7 +67,7 @@ HEAVY = (
 NOT_IN_CORE = ("airflow", "fastapi", "starlette")
 
 # What a DAG file or the command line's parser imports.
-PARSED_WITH_A_DAG = {"hooks", "operators", "sensors", "triggers", "decorators", "links", "cli"}
+PARSED_WITH_A_DAG = {"hooks", "operators", "sensors", "triggers", "decorators", "cli"}
 
 # Imported when a delivery starts and not before; the tests of the rooms that import it would see it otherwise.
 IMPORTED_WHEN_RUN = {
