@@ -150,6 +150,11 @@ class BatchMode:
         """Send a chunk, noted before it goes wherever its borders could not be found again."""
         if self._attempt.once or not self._is_cut_again(batch, start, stop):
             self._journal.write((batch.chunk(start, stop),))
+        else:
+            size = self._options.batch_size
+            last = batch.index(stop - 1)
+            # Written along with what settles the batch before, so that it costs no write of its own.
+            self._journal.reaches(last + 1, (last // size + 2) * size)
         key = batch.key(self._journal.delivery_id, start, stop)
         try:
             return self._courier.send(batch.body(start, stop, self._envelope), stop - start, retries, key)

@@ -28,7 +28,7 @@ class Courier:
         self._pacer = attempt.pacer
         self._tally = attempt.outcomes.tally
         self.under_way = False
-        """Whether a request is out and its answer is not in."""
+        """Whether the chunk that is sent, or was last, may have arrived without an answer that tells."""
 
     def send(self, body: Body, size: int, retries: int, key: str) -> tuple[Judgement, int]:
         """
@@ -47,12 +47,15 @@ class Courier:
             body = attempt.compress(body)
         request = Request(body, headers=attempt.key_header(key), message_id=key)
         sent = 0
+        self.under_way = False
         doubt: Judgement | None = None
         while True:
             self._wait_turn(size)
+            self.under_way = True
             judgement = self._once(request, size)
             if judgement.verdict is Verdict.AMBIGUOUS:
                 doubt = judgement
+            self.under_way = doubt is not None
             sent += 1
             now = attempt.now()
             if not attempt.passing(judgement):
@@ -82,13 +85,11 @@ class Courier:
         attempt = self._attempt
         self._tally.requests += 1
         self._tally.bytes_sent += request.length
-        self.under_way = True
         started = attempt.now()
         answers = self._transport.exchange([request], GLANCE)
         while not answers:
             attempt.glance()
             answers = self._transport.exchange([], GLANCE)
-        self.under_way = False
         if attempt.timed is not None:
             attempt.timed(attempt.now() - started)
         attempt.progress.tick()

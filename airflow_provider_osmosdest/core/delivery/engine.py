@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from airflow_provider_osmosdest.core.delivery.doubt import recall
 from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.narration import ending, failure_lines, opening
@@ -18,7 +19,7 @@ from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.target import Place
-from airflow_provider_osmosdest.core.errors import OsmosError, TooManyFailuresError
+from airflow_provider_osmosdest.core.errors import OsmosError, TooManyFailuresError, WaitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -174,11 +175,12 @@ def carry_out(
     taking = new_files(delivery, source, store, tally, say)
     source = ReplaySource(taking or source, delivery.mapping)
     entry = begin(store, source.fingerprint, warn, surroundings.occasion)
+    unheard = recall(entry, warn, once=delivery.options.once and not entry.complete)
     if delivery.options.retry_rejected and entry.parts and not entry.complete:
         take_up_again(entry, store, delivery.folder)
     before = dict(entry.counts)
     sightings = None if entry.complete else sightings_of(delivery, entry, keeping=not surroundings.rehearsing)
-    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin, sightings=sightings)
+    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin, sightings=sightings, unheard=unheard)
     if entry.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
         return _closed(delivery, journal, tally, None)
@@ -216,7 +218,7 @@ def _closed(
     if complete and taken is not None:
         # Before the ledger says that all is done: nobody would come back to it.
         taken.take(journal.delivery_id)
-    failures_path = journal.close(complete=complete)
+    failures_path = journal.close(complete=complete, waiting=isinstance(error, WaitError))
     if error is None and failed > allowed:
         error = TooManyFailuresError(
             f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows {allowed:,}: "

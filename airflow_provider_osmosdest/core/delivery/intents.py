@@ -15,11 +15,13 @@ class Intents:
     Note a window of indexes before any of them is sent, so that the ledger is written once a second, not once a record.
 
     After a crash every unsettled record of the window is ``unknown``, sent or not: the smaller it is, the fewer.
+
+    :param fewest: records of a window at least
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fewest: int = _FEWEST) -> None:
         self._stop = 0
-        self._size = _FEWEST
+        self._fewest = self._size = fewest
         self._noted = float("-inf")
 
     def needs(self, index: int) -> bool:
@@ -34,7 +36,7 @@ class Intents:
         :param now: seconds that only ever grow
         """
         # A window should last about a second at the speed of this API.
-        self._size = min(_MOST, self._size * 2) if now - self._noted < 1.0 else max(_FEWEST, self._size // 2)
+        self._size = min(_MOST, self._size * 2) if now - self._noted < 1.0 else max(self._fewest, self._size // 2)
         self._noted = now
         self._stop = under_way[1] + 1 + self._size
         return Chunk(under_way[0], self._stop)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.failures import FailuresFile, check_parts, fold_parts, remove_parts
 from airflow_provider_osmosdest.core.delivery.ledger import COUNTS, Entry, read_entry
+from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -55,7 +56,9 @@ def begin(
         return entry
     entry.occasion = occasion
     if not entry.settled and not entry.sending:
-        entry.fingerprint = fingerprint
+        if fingerprint is None or fingerprint != entry.fingerprint:
+            # An index of another source says nothing of this one.
+            entry.fingerprint, entry.reach, entry.doubtful = fingerprint, 0, RangeSet()
         return entry
     if fingerprint is None:
         say(
@@ -87,6 +90,7 @@ class Journal:
     :param clock: seconds that only ever grow
     :param origin: returns what else a failure record says of the record with an index
     :param sightings: keeps what is delivered as seen
+    :param unheard: what must not be sent, as an earlier attempt may have
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
         origin: Callable[[int], bytes] | None = None,
         sightings: Sightings | None = None,
+        unheard: RangeSet | None = None,
     ) -> None:
         self._entry = entry
         self._sightings = sightings
@@ -120,6 +125,8 @@ class Journal:
         self.resumed = tuple(chunk for chunk in entry.sending if not entry.settled.covers(chunk.start, chunk.stop))
         self._owed = list(self.resumed)
         self.earlier = entry.settled.copy()
+        self.unheard = unheard or RangeSet()
+        self._reach = entry.reach
         entry.attempts += 1
         entry.sending = ()
         for name in COUNTS:
@@ -175,6 +182,8 @@ class Journal:
             self._must_last = self._must_last or outcome == "unknown"
             self._wait(dict.fromkeys(indexes, (outcome, reason)))
         else:
+            if outcome == "unknown":
+                self._entry.doubtful.add_all(indexes)
             self._open_counts[outcome] += len(indexes)
             self._open_reasons[reason] += len(indexes)
 
@@ -207,6 +216,12 @@ class Journal:
         if chunk in self._owed:
             self._owed.remove(chunk)
 
+    def reaches(self, stop: int, ahead: int) -> None:
+        """Note that records below ``stop`` may have been sent; write no more of it until one at ``ahead`` is sent."""
+        self._reach = max(self._reach, ahead)
+        if stop > self._entry.reach:
+            self.write(self._entry.sending)
+
     def tick(self) -> None:
         """Write the ledger if it was not written for :data:`PERIOD` seconds."""
         if self._clock() - self._written >= PERIOD:
@@ -230,6 +245,7 @@ class Journal:
             self._indexes = []
         # What an earlier attempt may have sent stays noted until its turn comes: records before it may come first.
         entry.sending = (*sending, *(chunk for chunk in self._owed if chunk not in sending))
+        entry.reach = self._reach
         entry.seconds = self.seconds
         entry.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
         entry.reasons = self._tally.reasons - self._open_reasons
@@ -246,16 +262,20 @@ class Journal:
         entry.settled = settled
         self._written = self._clock()
 
-    def close(self, *, complete: bool) -> str | None:
+    def close(self, *, complete: bool, waiting: bool = False) -> str | None:
         """
         Make all of it durable, and fold the failures file into one part.
 
         :param complete: nothing is left that another attempt could mend
+        :param waiting: the attempt goes on later; what waits for its next request may have arrived by one before
         :return: the path of the failures file, with ``*`` where it has several parts; ``None`` for no failures
         """
         self._open.close()
         self._make_durable()
         self._entry.complete = complete
+        if not waiting:
+            # What was sent is settled or noted as doubtful by now.
+            self._reach = 0
         parts = self._entry.parts
         if len(parts) > 1:
             name = f"failures-all-{self._entry.attempts}.ndjson"

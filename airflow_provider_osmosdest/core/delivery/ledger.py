@@ -71,6 +71,9 @@ class Entry:
     :param complete: the delivery is over and nothing of it is left to mend
     :param settled: indexes whose outcome is final and durable
     :param sending: what was about to be sent when this was written
+    :param reach: index behind the last record that may be sent under ``at_least_once`` before this is written again;
+        0 once the attempt has ended, or where nothing is sent that was not noted
+    :param doubtful: indexes that such an attempt may have sent without an answer that tells, settled since or not
     :param counts: of the settled records, and of all requests
     :param reasons: why settled records failed
     :param parts: names of the durable parts of the failures file
@@ -84,6 +87,8 @@ class Entry:
     complete: bool = False
     settled: RangeSet = field(default_factory=RangeSet)
     sending: tuple[Chunk, ...] = ()
+    reach: int = 0
+    doubtful: RangeSet = field(default_factory=RangeSet)
     counts: dict[str, int] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     parts: list[str] = field(default_factory=list)
@@ -105,6 +110,8 @@ class Entry:
             "complete": self.complete,
             "settled": self.settled.flat(),
             "sending": [asdict(chunk) for chunk in self.sending],
+            "reach": self.reach,
+            "doubtful": self.doubtful.flat(),
             "counts": self.counts,
             "reasons": dict(self.reasons.most_common(20)),
             "parts": self.parts,
@@ -135,6 +142,8 @@ def read_entry(document: bytes) -> Entry:
                 Chunk(int(chunk["start"]), int(chunk["stop"]), tuple(map(int, chunk["without"])))
                 for chunk in values["sending"]
             ),
+            reach=int(values.get("reach", 0)),
+            doubtful=RangeSet.from_flat(values.get("doubtful", ())),
             counts={name: int(values["counts"].get(name, 0)) for name in COUNTS},
             reasons=Counter({str(reason): int(count) for reason, count in values["reasons"].items()}),
             parts=[str(name) for name in values["parts"]],

@@ -110,6 +110,22 @@ class RangeSet:
             result.add(begin, stop)
         return result
 
+    def without(self, other: RangeSet) -> RangeSet:
+        """Return the set without the indexes of another set."""
+        result = RangeSet()
+        holes = iter(other)
+        hole = next(holes, None)
+        for start, stop in self:
+            begin = start
+            while hole is not None and hole[0] < stop:
+                result.add(begin, hole[0])
+                begin = max(begin, hole[1])
+                if hole[1] > stop:
+                    break
+                hole = next(holes, None)
+            result.add(begin, stop)
+        return result
+
     def flat(self) -> list[int]:
         """Return the ranges as distances: gap, length, gap, length, … which stays short as text."""
         numbers: list[int] = []

@@ -31,6 +31,9 @@ _MOST_WAITING = 1_000
 _GRACE = 1.0
 """Seconds that answers under way are waited for when somebody wishes to stop."""
 
+_AHEAD = 1_024
+"""Records that are noted as perhaps sent at a time, at first: few writes matter more here than few records."""
+
 _UNANSWERED = "the delivery was stopped before an answer to this record came"
 _UNHEARD = "an earlier attempt may have sent this record and heard no answer; at_most_once forbids a second send"
 
@@ -84,6 +87,7 @@ class RecordMode:
         self._stop: DeliveryError | None = None
         self._heard = False
         self._intents = Intents() if attempt.once else None
+        self._horizon = Intents(_AHEAD)
         self._unheard = self._journal.resumed if attempt.once else ()
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
@@ -207,6 +211,9 @@ class RecordMode:
         self._pacer.started(len(starting), len(starting), now)
         if self._intents is not None and self._intents.needs(max(request.key.index for request in starting)):
             self._journal.write((self._intents.chunk(self._under_way(), now),))
+        # New ones come last and in order; those before them were started before.
+        elif self._intents is None and self._horizon.needs(last := starting[-1].key.index):
+            self._journal.reaches(last + 1, self._horizon.chunk((last, last), now).stop)
         return starting
 
     def _note(self) -> None:
@@ -279,5 +286,8 @@ class RecordMode:
             self._outcomes.unsent([(errand.index, errand.record)], reason)
 
     def _fail(self, errand: _Errand, judgement: Judgement) -> None:
+        if errand.doubt is not None and judgement.verdict in _UNTOUCHED:
+            # The last answer says nothing of a request before it that may have arrived.
+            judgement = errand.doubt
         record = [(errand.index, errand.record)]
         self._outcomes.failed(record, judgement, errand.attempts, judgement.items.get(0, ""))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WriteMode", "send_all"]
 
+_UNHEARD = "an earlier attempt may have sent this record and heard no answer; at_most_once forbids a second send"
+
 
 class WriteMode(Protocol):
     """A write mode: takes valid records, sends them, and settles them."""
@@ -94,7 +96,8 @@ def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tupl
     first = outcomes.tally.read
     outcomes.tally.read += validated.count
     settled = outcomes.journal.earlier
-    resuming = settled.touches(first, first + validated.count)
+    unheard = outcomes.journal.unheard
+    resuming = settled.touches(first, first + validated.count) or unheard.touches(first, first + validated.count)
     if not validated.invalid and not resuming:
         return _first_sightings(validated, range(first, first + validated.count), attempt)
     indexes: list[int] = []
@@ -110,9 +113,13 @@ def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tupl
     outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
     # Before those that are settled are left out: they have been seen too.
     validated, left = _first_sightings(validated, indexes, attempt, settled if resuming else None)
-    if resuming:
-        return _only(validated, left, [at for at, index in enumerate(left) if index not in settled])
-    return validated, left
+    if not resuming:
+        return validated, left
+    left_open = [at for at, index in enumerate(left) if index not in settled]
+    if lost := [at for at in left_open if left[at] in unheard]:
+        gone, left_gone = _only(validated, left, lost)
+        outcomes.unknown(_items(gone, left_gone), _UNHEARD)
+    return _only(validated, left, [at for at in left_open if left[at] not in unheard])
 
 
 def _first_sightings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -72,20 +73,23 @@ class KillingTransport:
             raise Killed
 
 
-def run_until_done(folder, draw, server, **options):
+def run_until_done(folder, draw, server, guarantees=(None,), watch=lambda guarantee: nullcontext(), **options):
     deadliness = draw.choice([0.02, 0.1, 0.3])
     kills = 0
     for attempt in range(500):
         # A machine that always dies before it writes anything gets nowhere; this one recovers at last.
         deadly = deadliness if attempt < 40 else 0.0
+        if (guarantee := draw.choice(guarantees)) is not None:
+            options["guarantee"] = guarantee
         try:
-            result = deliver(
-                Delivery(TARGET, DeliveryOptions(**options), SCHEMA, folder / "out"),
-                open_source(folder / "in.ndjson"),
-                lambda target, deadly=deadly, **needs: KillingTransport(server, draw, deadly),
-                lambda line: None,
-                Surroundings(occasion="retries"),
-            )
+            with watch(guarantee):
+                result = deliver(
+                    Delivery(TARGET, DeliveryOptions(**options), SCHEMA, folder / "out"),
+                    open_source(folder / "in.ndjson"),
+                    lambda target, deadly=deadly, **needs: KillingTransport(server, draw, deadly),
+                    lambda line: None,
+                    Surroundings(occasion="retries"),
+                )
         except Killed:
             kills += 1
             continue
@@ -136,3 +140,41 @@ def test_nothing_is_lost_or_doubled(tmp_path, seed, write_mode, guarantee):
     if guarantee == "at_least_once":
         assert delivered == set(range(count)) - poison - invalid
         assert report.unknown == report.unsent == 0
+
+
+@pytest.mark.parametrize("write_mode", ["batch", "record"])
+@pytest.mark.parametrize("seed", range(25))
+def test_at_most_once_holds_for_what_an_attempt_under_at_least_once_may_have_sent(tmp_path, seed, write_mode):
+    draw = random.Random(seed)
+    count = draw.choice([1, 7, 100, 400])
+    poison = {index for index in range(count) if draw.random() < 0.02}
+    (tmp_path / "in.ndjson").write_text("".join(f'{{"id": {index}}}\n' for index in range(count)))
+    server = Server(poison, honours_keys=False, flaky=draw.choice([0, 0.2]), draw=draw)
+
+    @contextmanager
+    def watch(guarantee):
+        before = server.taken.copy()
+        try:
+            yield
+        finally:
+            again = {index for index, times in (server.taken - before).items() if times and before[index]}
+            assert guarantee == "at_least_once" or not again, "at_most_once sent again what had been taken"
+
+    report, _ = run_until_done(
+        tmp_path,
+        draw,
+        server,
+        guarantees=("at_least_once", "at_most_once"),
+        watch=watch,
+        write_mode=write_mode,
+        batch_size=draw.choice([1, 10, 50, 1000]),
+        max_batch_bytes=draw.choice([None, 200]),
+        concurrency=draw.choice([1, 4, 16]),
+        backoff=1e-9,
+        max_retries=1,
+        max_failures="100%",
+        systemic_after=10**6,
+    )
+
+    assert report.read == count == report.delivered + report.rejected + report.unknown
+    assert report.delivered <= len(server.taken) <= report.delivered + report.unknown

@@ -17,6 +17,8 @@ def full_entry():
         fingerprint="f",
         settled=RangeSet([(0, 10), (12, 20)]),
         sending=(Chunk(20, 40, (22, 23)),),
+        reach=60,
+        doubtful=RangeSet([(10, 12)]),
         counts=dict.fromkeys(COUNTS, 3),
         reasons=Counter({"rejected: no": 2}),
         parts=["failures-00000.ndjson"],
@@ -27,6 +29,13 @@ def full_entry():
 
 def test_what_is_written_is_read_again():
     assert read_entry(full_entry().to_json()) == full_entry()
+
+
+def test_a_ledger_from_before_doubt_was_noted_has_none():
+    document = json.loads(full_entry().to_json())
+    del document["reach"], document["doubtful"]
+    entry = read_entry(json.dumps(document).encode())
+    assert (entry.reach, len(entry.doubtful)) == (0, 0)
 
 
 def test_every_delivery_has_an_id_of_its_own():

@@ -39,6 +39,12 @@ def test_single_indexes_can_be_added_and_taken_out(ranges, indexes):
     assert spelled_out(found.minus(indexes)) == spelled_out(ranges) - indexes
 
 
+@given(RANGES, RANGES)
+def test_another_set_can_be_taken_out(ranges, others):
+    found = RangeSet(ranges).without(RangeSet(others))
+    assert spelled_out(found) == spelled_out(ranges) - spelled_out(others)
+
+
 @given(RANGES, st.integers(0, 80), st.integers(0, 20))
 def test_covering_and_touching(ranges, start, length):
     asked = set(range(start, start + length))
