@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.thoroughness import choose_profile
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,6 +42,7 @@ def _isolate_airflow() -> None:
 
 
 _isolate_airflow()
+choose_profile()
 
 pytest_plugins = ["tests.airflow_fixtures"]
 

@@ -17,6 +17,7 @@ from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import body_of
+from tests.thoroughness import examples
 
 SCHEMA = DestinationSchema.load([{"name": "id", "type": "integer", "nullable": False}])
 TARGET = Target("http://api.test/v1")
@@ -104,7 +105,7 @@ def run_until_done(folder, draw, server, guarantees=(None,), watch=lambda guaran
 
 @pytest.mark.parametrize("guarantee", ["at_least_once", "at_most_once"])
 @pytest.mark.parametrize("write_mode", ["batch", "record"])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(examples(25)))
 def test_nothing_is_lost_or_doubled(tmp_path, seed, write_mode, guarantee):
     draw = random.Random(seed)
     count = draw.choice([1, 7, 100, 400])
@@ -143,7 +144,7 @@ def test_nothing_is_lost_or_doubled(tmp_path, seed, write_mode, guarantee):
 
 
 @pytest.mark.parametrize("write_mode", ["batch", "record"])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(examples(25)))
 def test_at_most_once_holds_for_what_an_attempt_under_at_least_once_may_have_sent(tmp_path, seed, write_mode):
     draw = random.Random(seed)
     count = draw.choice([1, 7, 100, 400])

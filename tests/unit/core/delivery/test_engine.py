@@ -25,6 +25,7 @@ from airflow_provider_osmosdest.core.errors import (
     TooManyFailuresError,
 )
 from airflow_provider_osmosdest.testing.transports import answering, body_of
+from tests.thoroughness import examples
 
 MODES = ("batch", "record")
 
@@ -374,7 +375,7 @@ def manners(draw):
     return weights if any(weights) else [1] * len(weights)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), seed=st.integers(0, 2**32), weights=manners(), mode=st.sampled_from(MODES))
 def test_whatever_a_server_does_the_books_are_true(bench, data, seed, weights, mode):
     rnd = random.Random(seed)

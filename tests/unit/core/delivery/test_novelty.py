@@ -18,6 +18,7 @@ from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import body_of
+from tests.thoroughness import examples
 
 SCHEMA = DestinationSchema.load(
     [{"name": "id", "type": "integer", "nullable": False}, {"name": "note", "type": "string"}]
@@ -190,7 +191,7 @@ def test_a_key_that_is_no_field_sends_nothing(run, api):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(examples(20)))
 def test_mornings_with_kills_send_what_is_new_once(run, api, tmp_path, mode, seed):
     """The model: every content the API likes is taken once, whatever is killed, and however often it comes."""
     draw = random.Random(seed)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery.splitting import SEGMENTS, Splitter
+from tests.thoroughness import examples
 
 BATCH = 250_000
 
@@ -47,7 +48,7 @@ def sizes_and_poison(draw):
     return size, lone.union(*(range(start, min(size, start + length)) for start, length in runs))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(sizes_and_poison())
 def test_every_poison_record_is_refused_alone_once_and_every_other_accepted_once(case):
     size, poison = case
@@ -56,7 +57,7 @@ def test_every_poison_record_is_refused_alone_once_and_every_other_accepted_once
     assert sorted(flat(accepted)) == sorted(set(range(size)) - poison)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.integers(1, 300), st.randoms(use_true_random=False), st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
 def test_a_server_without_rhyme_or_reason_settles_every_record_once_and_in_bounds(size, rnd, refusing):
     splitter = Splitter(size)

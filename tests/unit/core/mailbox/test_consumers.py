@@ -14,6 +14,7 @@ from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageEr
 from airflow_provider_osmosdest.core.mailbox.consumers import Consumers, valid_consumer
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.core.mailbox.store import Store
+from tests.thoroughness import examples
 
 NAME = "acme"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -138,7 +139,7 @@ seeks = st.tuples(st.just("seek"), st.none(), positions)
     turns=st.lists(st.integers(0, 4), max_size=40),
     killed=st.dictionaries(st.integers(0, 4), st.integers(1, 4), max_size=2),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_whatever_comes_between_commits_never_go_back(before, operations, turns, killed):
     store = FakeStore()
     consumers = Consumers(store)

@@ -15,6 +15,7 @@ from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.schema import DestinationSchema
+from tests.thoroughness import examples
 
 SETTINGS = MailboxSettings(
     "box", schema=DestinationSchema.load([{"name": "id", "type": "integer"}]), on_invalid="quarantine"
@@ -127,7 +128,7 @@ steps = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["go"] * 12 + ["be
 
 
 @given(requests, steps)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_never_doubled_under_a_key_and_never_lost_after_a_202(wanted, schedule):
     memory, clock = Memory(), [1_800_000_000.0]
     running = [Request(memory, clock, body, key) for body, key in wanted]

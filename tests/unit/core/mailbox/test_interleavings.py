@@ -19,9 +19,10 @@ from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.publishing import settle
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.testing.mailbox_backend import MemoryBackend, memory_store
+from tests.thoroughness import examples
 from tests.unit.core.mailbox.interleaving import Clock, Interleaving, Killed
 
-THOROUGH = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGH = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class World:

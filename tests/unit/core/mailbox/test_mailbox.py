@@ -21,6 +21,7 @@ from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.mailbox_backend import MemoryBackend, memory_store
+from tests.thoroughness import examples
 
 LARGE = 10**9
 
@@ -66,7 +67,7 @@ def box():
     st.sampled_from([1, 3]),
     st.integers(0, 2**32),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_pages_of_any_size_are_the_log(sizes, parallel, seed):
     rnd = random.Random(seed)
     box = Fixture(parallel=parallel)

@@ -23,6 +23,7 @@ from airflow_provider_osmosdest.core.mailbox.retention import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.mailbox.survey import overview
+from tests.thoroughness import examples
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -319,7 +320,7 @@ events = st.one_of(
     events=st.lists(events, min_size=3, max_size=14),
     limits=st.sampled_from([{"max_age": 600}, {"max_bytes": 250}, {"max_age": 1800, "max_bytes": 500}]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_whenever_a_purge_dies_the_mailbox_can_be_read(events, limits):
     with TemporaryDirectory() as folder:
         box = Box(Path(folder), **limits)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.segments import SEGMENT_BYTES, SEGMENT_RECORDS, pack, read_segment
+from tests.thoroughness import examples
 
 
 def cut(data, sizes):
@@ -38,7 +39,7 @@ records = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(records, st.integers(1, 120), st.lists(st.integers(1, 300_000), min_size=1, max_size=4))
 def test_the_same_records_give_the_same_bytes_however_they_are_cut(sizes, times, cuts):
     data = b"".join(b'"%s"\n' % (b"x" * (size - 2)) for size in sizes * times if size < 200 or times < 4)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema, JsonElements, JsonLines
 from airflow_provider_osmosdest.core.schema.fast_path import FastPath
+from tests.thoroughness import examples
 
 _spec = importlib.util.spec_from_file_location("schema_strategies", Path(__file__).with_name("strategies.py"))
 strategies = importlib.util.module_from_spec(_spec)
@@ -160,7 +161,7 @@ LINES = [
 ]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 @given(st.lists(st.sampled_from(LINES), max_size=8), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
 def test_lines_are_told_apart_alike(lines, end, nullable):
     same(schema_of("integer", nullable), JsonLines(end.join(lines)))
@@ -203,7 +204,7 @@ def plain_lines(draw, schema):
     return lines
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_blocks_of_plain_schemas_come_out_alike(data):
     schema = data.draw(plain_schemas())

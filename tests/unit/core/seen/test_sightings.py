@@ -9,6 +9,7 @@ from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
 from airflow_provider_osmosdest.core.seen.sightings import Sightings
 from airflow_provider_osmosdest.core.seen.store import SeenStore
+from tests.thoroughness import examples
 
 KEYS = RecordKeys(DestinationSchema.load([{"name": "id", "type": "integer"}]))
 
@@ -90,7 +91,7 @@ def test_a_dry_run_keeps_nothing(tmp_path):
     assert held(store) == {1}
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(data=st.data())
 def test_runs_retries_and_kills_keep_exactly_what_was_delivered(tmp_path_factory, data):
     """The model: each run sends what no earlier run delivered; records are delivered, fail, or wait for a retry."""

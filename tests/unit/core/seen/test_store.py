@@ -8,6 +8,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.seen.segments import Segment, list_segments
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.core.seen.tiers import LARGEST, foldable
+from tests.thoroughness import examples
 
 
 def key(number):
@@ -78,7 +79,7 @@ def test_forgetting_keys(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(
         st.one_of(
