@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from airflow_provider_osmosdest.core.delivery.target import masked_url
 from airflow_provider_osmosdest.core.errors import PagingError
 from airflow_provider_osmosdest.core.source.answers import keys_of
+from airflow_provider_osmosdest.core.source.dlt_parts import jsonpath
 from airflow_provider_osmosdest.core.source.paging import made
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Pager"]
 
 _PORTS = {"http": 80, "https": 443}
-# What ends paging but an empty page.
-_BOUNDS = ("total_path", "has_more_path", "maximum_offset", "maximum_page")
+# What says how far to go whatever the answers are.
+_MAXIMA = ("maximum_offset", "maximum_page")
 
 
 class Pager:
@@ -50,8 +51,9 @@ class Pager:
         self._paginator = made(paging)
         self._origin = url
         self._base_query = base_query
-        self._endless = all(paging.options.get(name) is None for name in _BOUNDS)
+        self._unbounded = all(paging.options.get(name) is None for name in _MAXIMA)
         self._last: bytes | None = None
+        self._short: str | None = None
         # As JSON has them, so that an attempt that goes on from kept state sends the same.
         self.request = Request(url=url, params=_plain(dict(query)), json=_plain(body))
         self._paginator.init_request(self.request)
@@ -93,22 +95,26 @@ class Pager:
         paginator.update_request(self.request)
         return True
 
-    def advance(self, answer: Answer, records: int) -> bool:
+    def advance(self, answer: Answer, records: int, *, counted: bool = True) -> bool:
         """
         Go to the next page; return whether there is one.
 
         :param answer: to the request as it is
         :param records: how many records are in it
+        :param counted: whether these are all records of the page, as the API counts them
         :raises PagingError: when the answer does not have what the paginator needs, or leads away from the host
         """
         paginator = self._paginator
         self._check_heeded(answer, records)
+        offset = self._paginator.current_value if self.steps else 0
         try:
             paginator.update_state(answer, [None] if records else [])
         except (ValueError, TypeError, AttributeError) as error:
             # dlt's message quotes the whole answer.
             reason = str(error).partition(", got")[0] if isinstance(error, ValueError) else type(error).__name__
             raise self._lacking(answer, reason) from None
+        if counted and self._unbounded and self._paging.name == "offset":
+            self._check_whole(answer, records, offset)
         if not paginator.has_next_page:
             return False
         if hasattr(paginator, "_next_reference"):
@@ -128,16 +134,40 @@ class Pager:
 
     def _check_heeded(self, answer: Answer, records: int) -> None:
         """Notice an API that takes no heed of the page it is asked for, before it has been asked for ever."""
-        if not self.steps or not self._endless:
+        if not self.steps or not self._unbounded:
             return
         mark = blake2b(answer.body, digest_size=16).digest() if records else None
         if mark is not None and mark == self._last:
             raise PagingError(
                 f"{answer.name}: has the same {records:,} records as the page before, so the API takes no heed of "
                 f"the parameters of the paginator {self._paging.name!r}: {dict(self._paging.options)}. Look "
-                "up what they are called; if the pages are right, end them with total_path, has_more_path or a maximum."
+                "up what they are called; if the pages are right, end them with a maximum."
             )
         self._last = mark
+
+    def _check_whole(self, answer: Answer, records: int, offset: int) -> None:
+        """
+        Notice an API whose pages are not as long as it is asked for: an offset counts on that.
+
+        A short page may be the last. So it takes another one behind it, or a total that says that there is more
+        where paging would end with the first page.
+        """
+        limit = self._paging.options["limit"]
+        found = f"{answer.name}: has {records:,} records, and {limit:,} were asked for"
+        more = self._paginator.has_next_page
+        cut = not more and offset == self._paging.options.get("offset", 0) and self._total(answer) > offset + records
+        if records and (self._short is not None or (cut and records < limit) or (more and records > limit)):
+            raise PagingError(
+                f"{self._short or found}, though it is not the last page. Many APIs have a limit of their own, and the "
+                "next offset would pass over records, or bring some twice. Set the paginator's limit to what a page "
+                "has; if the pages are right, end them with maximum_offset."
+            )
+        self._short = found if records < limit else None
+
+    def _total(self, answer: Answer) -> int:
+        path = self._paging.options.get("total_path")
+        total = [] if path is None else jsonpath().find_values(path, answer.json())
+        return int(total[0]) if total else 0
 
     def _at_home(self, url: str, answer: Answer) -> str:
         """Return the next URL, on the connection's host: credentials are for nobody else."""
@@ -149,7 +179,8 @@ class Pager:
                 # Behind a proxy that ends TLS, many an API believes that it is asked by HTTP.
                 there = there._replace(scheme="https", netloc=home.netloc)
             if (home.scheme, home.hostname, _port(home)) == (there.scheme, there.hostname, _port(there)):
-                return there._replace(query=self._with_base_query(there.query)).geturl()
+                # With the connection's credentials, whatever user and password the link has in front of its host.
+                return there._replace(netloc=home.netloc, query=self._with_base_query(there.query)).geturl()
         except ValueError:
             pass
         raise self._elsewhere(url, answer)

@@ -60,9 +60,11 @@ def read_paging(value: Any) -> Paging | None:
             value = json.loads(value)
         except ValueError:
             raise OptionsError(f"paginator: {value!r} is not JSON") from None
-    given = {"type": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
+    given: dict[str, Any] = (
+        {"type": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
+    )
     name = given.pop("type", None)
-    if name not in PAGINATORS:
+    if not isinstance(name, str) or name not in PAGINATORS:
         raise OptionsError(
             f"paginator: found {value!r}, expected one of {', '.join(PAGINATORS)}, as a name or as an object with its "
             'options: {"type": "offset", "limit": 100}'
@@ -76,6 +78,8 @@ def read_paging(value: Any) -> Paging | None:
             raise OptionsError(
                 f"paginator: {name!r} needs {option}, a whole number: {what}; found {given.get(option)!r}"
             )
+    if name == "offset" and given["limit"] < 1:
+        raise OptionsError(f"paginator: 'offset' needs a limit of at least 1, found {given['limit']}")
     paging = Paging(name, {**_DEFAULTS.get(name, {}), **given})
     made(paging)
     return paging

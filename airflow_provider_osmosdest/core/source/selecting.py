@@ -57,6 +57,11 @@ class Selector:
         """Whether it takes the whole answer."""
         return self._names == []
 
+    @property
+    def counts(self) -> bool:
+        """Whether there are as many records as the API has in its page: none is chosen, and none put together."""
+        return self._names is not None and self._split
+
     def select(self, answer: Answer, *, first: bool) -> list[bytes]:
         """
         Return the records of an answer, each as one line of JSON.

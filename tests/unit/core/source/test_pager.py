@@ -26,9 +26,9 @@ class TestNext:
     def test_offset(self):
         walk = pager({"type": "offset", "limit": 10, "total_path": "total"}, query={"q": "x"})
         assert walk.request.params == {"q": "x", "offset": 0, "limit": 10}
-        assert walk.advance(answer({"total": 15}), 10)
+        assert walk.advance(answer({"items": [0] * 10, "total": 15}), 10)
         assert walk.request.params == {"q": "x", "offset": 10, "limit": 10}
-        assert not walk.advance(answer({"total": 15}), 5)
+        assert not walk.advance(answer({"items": [0] * 5, "total": 15}), 5)
 
     def test_page_number_ends_with_an_empty_page(self):
         walk = pager({"type": "page_number", "base_page": 1, "page_param": "p"})
@@ -84,6 +84,50 @@ class TestNext:
         with pytest.raises(PagingError, match="the same 2 records as the page before, so the API takes no heed"):
             walk.advance(answer([1, 2]), 2)
 
+    def test_also_where_a_total_would_end_it(self):
+        walk = pager(TOTAL)
+        assert walk.advance(answer({"items": [0, 1], "total": 6}), 2)
+        with pytest.raises(PagingError, match="takes no heed"):
+            walk.advance(answer({"items": [0, 1], "total": 6}), 2)
+
+
+TOTAL = {"type": "offset", "limit": 2, "total_path": "total"}
+
+
+class TestPagesOfAnotherLength:
+    """An offset goes on by the limit, so a page of another length passes over records, or brings some twice."""
+
+    def test_shorter_than_asked_for_and_not_the_last(self):
+        walk = pager({"type": "offset", "limit": 100})
+        assert walk.advance(answer([0] * 50), 50)
+        with pytest.raises(
+            PagingError, match="page 1: has 50 records, and 100 were asked for, though it is not the la"
+        ):
+            walk.advance(answer([1] * 50), 50)
+
+    def test_the_first_page_ends_paging_and_the_total_says_more(self):
+        with pytest.raises(PagingError, match="page 1: has 50 records, and 100 were asked for"):
+            pager({**TOTAL, "limit": 100}).advance(answer({"total": "80"}), 50)
+
+    def test_longer_than_asked_for(self):
+        with pytest.raises(PagingError, match="page 1: has 3 records, and 2 were asked for"):
+            pager(TOTAL).advance(answer({"total": 6}), 3)
+
+    def test_a_total_of_more_than_there_are_ends_with_an_empty_page(self):
+        walk = pager(TOTAL)
+        assert walk.advance(answer({"items": [0], "total": 6}), 1)
+        assert not walk.advance(answer({"items": [], "total": 6}), 0)
+
+    def test_a_later_page_may_lack_a_record(self):
+        walk = pager({**TOTAL, "total_path": "total"})
+        assert walk.advance(answer({"items": [0, 1], "total": 4}), 2)
+        assert not walk.advance(answer({"items": [2], "total": 4}), 1)
+
+    def test_records_that_were_chosen_are_not_counted(self):
+        walk = pager({"type": "offset", "limit": 100})
+        assert walk.advance(answer([0] * 50), 50, counted=False)
+        assert walk.advance(answer([1] * 50), 50, counted=False)
+
 
 class TestHosts:
     @pytest.mark.parametrize(
@@ -101,6 +145,11 @@ class TestHosts:
     def test_no_other_host_is_asked(self, link):
         with pytest.raises(PagingError, match=r"the connection's host is api\.test\. No other host is asked"):
             pager("json_link").advance(answer({"next": link}), 1)
+
+    def test_user_and_password_in_a_link_are_not_taken(self):
+        walk = pager("json_link")
+        assert walk.advance(answer({"next": "https://eve:pw@api.test/v1/items?page=2"}), 1)
+        assert walk.request.url == f"{URL}?page=2"
 
     def test_a_query_is_not_shown(self):
         with pytest.raises(PagingError) as caught:
