@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -205,6 +206,8 @@ class HttpSourceOperator(BaseOperator):
             )
             order = self._order(instance, hook, surroundings)
             order = with_watermark(order, context, instance, (*self.inlets, *self.outlets))
+            if self.output_as == "xcom":
+                order = replace(order, most_bytes=XCOM_BYTES)
             result = run_pull(order, self.log.info, surroundings)
         except ConfigurationError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
@@ -241,6 +244,7 @@ class HttpSourceOperator(BaseOperator):
         from airflow.providers.common.compat.sdk import AirflowFailException
 
         from airflow_provider_osmosdest.core.errors import PagingError
+        from airflow_provider_osmosdest.core.source.running import read_records
 
         ti = context["ti"]
         xcom = result.report.to_xcom()
@@ -257,18 +261,4 @@ class HttpSourceOperator(BaseOperator):
         if self.output_as == "file":
             return xcom
         ti.xcom_push(key="report", value=xcom)
-        return self._records(order, xcom)
-
-    def _records(self, order: PullOrder, xcom: Mapping[str, Any]) -> list[Any]:
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
-        from airflow_provider_osmosdest.core.source.running import read_records
-
-        records = read_records(order, XCOM_BYTES)
-        if records is None:
-            raise AirflowFailException(
-                f"output_as is 'xcom', and the {xcom['delivered']:,} records are more than the {XCOM_BYTES:,} bytes "
-                f"that an XCom should hold. They are in {xcom['records_path']}: set output_as='file', and give that "
-                "path to the next task."
-            )
-        return records
+        return read_records(order)

@@ -58,7 +58,7 @@ class Comparison:
             count = int(overlap) if float(overlap).is_integer() else overlap
             return value - count
         text = str(value)
-        moment = datetime.fromisoformat(text) - timedelta(seconds=overlap)
+        moment = _earlier(datetime.fromisoformat(text), overlap)
         if len(text) == len("2026-01-31"):
             return moment.date().isoformat()
         digits = len(text.partition(".")[2].rstrip("Z").partition("+")[0].partition("-")[0])
@@ -71,7 +71,15 @@ class Comparison:
         key = self.key(value)
         if not overlap:
             return key
-        return key - (timedelta(seconds=overlap) if self.kind == "datetime" else overlap)
+        return _earlier(key, overlap) if self.kind == "datetime" else key - overlap
+
+
+def _earlier(moment: datetime, seconds: float) -> datetime:
+    try:
+        return moment - timedelta(seconds=seconds)
+    except OverflowError:
+        # The first day of the calendar is what some databases have for "never".
+        return datetime.min.replace(tzinfo=moment.tzinfo)
 
 
 def comparison_of(value: Any) -> Comparison:

@@ -171,6 +171,11 @@ class Exchange:
         from requests.exceptions import RequestException
 
         success = response.status_code in SUCCESS
+        if "," in (coding := response.headers.get("Content-Encoding") or ""):
+            # What is packed twice can unpack to any size before its bound is seen.
+            raise PagingError(
+                f"{name}: its answer is packed more than once, Content-Encoding: {coding}; nobody asked so."
+            )
         bound = self.max_page_bytes if success else _ERROR_BYTES
         kept: list[bytes] = []
         size = 0

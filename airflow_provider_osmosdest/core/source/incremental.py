@@ -51,6 +51,10 @@ class Incremental:
         place = body
         for name in above:
             place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise OptionsError(
+                    f"incremental: body_path {self.body_path!r} leads through {name!r}, which is no object"
+                )
         place[last] = since
         return query, body
 
@@ -75,7 +79,10 @@ def read_incremental(value: Any) -> Incremental | None:
         raise OptionsError(f"incremental: there is no option {unknown[0]!r}; there are {', '.join(known)}")
     given = dict(value)
     key = given.pop("record_key", None) or ()
-    read = Incremental(**{"cursor_path": "", **given, "record_key": (key,) if isinstance(key, str) else tuple(key)})
+    key = (key,) if isinstance(key, str) else key
+    if not isinstance(key, (list, tuple)) or not all(isinstance(name, str) for name in key):
+        raise OptionsError(f"incremental: found record_key {key!r}, expected the name of a field, or a list of names")
+    read = Incremental(**{"cursor_path": "", **given, "record_key": tuple(key)})
     _check(read)
     return read
 
@@ -86,6 +93,9 @@ def _check(read: Incremental) -> None:
         raise OptionsError(f"incremental: cursor_path is missing; expected an object like {_EXAMPLE}")
     if bool(read.param) == bool(read.body_path):
         raise OptionsError("incremental: expected param or body_path, the place the value is sent in, and not both")
+    place: Any = read.param or read.body_path
+    if not isinstance(place, str):
+        raise OptionsError(f"incremental: found {place!r}, expected the name of a parameter, or a path into the body")
     overlap: Any = read.overlap
     if isinstance(overlap, bool) or not isinstance(overlap, (int, float)) or not 0 <= overlap < _LONG:
         raise OptionsError(f"incremental: found overlap {read.overlap!r}, expected a number, 0 or more")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.failures import Folder
     from airflow_provider_osmosdest.core.delivery.transport import Request
 
-__all__ = ["PARTS", "PartsTransport", "RecordsFolder", "finish_parts", "keep_parts", "read_parts"]
+__all__ = ["PARTS", "PartsTransport", "RecordsFolder", "finish_parts", "keep_parts", "read_parts", "size_of_parts"]
 
 PARTS = "*.ndjson"
 """What the names of all parts match; in the order of their names they hold the records in theirs."""
@@ -120,6 +120,18 @@ def finish_parts(folder: Folder, delivery_id: str) -> str:
     except OSError as error:
         raise StorageError(f"the records in {folder} cannot be written: {error}") from error
     return str(folder / PARTS)
+
+
+def size_of_parts(folder: Folder) -> int:
+    """
+    Return how many bytes all parts have.
+
+    :raises StorageError: when they cannot be looked at
+    """
+    try:
+        return sum(path.stat().st_size for path in folder.glob(PARTS))
+    except OSError as error:
+        raise StorageError(f"the records in {folder} cannot be read: {error}") from error
 
 
 def read_parts(folder: Folder) -> Iterator[bytes]:

@@ -140,7 +140,11 @@ class Pull:
                         f"{self.description}: there are more than {state.pages:,}, the bound of max_pages. Those are "
                         "kept: raise the bound and clear the task to go on, or look whether paging ever ends."
                     )
-                lines = self._turn(pager, fetcher, seen)
+                try:
+                    lines = self._turn(pager, fetcher, seen)
+                except PagingError as error:
+                    # It may quote what the API said.
+                    raise PagingError(fetcher.exchange.shown(str(error))) from None
                 state.requests, state.retries = traffic.requests, traffic.retries
                 state.bytes_received = traffic.bytes_received
                 self._landing.save(state)
@@ -198,7 +202,7 @@ class Pull:
                     f"{answer.name}: the API has more pages than this one. {hint}. To take the first page alone, write "
                     "paginator='single_page'."
                 )
-        return records, pager.advance(answer, len(records))
+        return records, pager.advance(answer, len(records), counted=self._selector.counts)
 
 
 def _blocks(lines: bytes) -> Iterator[JsonLines]:

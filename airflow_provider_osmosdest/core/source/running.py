@@ -7,14 +7,22 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Result, Surroundings, carry_out
+from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.narration import failure_lines
 from airflow_provider_osmosdest.core.delivery.novelty import seen_folder
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, write_report
+from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
 from airflow_provider_osmosdest.core.seen.scopes import scope_of_keys
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.core.source.landing import Landing
-from airflow_provider_osmosdest.core.source.parts import PartsTransport, RecordsFolder, finish_parts, read_parts
+from airflow_provider_osmosdest.core.source.parts import (
+    PartsTransport,
+    RecordsFolder,
+    finish_parts,
+    read_parts,
+    size_of_parts,
+)
 from airflow_provider_osmosdest.core.source.pull import Pull
 from airflow_provider_osmosdest.core.source.tracker import Tracker, Watermark
 
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["PullOrder", "PullReport", "PullResult", "read_records", "run_pull"]
 
 _RECORDS = "records"
+_BEFORE = "incremental-before.json"
 
 # A part of the records is kept in memory until it is full.
 _PART_BYTES = 16 * 1024 * 1024
@@ -54,6 +63,7 @@ class PullOrder:
     :param name: what the log and errors call the API beside its URL
     :param watermark: keeps what an incremental pull needs of earlier runs
     :param seen: where what was pulled before is kept, for ``deduplicate``
+    :param most_bytes: of records at most, as they are to go where more do not fit; ``None`` for any number
     """
 
     ask: Ask
@@ -65,6 +75,7 @@ class PullOrder:
     name: str = ""
     watermark: LedgerStore | None = None
     seen: SeenFolder | None = None
+    most_bytes: int | None = None
 
     @property
     def where(self) -> str:
@@ -123,7 +134,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
     landing = Landing(order.folder, order.ask.target.secrets)
     tracker = None
     if order.ask.incremental is not None and order.watermark is not None:
-        tracker = Tracker(order.ask.incremental, Watermark.read(order.watermark.load()))
+        tracker = Tracker(order.ask.incremental, _before(order, order.watermark))
     pull = Pull(order.ask, landing, order.fetcher, tracker, say)
     pull.open(order.ask.digest(order.schema.to_dict(), dict(order.mapping or {})), surroundings.occasion)
     before = pull.state.requests
@@ -142,7 +153,10 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
     path = None
     if result.error is None:
         path = finish_parts(order.folder / _RECORDS, result.report.delivery_id)
-        if not pull.state.cleared:
+        if order.most_bytes is not None and size_of_parts(order.folder / _RECORDS) > order.most_bytes:
+            # Before anything counts as taken: nobody gets these records.
+            result = replace(result, error=_too_large(path, result.report.delivered, order.most_bytes), mendable=False)
+        elif not pull.state.cleared:
             _keep_seen(delivery, result.report.delivery_id)
             _advance(order, pull, tracker)
     report = _report(result.report, pull.state, path)
@@ -156,6 +170,30 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
         say(line)
     gained = {**result.gained, "requests": pull.state.requests - before}
     return PullResult(report, replace(result, report=report, gained=gained))
+
+
+def _before(order: PullOrder, store: LedgerStore) -> Watermark:
+    """
+    Return what runs before this one left, whichever attempt of this one asks.
+
+    One that is cleared after it was complete has moved the watermark itself, and is to take its records again.
+    """
+    kept = store.load()
+    own = FolderLedgerStore(order.folder, _BEFORE)
+    found = None if kept is None else own.load()
+    if found is not None:
+        return Watermark.read(found)
+    before = Watermark.read(kept)
+    own.save(before.to_json())
+    return before
+
+
+def _too_large(path: str, records: int, most_bytes: int) -> OptionsError:
+    return OptionsError(
+        f"output_as is 'xcom', and the {records:,} records are more than the {most_bytes:,} bytes that an XCom should "
+        f"hold. They are in {path}, and none counts as taken: set output_as='file', clear the task, and give "
+        "the path to the next one."
+    )
 
 
 def _keep_seen(delivery: Delivery[RecordsFolder], delivery_id: str) -> None:
@@ -205,17 +243,11 @@ def _ending(report: PullReport, tracker: Tracker | None) -> list[str]:
     return [*lines, f"Report: {report.report_path}"]
 
 
-def read_records(order: PullOrder, most_bytes: int) -> list[Any] | None:
+def read_records(order: PullOrder) -> list[Any]:
     """
-    Return the records of a pull that has ended well, ``None`` where they are more than so many bytes.
+    Return the records of a pull that has ended well.
 
     :raises StorageError: when they cannot be read
     """
-    records: list[Any] = []
-    size = 0
-    for lines in read_parts(order.folder / _RECORDS):
-        size += len(lines)
-        if size > most_bytes:
-            return None
-        records += [json.loads(line) for line in lines.splitlines()]
-    return records
+    parts = read_parts(order.folder / _RECORDS)
+    return [json.loads(line) for lines in parts for line in lines.splitlines()]

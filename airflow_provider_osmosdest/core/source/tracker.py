@@ -32,10 +32,16 @@ class Watermark:
 
     :param value: the highest cursor value taken, ``None`` before the first
     :param seen: of each record taken with a value in the overlap: digest of its key, digest of all of it, its value
+    :param cursor: the field it is of, ``None`` where nobody has said
     """
 
     value: Any = None
     seen: tuple[tuple[str, str, Any], ...] = ()
+    cursor: str | None = None
+
+    def of(self, cursor: str) -> Watermark:
+        """Return it if it is this field's, else an empty one: values of two fields cannot be compared."""
+        return self if self.cursor in (None, cursor) else Watermark()
 
     @classmethod
     def read(cls, document: bytes | None) -> Watermark:
@@ -50,7 +56,8 @@ class Watermark:
             found = json.loads(document)
             if found["version"] != _VERSION:
                 raise ValueError(found["version"])  # noqa: TRY301 - one message for all that is wrong with it
-            return cls(found["value"], tuple((key, content, value) for key, content, value in found["seen"]))
+            seen = tuple((key, content, value) for key, content, value in found["seen"])
+            return cls(found["value"], seen, found.get("cursor"))
         except (ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"what was kept of earlier runs is not what this version writes ({error}). Mend or remove the "
@@ -59,7 +66,8 @@ class Watermark:
 
     def to_json(self) -> bytes:
         """Return it as a document."""
-        return json.dumps({"version": _VERSION, "value": self.value, "seen": self.seen}, separators=(",", ":")).encode()
+        document = {"version": _VERSION, "value": self.value, "seen": self.seen, "cursor": self.cursor}
+        return json.dumps(document, separators=(",", ":")).encode()
 
 
 class Tracker:
@@ -72,6 +80,7 @@ class Tracker:
 
     def __init__(self, incremental: Incremental, before: Watermark) -> None:
         self._incremental = incremental
+        before = before.of(incremental.cursor_path)
         self._path = incremental.cursor_path.split(".")
         self._keys = [name.split(".") for name in incremental.record_key]
         self._before = {key: content for key, content, _ in before.seen}
@@ -112,12 +121,14 @@ class Tracker:
 
         :param stored: what is kept as yet; another run may have got further than this one
         """
+        stored = stored.of(self._incremental.cursor_path)
         for key, content, value in stored.seen:
             self._seen.setdefault(key, (content, value))
         if stored.value is not None:
             self._see(stored.value, "what was kept of earlier runs")
         self._prune()
-        return Watermark(self._high, tuple((key, *rest) for key, rest in self._seen.items()))
+        seen = tuple((key, *rest) for key, rest in self._seen.items())
+        return Watermark(self._high, seen, self._incremental.cursor_path)
 
     def _take(self, record: Any, name: str) -> bool:
         try:

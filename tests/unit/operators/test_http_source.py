@@ -130,7 +130,10 @@ class TestXCom:
 
     def test_too_many_for_it(self, pull, server, monkeypatch):
         monkeypatch.setattr("airflow_provider_osmosdest.operators.http_source.XCOM_BYTES", 100)
-        assert pull(output_as="xcom").state("pull") == "failed"
+        plain = {"paginator": {"type": "offset", "limit": 10}, "incremental": NEW}
+        assert pull(**plain, output_as="xcom").state("pull") == "failed"
+        # Nobody has got them, so they are new to the next run.
+        assert pull(**plain).xcom("pull")["delivered"] == 25
 
 
 class TestIncremental:

@@ -138,6 +138,17 @@ class TestRuns:
         with pytest.raises(PagingError, match="page 4: the cursor 'n' cannot be compared: 'x' is no number"):
             tracker.fresh(lines({"n": "x"}), "page 4")
 
+    def test_another_cursor_begins_anew(self):
+        left = Tracker(read_incremental(BY_NUMBER), Watermark()).watermark(Watermark(5000, (), "other"))
+        assert left.value is None
+        assert Tracker(read_incremental(BY_NUMBER), Watermark(5000, (), "other")).since is None
+
+    def test_the_first_day_of_the_calendar_has_no_day_before(self):
+        option = read_incremental({**BY_TIME, "overlap": 86400})
+        left = Tracker(option, Watermark("0001-01-01T00:00:00Z"))
+        assert left.since == "0001-01-01T00:00:00Z"
+        assert left.watermark(Watermark()).value == "0001-01-01T00:00:00Z"
+
     def test_another_run_may_have_got_further(self):
         _, left = run(BY_NUMBER, [{"n": 1}, {"n": 2}])
         tracker = Tracker(read_incremental(BY_NUMBER), Watermark())

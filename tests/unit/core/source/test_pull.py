@@ -20,6 +20,7 @@ from airflow_provider_osmosdest.core.errors import (
 from airflow_provider_osmosdest.core.source import running
 from airflow_provider_osmosdest.core.source.landing import Landing
 from airflow_provider_osmosdest.core.source.parts import PartsTransport
+from airflow_provider_osmosdest.testing.servers import answer
 from tests.unit.core.source.scripts import asked, numbered
 
 OFFSET = {"paginator": {"type": "offset", "limit": 10, "total_path": "total"}, "data_selector": "items"}
@@ -233,6 +234,22 @@ class TestGuards:
         assert "longer than max_page_bytes, 1,000,000" in str(result.error)
         assert result.report.bytes_received < 10_000_000
 
+    def test_what_is_packed_twice_is_not_unpacked(self, pulling):
+        twice = gzip.compress(gzip.compress(b"[]"))
+        pull = pulling(answer(200, twice, {"Content-Encoding": "gzip, gzip"}))
+        assert "packed more than once" in str(pull().error)
+
+    def test_what_the_api_says_is_shown_without_secrets(self, pulling):
+        for body in (b"<html>s3cr3t</html>", b'{"next": "/x?key=s3cr3t"}'):
+            error = str(pulling(answer(200, body))(secrets=("s3cr3t",), data_selector=None).error)
+            assert "s3cr3t" not in error
+            assert "***" in error
+
+    def test_a_number_beyond_any_float_does_not_stop_paging(self, pulling):
+        pull = pulling(answer(200, b'{"items": [{"id": 1}], "most": 1e400}'))
+        assert pull(data_selector="items").error is None
+        assert pull.records == [{"id": 1}]
+
     @pytest.mark.parametrize("name", ["max_pages", "max_page_bytes"])
     def test_bounds_are_numbers(self, pulling, name):
         with pytest.raises(OptionsError, match=f"{name}: found 0, expected a whole number of at least 1"):
@@ -313,6 +330,25 @@ class TestResuming:
         (pull.folder / "ledger.json").unlink()
         with pytest.raises(StorageError, match="the ledger that says so is gone"):
             pull(**OFFSET)
+
+    def test_an_incremental_pull_that_is_cleared_takes_its_records_again(self, pulling):
+        records = [{"id": 1}, {"id": 2}]
+
+        def script(talk):
+            talk.read_body()
+            since = int(asked(talk).get("since", 0))
+            talk.reply(200, json.dumps([each for each in records if each["id"] >= since]).encode())
+
+        pull = pulling(script)
+        new = {"cursor_path": "id", "param": "since"}
+        assert pull(incremental=new).error is None
+        records.append({"id": 3})
+        # What comes after it may have failed, and be cleared with it.
+        assert pull(incremental=new, occasion="1").error is None
+        assert pull.records == records
+        pull.folder = pull.folder.parent / "the next run"
+        assert pull(incremental=new).report.dropped == 1
+        assert pull.records == []
 
     @pytest.mark.parametrize("part_bytes", [60, 10**6])
     @pytest.mark.parametrize("incremental", [None, {"cursor_path": "id", "param": "since", "overlap": 3}])
