@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, encode_cursor
 from airflow_provider_osmosdest.triggers.polling import (
     POLL_INTERVAL,
+    WATCH_INTERVAL,
     Lookout,
     off_the_loop,
     open_mailbox,
@@ -100,7 +101,9 @@ class MailboxEventTrigger(BaseEventTrigger):
     :param poll_interval: seconds between two looks at most
     """
 
-    def __init__(self, mailbox_conn_id: str, consumer: str | None = None, poll_interval: float = POLL_INTERVAL) -> None:
+    def __init__(
+        self, mailbox_conn_id: str, consumer: str | None = None, poll_interval: float = WATCH_INTERVAL
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.mailbox_conn_id = mailbox_conn_id
         self.consumer = consumer
@@ -130,12 +133,18 @@ class MailboxEventTrigger(BaseEventTrigger):
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Sighting]) -> AsyncIterator[TriggerEvent]:
         """Fire for every look that shows batches this watcher has not fired for."""
+        # Before the first look: to answer the first question of its life, the triggerer builds Airflow's execution API,
+        # which takes it seconds in which it does nothing else. No batch shall have to wait for that.
+        kept = await self._kept()
         seen: int | None = None
         async for sighting in shared_stream:
-            # With the first look, whatever it shows: the state store takes seconds to answer its first question.
             if seen is None:
-                seen = await self._fired_for()
-            if seen is None or sighting.newest is None:
+                kept = await self._kept() if kept is None else kept
+                seen = await self._fired_for(kept)
+                if seen is None:
+                    continue
+                self.log.info("Watching mailbox %r: it rings for batches after %d.", self.mailbox_conn_id, seen)
+            if sighting.newest is None:
                 continue
             # A log that is shorter than it was is another one, begun anew in the same place.
             seen = 0 if seen > sighting.newest.seq else seen
@@ -167,18 +176,18 @@ class MailboxEventTrigger(BaseEventTrigger):
     def _key(self) -> str:
         return f"osmosdest.mailbox.{self.mailbox_conn_id}"
 
-    async def _fired_for(self) -> int | None:
+    async def _fired_for(self, kept: int | None) -> int | None:
         """Return up to which batch there is nothing to fire for, ``None`` where nobody can tell now."""
+        if kept is None or self.consumer is None:
+            return kept
         try:
-            kept = await self._kept()
-            if self.consumer is None:
-                return kept
             return max(kept, await off_the_loop(_committed, self.mailbox_conn_id, self.consumer))
-        except Exception as error:  # noqa: BLE001 - likewise, and the next look comes soon
-            self.log.warning("What was fired for mailbox %r cannot be read: %s", self.mailbox_conn_id, error)
+        except Exception as error:  # noqa: BLE001 - stores and connections raise what they like; the next look comes soon
+            self._cannot_tell(error)
             return None
 
-    async def _kept(self) -> int:
+    async def _kept(self) -> int | None:
+        """Return what :meth:`remember` kept, 0 where there is nothing, ``None`` where nobody can tell now."""
         store = getattr(self, "asset_state_store", None)
         if store is None:
             return 0
@@ -187,7 +196,13 @@ class MailboxEventTrigger(BaseEventTrigger):
         except ValueError:
             # One watcher of several assets has the state of none.
             return 0
+        except Exception as error:  # noqa: BLE001 - the store and the supervisor raise what they like
+            self._cannot_tell(error)
+            return None
         return kept if isinstance(kept, int) else 0
+
+    def _cannot_tell(self, error: Exception) -> None:
+        self.log.warning("What was fired for mailbox %r cannot be read: %s", self.mailbox_conn_id, error)
 
     def _event(self, newest: Entry) -> TriggerEvent:
         cursor = encode_cursor(self.mailbox_conn_id, Cursor(Position(newest.seq + 1)))

@@ -85,7 +85,7 @@ class TestWireForm:
             (
                 MailboxEventTrigger("orders"),
                 "MailboxEventTrigger",
-                {"mailbox_conn_id": "orders", "consumer": None, "poll_interval": 2.0},
+                {"mailbox_conn_id": "orders", "consumer": None, "poll_interval": 1.0},
             ),
         ],
     )
@@ -170,6 +170,47 @@ class TestEventTrigger:
             return [event async for event in trigger.filter_shared_stream(looks())]
 
         assert len(within(10, run())) == fires
+
+    def test_asks_the_state_store_before_the_first_look_and_once(self, hook):
+        hook.publish([{"id": 1}])
+        newest = hook.mailbox().log.tail()
+        trigger = MailboxEventTrigger("orders", None, INTERVAL)
+        done = []
+
+        class Noting(StateStore):
+            async def aget(self, key, default=None):
+                done.append("asked")
+                return await super().aget(key, default)
+
+        trigger.asset_state_store = Noting()
+
+        async def looks():
+            for sighting in (Sighting(None), Sighting(newest), Sighting(newest)):
+                done.append("looked")
+                yield sighting
+
+        async def run():
+            return [event async for event in trigger.filter_shared_stream(looks())]
+
+        assert len(within(10, run())) == 1
+        assert done == ["asked", "looked", "looked", "looked"]
+
+    @pytest.mark.parametrize(("kept", "after"), [(0, 0), (2, 2)])
+    def test_says_when_it_watches(self, hook, capfd, caplog, kept, after):
+        hook.publish([{"id": 1}])
+        trigger = MailboxEventTrigger("orders", "billing", INTERVAL)
+        trigger.asset_state_store = StateStore(**{KEY: kept})
+
+        async def looks():
+            yield Sighting(None)
+
+        async def run():
+            return [event async for event in trigger.filter_shared_stream(looks())]
+
+        with caplog.at_level("INFO"):
+            assert within(10, run()) == []
+        said = "".join(capfd.readouterr()) + caplog.text
+        assert said.count(f"Watching mailbox 'orders': it rings for batches after {after}.") == 1
 
     def test_waits_until_it_knows_where_it_had_got_to(self, hook, capfd, caplog):
         hook.publish([{"id": 1}])
