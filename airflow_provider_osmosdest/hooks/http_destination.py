@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_osmosdest.core.delivery.target import Target, join_url, masked_url
+from airflow_provider_osmosdest.core.delivery.target import Target, join_url
 from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.hooks import connection_fields
 
@@ -193,34 +193,12 @@ class HttpDestinationHook(HttpHook):
     def tokens(self, target: Target) -> TokenSource:
         """Return what fetches OAuth2 tokens, over the connection's own TLS and proxy settings."""
         from airflow.sdk.log import mask_secret
-        from requests.exceptions import SSLError
 
         from airflow_provider_osmosdest.core.delivery.oauth2 import TokenSource
-        from airflow_provider_osmosdest.core.errors import TlsError
-
-        def post(url: str, body: str, headers: dict[str, str]) -> tuple[int, str]:
-            with self.get_conn() as session:
-                session.headers.clear()
-                try:
-                    # Any other exception of requests is an OSError, which is what a token source expects.
-                    answer = session.post(
-                        url,
-                        data=body,
-                        headers=headers,
-                        timeout=(target.connect_timeout, target.timeout),
-                        allow_redirects=False,
-                        # Said again: REQUESTS_CA_BUNDLE wins over a session's.
-                        verify=session.verify,
-                    )
-                except SSLError:
-                    raise TlsError(
-                        f"the token endpoint {masked_url(url)} has no certificate that can be trusted: see the "
-                        "connection's verify"
-                    ) from None
-                return answer.status_code, answer.text
+        from airflow_provider_osmosdest.hooks.token_post import token_post
 
         assert target.oauth2 is not None
-        return TokenSource(target.oauth2, post, mask_secret)
+        return TokenSource(target.oauth2, token_post(self.get_conn, target), mask_secret)
 
     def test_connection(self) -> tuple[bool, str]:
         """

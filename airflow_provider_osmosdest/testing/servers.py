@@ -114,6 +114,13 @@ class Conversation:
                 if not self._socket.recv(65536):
                     return
 
+    def drip(self, raw: bytes = b"x") -> None:
+        """Send bytes again and again, 20 times a second, until the other side leaves or the server is closed."""
+        self.ended = True
+        with contextlib.suppress(OSError):
+            while not self._closing.wait(0.05):
+                self._socket.sendall(raw)
+
 
 def answer(
     status: int = 200, body: bytes = b"", headers: Mapping[str, str] | None = None

@@ -109,6 +109,52 @@ class FaultContract(Exchanges):
             assert isinstance(came.error, AmbiguousError)
             assert until(transport, 1, [Request(b"[]")])[0].status == 200, "the next request goes out as if nothing was"
 
+    @pytest.mark.parametrize(
+        ("said", "status"),
+        [
+            (b"HTTP/1.1 200 OK\r\nX-Slow: ", None),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", None),
+            (b"HTTP/1.1 200 OK\r\n\r\n", None),
+            (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 100000\r\n\r\n", 503),
+        ],
+        ids=["head", "body", "endless", "refusal"],
+    )
+    def test_it_drips_its_answer(self, start: Any, said: bytes, status: int | None) -> None:
+        def script(talk: Conversation) -> None:
+            talk.read_body()
+            if talk.request.connection == 0:
+                talk.send(said)
+                talk.drip()
+            else:
+                talk.reply()
+
+        with ScriptedServer(script) as server:
+            transport = start(server.url, timeout=0.4)
+            started = time.monotonic()
+            came = until(transport, 1, [Request(b"[]")])[0]
+            # However often something comes, the time for all of it is bounded.
+            assert 0.3 < time.monotonic() - started < 5
+            assert came.status == status
+            if status is None:
+                assert isinstance(came.error, AmbiguousError)
+            else:
+                assert (came.retry_after, came.whole) == (7, False)
+            assert until(transport, 1, [Request(b"[]")])[0].status == 200, "the next request goes out as if nothing was"
+
+    def test_it_drips_on_while_others_are_answered(self, start: Any) -> None:
+        def script(talk: Conversation) -> None:
+            if talk.read_body() == b"[0]":
+                talk.send(b"HTTP/1.1 200 OK\r\n")
+                talk.drip(b"X-Slow: 1\r\n")
+            else:
+                talk.reply()
+
+        with ScriptedServer(script) as server:
+            transport = start(server.url, timeout=0.5, in_flight=2)
+            came = until(transport, 2, [Request(b"[0]", 0), Request(b"[1]", 1)])
+            came += until(transport, 2, [Request(b"[0]", 2), Request(b"[1]", 3)])
+        assert {each.request.key: each.status for each in came} == {0: None, 1: 200, 2: None, 3: 200}
+
     @pytest.mark.parametrize("close", [True, False])
     def test_a_refusal_before_the_body_is_out_is_an_answer(self, ask: Any, close: bool) -> None:  # noqa: FBT001
         def script(talk: Conversation) -> None:

@@ -17,7 +17,15 @@ import pycurl  # noqa: TID253 - this module is itself imported only when a deliv
 
 from airflow_provider_osmosdest.core.delivery.curl_errors import status_stands, translated
 from airflow_provider_osmosdest.core.delivery.redirects import next_url
-from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES, Answer, Body, Request, request_headers
+from airflow_provider_osmosdest.core.delivery.transport import (
+    ANSWER_BYTES,
+    SLOWEST,
+    Answer,
+    Body,
+    Request,
+    request_headers,
+    seconds_for,
+)
 from airflow_provider_osmosdest.core.delivery.wire import ascii_url, trusted_certificates
 
 if TYPE_CHECKING:
@@ -29,9 +37,6 @@ __all__ = ["CurlTransport"]
 
 _LONGEST = 2_000_000.0
 """Seconds that fit into libcurl's milliseconds: some 23 days."""
-
-_SLOWEST = 100_000
-"""Bytes a second below which sending a body counts as hanging."""
 
 
 def _lines(headers: Mapping[str, str]) -> list[bytes]:
@@ -105,7 +110,7 @@ class _Handle:
         curl.setopt(pycurl.ENCODING, "gzip, deflate")
         curl.setopt(pycurl.PREREQFUNCTION, self._may_send)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
-        curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(_SLOWEST))
+        curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(SLOWEST))
         if target.verify is False:
             curl.setopt(pycurl.SSL_VERIFYPEER, 0)
             curl.setopt(pycurl.SSL_VERIFYHOST, 0)
@@ -147,11 +152,11 @@ class _Handle:
             curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(body.length))
             return
         curl.setopt(pycurl.POSTFIELDS, body)
-        if len(body) > _SLOWEST:
+        if len(body) > SLOWEST:
             curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(len(body)))
             self._timeout_raised = True
         elif self._timeout_raised:
-            curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(_SLOWEST))
+            curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(SLOWEST))
             self._timeout_raised = False
 
     def _change_kind(self, lines: Sequence[bytes]) -> None:
@@ -165,7 +170,7 @@ class _Handle:
             self.curl.setopt(pycurl.SEEKFUNCTION, self._seek)
 
     def _milliseconds(self, length: int) -> int:
-        return int(min(self._target.timeout + length / _SLOWEST, _LONGEST) * 1000)
+        return int(min(seconds_for(self._target.timeout, length), _LONGEST) * 1000)
 
     def _read(self, size: int) -> bytes:
         """Hand libcurl the next bytes of a body that is kept in pieces."""

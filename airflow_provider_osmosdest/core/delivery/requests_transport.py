@@ -8,13 +8,21 @@ some 20 times the processor time a request (docs/architecture.md, Fast).
 from __future__ import annotations
 
 import queue
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.redirects import next_url
+from airflow_provider_osmosdest.core.delivery.request_body import BodyReader
 from airflow_provider_osmosdest.core.delivery.retry import parse_retry_after
-from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES, Answer, Body, Request, request_headers
+from airflow_provider_osmosdest.core.delivery.transport import (
+    ANSWER_BYTES,
+    Answer,
+    Request,
+    request_headers,
+    seconds_for,
+)
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
 
 if TYPE_CHECKING:
@@ -26,38 +34,22 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestsTransport"]
 
+_STANDS = 300
+"""The first status that is an answer even where the rest of it is missing; a success may promise what is not there."""
 
-class _Reader:
-    """A request's body as the file object ``requests`` wants, which knows how far it was read."""
 
-    def __init__(self, body: bytes | Body) -> None:
-        self._pieces = list(body.pieces) if isinstance(body, Body) else [body]
-        self._length = body.length if isinstance(body, Body) else len(body)
-        self._piece = 0
-        self._offset = 0
-        self.taken = 0
+class _Errand:
+    """One request under way, shared by the thread that carries it and the one that waits for its answer."""
 
-    def __len__(self) -> int:
-        return self._length
+    __slots__ = ("deadline", "given_up", "kept", "reader", "request", "response")
 
-    def __iter__(self) -> _Reader:  # requests takes only iterables for streams
-        return self
-
-    def __next__(self) -> bytes:
-        if data := self.read(64 * 1024):
-            return data
-        raise StopIteration
-
-    def read(self, size: int = -1) -> bytes:
-        while self._piece < len(self._pieces):
-            piece = self._pieces[self._piece]
-            data = bytes(piece[self._offset :] if size < 0 else piece[self._offset : self._offset + size])
-            if data:
-                self._offset += len(data)
-                self.taken += len(data)
-                return data
-            self._piece, self._offset = self._piece + 1, 0
-        return b""
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.reader = BodyReader(b"")
+        self.response: Response | None = None
+        self.kept = bytearray()
+        self.deadline = float("inf")
+        self.given_up = False
 
 
 class RequestsTransport:
@@ -89,62 +81,121 @@ class RequestsTransport:
         session.get_redirect_target = _nowhere  # type: ignore[assignment,method-assign]
         self._headers = request_headers(target.headers, headers or {})
         self._limit = answer_bytes
-        self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="osmosdest-http")
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        self._busy = 0
+        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[_Errand, Answer]] = queue.SimpleQueue()
+        self._busy: set[_Errand] = set()
+        self._threads = 0
+        self._in_flight = in_flight
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
         """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
         for request in starting:
-            self._busy += 1
-            self._pool.submit(self._run, request)
+            errand = _Errand(request)
+            errand.deadline = time.monotonic() + self._seconds(request)
+            self._busy.add(errand)
+            if self._threads < min(len(self._busy), self._in_flight):
+                self._add_thread()
+            self._errands.put(errand)
         if not self._busy:
             time.sleep(wait)
             return []
-        answers: list[Answer] = []
-        try:
-            answers.append(self._answers.get(timeout=max(wait, 0.0)) if wait > 0 else self._answers.get_nowait())
-            while True:
-                answers.append(self._answers.get_nowait())
-        except queue.Empty:
-            pass
-        self._busy -= len(answers)
-        return answers
+        until = time.monotonic() + wait
+        while True:
+            now = time.monotonic()
+            due = min(errand.deadline for errand in self._busy)
+            answers = self._collect(max(0.0, min(until, due) - now))
+            answers += [self._give_up(errand) for errand in list(self._busy) if errand.deadline <= time.monotonic()]
+            if answers or time.monotonic() >= until:
+                return answers
 
     def close(self) -> None:
-        """Give up what has not started, and close the session's connections."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Give up what is in flight, and close the session's connections."""
+        for errand in self._busy:
+            errand.given_up = True
+            errand.reader.cut()
+        self._busy.clear()
+        for _ in range(self._threads):
+            self._errands.put(None)
         self._session.close()
 
-    def _run(self, request: Request) -> None:
-        self._answers.put(self._send(request))
+    def _seconds(self, request: Request) -> float:
+        return seconds_for(self._target.timeout, request.length)
 
-    def _send(self, request: Request) -> Answer:
+    def _add_thread(self) -> None:
+        # A daemon: one that a server keeps busy must not keep the process from its end.
+        threading.Thread(target=self._work, name="osmosdest-http", daemon=True).start()
+        self._threads += 1
+
+    def _work(self) -> None:
+        while (errand := self._errands.get()) is not None:
+            if not errand.given_up:
+                self._answers.put((errand, self._send(errand)))
+            if errand.given_up:
+                # Another thread took this one's place.
+                return
+
+    def _collect(self, wait: float) -> list[Answer]:
+        """Return the answers that are in, after waiting for the first of them."""
+        answers: list[Answer] = []
+        try:
+            came = self._answers.get(timeout=wait) if wait > 0 else self._answers.get_nowait()
+            while True:
+                errand, answer = came
+                if errand in self._busy:
+                    self._busy.remove(errand)
+                    answers.append(answer)
+                came = self._answers.get_nowait()
+        except queue.Empty:
+            return answers
+
+    def _give_up(self, errand: _Errand) -> Answer:
+        """
+        Wait for an answer no longer: its time is over, however busily the server drips it.
+
+        ``requests`` can only be told how long each single read may take. Its thread is left to itself: it ends when
+        the body is to be read on, or with the connection.
+        """
+        errand.given_up = True
+        errand.reader.cut()
+        self._busy.remove(errand)
+        self._threads -= 1
+        response = errand.response
+        if response is not None:
+            with suppress(Exception):  # what an adapter's response can do is not known
+                response.raw.shutdown()
+            if response.status_code >= _STANDS:
+                return self._answered(errand, response, whole=False)
+        text = f"no whole answer within {self._seconds(errand.request):g} seconds"
+        return Answer(errand.request, error=_by_progress(text, errand.reader))
+
+    def _send(self, errand: _Errand) -> Answer:
         import requests
 
+        request = errand.request
         url = request.url or self._target.url
         followed = 0
         while True:
-            reader = _Reader(request.body)
+            reader = errand.reader = BodyReader(request.body)
             try:
-                answer = self._ask(request, url, reader)
+                answer = self._ask(errand, url)
             except requests.exceptions.RequestException as error:
                 return Answer(request, error=_translated(error, reader))
             except Exception as error:  # noqa: BLE001 - an adapter or auth class may raise anything, at any time
                 text = f"{type(error).__name__}: {error}"
                 return Answer(request, error=_by_progress(text, reader))
             there = next_url(answer.status or 0, answer.location, url, followed)
-            if there is None:
+            if there is None or errand.given_up:
                 return answer
             url, followed = there, followed + 1
 
-    def _ask(self, request: Request, url: str, reader: _Reader) -> Answer:
+    def _ask(self, errand: _Errand, url: str) -> Answer:
         target = self._target
+        errand.response = None
         response = self._session.request(
             target.method,
             url,
-            data=reader,
-            headers=_encoded({**self._headers, **(request.headers or {})}),
+            data=errand.reader,
+            headers=_encoded({**self._headers, **(errand.request.headers or {})}),
             # Said again, as the environment's bundle would win over the session's.
             verify=self._session.verify,
             timeout=(target.connect_timeout, target.timeout),
@@ -152,29 +203,33 @@ class RequestsTransport:
             stream=True,
         )
         with response:
-            return self._answer(request, response)
+            errand.kept = bytearray()
+            errand.response = response
+            return self._answer(errand, response)
 
-    def _answer(self, request: Request, response: Response) -> Answer:
+    def _answer(self, errand: _Errand, response: Response) -> Answer:
         from requests.exceptions import ContentDecodingError, RequestException
 
-        kept = bytearray()
         whole = True
         try:
             for data in response.iter_content(64 * 1024):
-                kept += data
-                if len(kept) > self._limit:
+                errand.kept += data
+                if len(errand.kept) > self._limit or errand.given_up:
                     # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
                     whole = False
                     break
         except RequestException as error:
             # The status came whole, whatever became of the rest: a refusal stands.
-            if response.status_code < 300 and not isinstance(error, ContentDecodingError):  # noqa: PLR2004
+            if response.status_code < _STANDS and not isinstance(error, ContentDecodingError):
                 raise
             whole = False
+        return self._answered(errand, response, whole=whole)
+
+    def _answered(self, errand: _Errand, response: Response, *, whole: bool) -> Answer:
         return Answer(
-            request,
+            errand.request,
             response.status_code,
-            bytes(kept[: self._limit]),
+            bytes(errand.kept[: self._limit]),
             whole=whole,
             retry_after=parse_retry_after(response.headers.get("Retry-After")),
             location=response.headers.get("Location"),
@@ -186,7 +241,7 @@ def _encoded(headers: Mapping[str, str]) -> dict[str, str | bytes]:
     return {name: value if value.isascii() else value.encode() for name, value in headers.items()}
 
 
-def _translated(error: Exception, reader: _Reader) -> TransportError:
+def _translated(error: Exception, reader: BodyReader) -> TransportError:
     """Tell from an exception of ``requests`` whether the API can have seen the whole request."""
     import requests
     from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
@@ -204,8 +259,8 @@ def _translated(error: Exception, reader: _Reader) -> TransportError:
     return _by_progress(text, reader)
 
 
-def _by_progress(text: str, reader: _Reader) -> TransportError:
-    return AmbiguousError(text) if reader.taken >= len(reader) else NotSentError(text)
+def _by_progress(text: str, reader: BodyReader) -> TransportError:
+    return AmbiguousError(text) if reader.all_taken else NotSentError(text)
 
 
 def _nowhere(_: Response) -> None:

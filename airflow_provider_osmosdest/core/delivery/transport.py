@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.errors import TransportError
 
-__all__ = ["ANSWER_BYTES", "Answer", "Body", "Request", "Transport", "request_headers"]
+__all__ = ["ANSWER_BYTES", "SLOWEST", "Answer", "Body", "Request", "Transport", "request_headers", "seconds_for"]
 
 ANSWER_BYTES = 64 * 1024
 """How much of an answer is kept by default, in bytes; the rest is read and dropped."""
+
+SLOWEST = 100_000
+"""Bytes a second below which sending a body counts as hanging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,16 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Give up what is in flight and close the connections."""
+
+
+def seconds_for(timeout: float, length: int) -> float:
+    """
+    Return how long one request may take from its begin to the end of its answer, in seconds.
+
+    :param timeout: the target's, which does not count the sending of a body
+    :param length: bytes of the body
+    """
+    return timeout + length / SLOWEST
 
 
 def request_headers(target: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:

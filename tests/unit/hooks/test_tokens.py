@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
-from airflow_provider_osmosdest.core.errors import CredentialsError, TlsError
+from airflow_provider_osmosdest.core.errors import CredentialsError, NotSentError, TlsError
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer, self_signed
 
@@ -51,3 +52,29 @@ def test_no_secret_is_sent_in_the_clear(fetch):
         with pytest.raises(CredentialsError, match="is not https://"):
             fetch(f"{server.url}/token?key=hidden")
         assert server.received == []
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
+def test_an_answer_that_drips_is_not_waited_for(fetch, tmp_path, said):
+    def script(talk):
+        talk.read_body()
+        talk.send(said)
+        talk.drip()
+
+    context, certificate = self_signed(tmp_path, "127.0.0.1")
+    with ScriptedServer(script, tls=context) as server:
+        started = time.monotonic()
+        with pytest.raises(NotSentError, match=r"token endpoint .* cannot be reached: TimeoutError"):
+            fetch(f"{server.url}/token", verify=certificate, timeout=0.4)
+    assert 0.3 < time.monotonic() - started < 5
+
+
+def test_of_an_answer_without_end_only_the_start_is_read(fetch, tmp_path):
+    def script(talk):
+        talk.read_body()
+        talk.send(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 300_000)
+        talk.drip()
+
+    context, certificate = self_signed(tmp_path, "127.0.0.1")
+    with ScriptedServer(script, tls=context) as server, pytest.raises(CredentialsError, match="missing_token"):
+        fetch(f"{server.url}/token", verify=certificate, timeout=20)
