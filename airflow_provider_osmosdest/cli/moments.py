@@ -15,17 +15,18 @@ _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
 
 def moment(text: str, option: str) -> datetime:
     """
-    Read a date or a time in ISO 8601; without a zone, it is UTC.
+    Read a date or a time in ISO 8601; without a zone, it is UTC. It is returned in UTC, as people are shown it.
 
     :param option: where it was given, for the message
     :raises ConfigurationError: when it is something else
     """
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    # The first and the last hours of all time have no UTC in some zones.
+    except (ValueError, OverflowError):
         msg = f"{option}: found {text!r}, expected a date or a time like 2026-12-31 or 2026-12-31T06:00:00+01:00"
         raise ConfigurationError(msg) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def expiry(text: str | None, now: datetime) -> datetime | None:

@@ -308,6 +308,10 @@ def test_purge_rehearses_marks_and_deletes(airflow, orders, monkeypatch):
 def test_moments_are_read_as_people_write_them():
     assert moment("2026-12-31", "--to") == datetime(2026, 12, 31, tzinfo=UTC)
     assert moment("2026-12-31T06:00:00+01:00", "--to") == datetime(2026, 12, 31, 5, tzinfo=UTC)
+    assert moment("2026-12-31T06:00:00+01:00", "--to").tzinfo is UTC
+    for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
+        with pytest.raises(ConfigurationError, match="--to"):
+            moment(text, "--to")
     assert expiry(None, NOW) is None
     assert expiry("90d", NOW) == NOW + timedelta(days=90)
     assert expiry("12h", NOW) == NOW + timedelta(hours=12)
