@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, ConnectorError, MailboxError, OsmosError
-from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, decode_cursor
+from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.core.mailbox.log import TAIL_NAME
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.retention import purge
@@ -144,11 +144,7 @@ class MailboxHook(BaseHook):
         :return: ``False`` when the cursor is stale, and nothing was changed
         :raises CursorError: when it is none of this mailbox
         """
-        mailbox = self.mailbox()
-        if isinstance(cursor, str):
-            # Whether it has expired does not matter: what comes before it has been read.
-            cursor = decode_cursor(mailbox.settings.mailbox_id, cursor)
-        return mailbox.consumers.commit(consumer, cursor)
+        return self.mailbox().commit(consumer, cursor)
 
     def has_new(self, cursor: str | Position | None = None, *, consumer: str | None = None) -> bool:
         """

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.mailbox.entries import decode, encode, entry_name, timestamp
+from airflow_provider_osmosdest.core.mailbox.entries import decode_at, encode, entry_name, timestamp
 from airflow_provider_osmosdest.core.mailbox.log import TAIL_NAME
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def append(
             log.remember(mine)
             _hint(store, seq + 1)
             return mine, False
-        log.remember(decode(other, entry_name(seq + 1)))
+        log.remember(decode_at(other, seq + 1))
 
 
 def _newest(log: Log, seq: int) -> Entry | None:

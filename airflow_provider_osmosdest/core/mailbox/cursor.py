@@ -79,6 +79,8 @@ def decode_cursor(mailbox_id: str, text: str) -> Cursor:
             "or none to begin at the earliest record"
         )
     version, seq, offset, generation = _LAYOUT.unpack(payload)
+    if version == _VERSION and not seq:
+        raise CursorError(f"the cursor points before the first batch of mailbox {mailbox_id}: read without a cursor")
     if version != _VERSION:
         raise CursorError(
             f"the cursor is of version {version}, and this release of the mailbox knows version {_VERSION}: "

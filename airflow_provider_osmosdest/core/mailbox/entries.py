@@ -12,7 +12,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["Entry", "Point", "decode", "encode", "entry_name", "timestamp"]
+__all__ = ["Entry", "Point", "decode", "decode_at", "encode", "entry_name", "timestamp"]
 
 Point = tuple[int, int, int]
 """One restart segment: its records, its bytes of NDJSON and its bytes of gzip."""
@@ -85,3 +85,21 @@ def decode(data: bytes, name: str) -> Entry:
             f"{name} is no entry of a mailbox's log ({type(error).__name__}: {error}): something else has written "
             "there. Restore the object from a copy, or give the mailbox a folder of its own"
         ) from error
+
+
+def decode_at(data: bytes, seq: int) -> Entry:
+    """
+    Return the entry that has a place in the log.
+
+    :param data: what stands there
+    :param seq: the place: from an entry of another one, readers would go on there, and read again or pass over
+    :raises StorageError: it is no entry, or another one's
+    """
+    name = entry_name(seq)
+    entry = decode(data, name)
+    if entry.seq != seq:
+        raise StorageError(
+            f"{name} is the entry of batch {entry.seq}: somebody has moved objects of this mailbox. Restore it from "
+            "a copy"
+        )
+    return entry

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
-from airflow_provider_osmosdest.core.mailbox.entries import Entry, decode, entry_name, timestamp
+from airflow_provider_osmosdest.core.mailbox.entries import Entry, decode_at, entry_name, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +38,10 @@ _AT_ONCE_SECONDS = 1.0
 
 _CACHED_ENTRIES = 256
 _WIDEST_LOOK_AHEAD = 32
+
+
+class DamagedError(StorageError):
+    """A small document of the mailbox cannot be understood."""
 
 
 class Log:
@@ -123,7 +127,7 @@ class Log:
 
         :raises StorageError: also where the log's objects were deleted by something else than a purge
         """
-        known = self._fetch(self.near_tail())
+        known = self._near(self._hint())
         if known is None:
             earliest = self.earliest(fresh=True)
             known = self._fetch(earliest)
@@ -143,11 +147,48 @@ class Log:
         return known
 
     def near_tail(self) -> int:
-        """Return a number that the log has reached, or 0, near its end; one request at most once a second."""
+        """
+        Return a number that the log has reached, or 0, near its end; a few requests at most once a second.
+
+        :raises StorageError: also where the log ends before its hint: what was published again in the place of lost
+            batches would be passed over by those who have read them
+        """
         known = self._newest
         if known is not None and self._is_recent(known[1], _AT_ONCE_SECONDS):
             return known[0].seq
-        return max(self._number(TAIL_NAME, 0), 0 if known is None else known[0].seq)
+        hint = self._hint()
+        found = self._near(hint)
+        if found is None:
+            tail = self.tail()
+            end = 0 if tail is None else tail.seq
+            if end < hint:
+                raise StorageError(
+                    f"{TAIL_NAME} says that the log has reached batch {hint:,}, and it ends with {end:,}: somebody has "
+                    "deleted objects of this mailbox, or restored an older copy. Restore them. If they are lost, "
+                    f"delete {TAIL_NAME} to go on from there, and let each consumer seek"
+                )
+            return end
+        return found.seq
+
+    def _hint(self) -> int:
+        try:
+            return self._number(TAIL_NAME, 0)
+        except DamagedError:
+            # The next publish writes it anew.
+            return 0
+
+    def _near(self, hint: int) -> Entry | None:
+        """Return the entry that the hint, or what was seen before, leads to; ``None`` where it leads nowhere."""
+        known = self._newest
+        if known is not None and known[0].seq >= hint:
+            found = self._fetch(known[0].seq)
+            if found is not None:
+                return found
+            # The newest is never purged: another log has taken this one's place, and what is known is not of it.
+            with self._lock:
+                self._cache.clear()
+                self._newest = None
+        return self._fetch(hint)
 
     def remember(self, entry: Entry) -> None:
         """Keep an entry that was in the store just now."""
@@ -186,10 +227,10 @@ class Log:
 
     def _fetch(self, seq: int) -> Entry | None:
         """Return an entry as the store has it now; there is none with number 0, which costs no request."""
-        data = self._store.get(entry_name(seq)) if seq else None
+        data = self._store.get(entry_name(seq)) if seq > 0 else None
         if data is None:
             return None
-        entry = decode(data, entry_name(seq))
+        entry = decode_at(data, seq)
         self.remember(entry)
         return entry
 
@@ -200,10 +241,10 @@ class Log:
             return default
         try:
             return int(json.loads(data)["seq"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise StorageError(
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise DamagedError(
                 f"{name} of the mailbox is damaged ({type(error).__name__}: {error}): something else has written "
-                f"there. {TAIL_NAME} may simply be deleted; restore {EARLIEST_NAME} from a copy"
+                "there. Restore it from a copy"
             ) from error
 
     def _is_recent(self, moment: float, seconds: float) -> bool:

@@ -99,6 +99,23 @@ class Mailbox:
             raise self._lost(position)
         return False
 
+    def commit(self, consumer: str, cursor: str | Cursor) -> bool:
+        """
+        Let a consumer go on at a cursor, unless it is past it already.
+
+        :param consumer: its name
+        :param cursor: a page's ``next``, or its text. Whether it has expired does not matter: what comes before it has
+            been read
+        :return: ``False`` where the cursor is stale, and nothing was changed
+        :raises CursorError: it is no cursor of this mailbox, or points past its end: there the consumer would miss what
+            is published until the log gets there
+        """
+        found = decode_cursor(self.settings.mailbox_id, cursor) if isinstance(cursor, str) else cursor
+        seq = found.position.seq
+        if self.log.entry(seq) is None and not self.log.is_next(seq) and seq >= self.log.earliest(fresh=True):
+            raise self._lost(found.position)
+        return self.consumers.commit(consumer, found)
+
     def cursor_text(self, position: Position, generation: int | None = None) -> str:
         """
         Return the opaque text of a cursor.

@@ -10,16 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_provider_osmosdest.core.mailbox.consumers import valid_consumer
-from airflow_provider_osmosdest.core.mailbox.cursor import Position, decode_cursor
+from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.web.auth import Grant, reading
 from airflow_provider_osmosdest.web.formats import JSON
 from airflow_provider_osmosdest.web.openapi import CURSOR, answer, operation, parameter, problems
 from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
-from airflow_provider_osmosdest.web.problems import Problem
+from airflow_provider_osmosdest.web.problems import Problem, problem_response
 from airflow_provider_osmosdest.web.query import bad_parameter, single
+from airflow_provider_osmosdest.web.receiving import Incoming
 from airflow_provider_osmosdest.web.services import in_thread
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+
     from airflow_provider_osmosdest.core.mailbox.reading import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
@@ -76,13 +79,15 @@ async def commit(
 ) -> Response:
     """Let the consumer go on at a cursor; a stale one changes nothing, and is no error."""
     single(request.query_params, ())
-    mailbox = grant.mailbox
+    incoming = Incoming(request)
     try:
-        body = _DECODER.decode(await _body(request))
-    except msgspec.DecodeError as error:
+        body = _DECODER.decode(await _body(incoming, request.headers))
+    except Problem as problem:
+        return incoming.part(problem_response(problem))
+    # What is not UTF-8 is no DecodeError to msgspec.
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, "Bad request", f"body: {error}", parameter="cursor") from None
-    cursor = decode_cursor(mailbox.settings.mailbox_id, body.cursor)
-    await in_thread(request, mailbox.consumers.commit, name, cursor)
+    await in_thread(request, grant.mailbox.commit, name, body.cursor)
     return Response(status_code=204)
 
 
@@ -151,7 +156,7 @@ def describe(settings: MailboxSettings) -> Paths:
                 body={"required": True, "content": {JSON: {"schema": body}}},
                 answers={
                     "204": answer("The consumer goes on there, or was past it already"),
-                    **problems(400, 413, 415),
+                    **problems(400, 408, 413, 415),
                 },
             )
         },
@@ -166,13 +171,13 @@ def describe(settings: MailboxSettings) -> Paths:
     }
 
 
-async def _body(request: Request) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+async def _body(incoming: Incoming, headers: Headers) -> bytes:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
         raise Problem(415, "Unsupported media type", f"Content-Type: found {kind[:80]!r}, expected {JSON}")
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_COMMIT_BYTES:
-            raise Problem(413, "Content too large", f"body: expected at most {MAX_COMMIT_BYTES} bytes")
-    return bytes(body)
+    # So little needs no room set aside for it.
+    return await incoming.read(MAX_COMMIT_BYTES, _too_large, lambda _: None)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "Content too large", f"body: expected at most {limit} bytes")

@@ -106,3 +106,19 @@ def test_a_commit_says_which_methods_there_are(web):
     answer = web.get("/consumers/c1/commit")
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"cursor":"\xff"}', b'{"cursor":"\\ud800"}', b"\xff", b"", b"[", b'{"cursor":"\xc3\xa9"}']
+)
+def test_a_commit_that_cannot_be_read_is_the_senders_fault(web, body):
+    answer = web.post("/consumers/c1/commit", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert web.mailbox.consumers.committed("c1") is None
+
+
+def test_a_commit_past_the_end_is_refused(web):
+    answer = commit(web, web.mailbox.cursor_text(Position(5), 0))
+    assert answer.status_code == 400
+    assert "none there" in answer.json()["detail"]
+    assert commit(web, web.mailbox.cursor_text(Position(4), 0)).status_code == 204
