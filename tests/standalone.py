@@ -167,10 +167,10 @@ def running_standalone(home: Path, environment: dict[str, str], dag_ids: set[str
 
 
 def _stop(process: subprocess.Popen[bytes], home: Path) -> None:
-    """End Airflow the way Ctrl-C does, then whatever is left of it."""
+    """Ask Airflow to end, then kill whatever is left of it: with some of its processes that is always needed."""
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(timeout=15)
+        process.wait(timeout=2)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

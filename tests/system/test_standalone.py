@@ -175,16 +175,24 @@ def test_a_wrong_token_stops_after_one_request_and_leaves_no_trace(airflow, rece
     assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []
 
 
-def test_the_connection_form_is_served(airflow):
-    (form,) = (each for each in airflow.get("/ui/connections/hook_meta") if each["connection_type"] == "osmos_http")
-    (declared,) = get_provider_info()["connection-types"]
-    assert form["hook_name"] == "Osmos HTTP API"
+@pytest.mark.parametrize(
+    ("conn_type", "title", "standard", "hidden"),
+    [
+        ("osmos_http", "Osmos HTTP API", {"host": "Base URL"}, {"port"}),
+        ("osmos_mailbox", "Osmos Mailbox", {"password": "Signing secrets"}, {"host", "login", "port"}),
+    ],
+)
+def test_the_connection_form_is_served(airflow, conn_type, title, standard, hidden):
+    (form,) = (each for each in airflow.get("/ui/connections/hook_meta") if each["connection_type"] == conn_type)
+    (declared,) = (each for each in get_provider_info()["connection-types"] if each["connection-type"] == conn_type)
+    assert form["hook_name"] == title
     assert list(form["extra_fields"]) == list(declared["conn-fields"])
     for name, field in form["extra_fields"].items():
         assert field["schema"]["title"] == declared["conn-fields"][name]["label"]
         assert field["description"]
-    assert form["standard_fields"]["host"]["title"] == "Base URL"
-    assert form["standard_fields"]["port"]["hidden"]
+    for name, label in standard.items():
+        assert form["standard_fields"][name]["title"] == label
+    assert all(form["standard_fields"][name]["hidden"] for name in hidden)
 
 
 def test_the_test_button_sends_no_data(airflow, receiver):
