@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import tempfile
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -97,7 +98,24 @@ class Input:
 
     def _unpacked(self) -> Iterator[bytes]:
         head, chunks = self._headed(self._stored())
+        if not head.startswith(GZIP_MAGIC) and str(getattr(self.path, "name", "")).lower().endswith(".gz"):
+            self._check_unpacked(head)
         return gathered(gunzip(chunks, self.name) if head.startswith(GZIP_MAGIC) else chunks, _HEAD_BYTES)
+
+    def _check_unpacked(self, head: bytes) -> None:
+        """
+        Check that a file whose name ends in .gz, and which is no gzip, can be what was packed.
+
+        Stores that keep ``Content-Encoding: gzip`` with an object hand it out unpacked, under its name.
+        """
+        if not head:
+            raise SourceError(
+                f"{self.name}: has no bytes, which no gzip file has, even of nothing. Was it written to its end?"
+            )
+        if b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not binary_kind(head):
+            raise SourceError(
+                f"{self.name}: its name says gzip, and its content is neither that nor text. Fetch or write it again."
+            )
 
     def _stored(self) -> Iterator[bytes]:
         done = 0

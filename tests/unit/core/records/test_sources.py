@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import os
 import uuid
 
@@ -214,3 +215,30 @@ def test_reads_from_a_store(memory):
     assert open_source(memory / "a.csv").fingerprint != before
     with pytest.raises(SourceError, match=r"memory:.*/none\.csv: there is no such file"):
         open_source(memory / "none.csv")
+
+
+@pytest.mark.parametrize("text", [b'{"a": 1}\n', b"\xff\xfe" + '{"a": 1}\n'.encode("utf-16-le")])
+def test_text_under_the_name_of_gzip_is_read_as_text(tmp_path, text):
+    # A store that keeps Content-Encoding with an object hands it out unpacked.
+    (tmp_path / "a.ndjson.gz").write_bytes(text)
+    assert records_of(open_source(tmp_path / "a.ndjson.gz")) == ([{"a": 1}], None)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "a.csv.GZ: has no bytes, which no gzip file has"),
+        (b"id\n\x08\x00\x00\x01", "a.csv.GZ: its name says gzip, and its content is neither that nor text"),
+        (b"<html><body>Log in", "an HTML page"),
+    ],
+)
+def test_what_under_the_name_of_gzip_is_neither_is_refused(tmp_path, content, message):
+    (tmp_path / "a.csv.GZ").write_bytes(content)
+    records, fault = records_of(open_source(tmp_path / "a.csv.GZ"))
+    assert records == []
+    assert message in str(fault)
+
+
+def test_gzip_of_nothing_holds_no_records(tmp_path):
+    (tmp_path / "a.ndjson.gz").write_bytes(gzip.compress(b""))
+    assert records_of(open_source(tmp_path / "a.ndjson.gz")) == ([], None)
