@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow_provider_osmosdest.core.delivery.target import climbs
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
 from airflow_provider_osmosdest.core.schema.encoding import encode
 
@@ -53,7 +54,8 @@ class EndpointTemplate:
         """
         Return the URL of one record, its values in their wire form and percent-encoded (RFC 3986 section 2.1).
 
-        :raises ValueError: when a value is null, empty, not a scalar, or ``.`` or ``..``, which would name another path
+        :raises ValueError: when a value is null, empty, not a scalar, or has ``.`` or ``..`` between slashes, which may
+            name another path
         """
         parts = list(self._parts)
         for place in range(1, len(parts), 2):
@@ -70,8 +72,9 @@ def _encoded(name: str, value: Any) -> str:
         raise ValueError(msg)  # noqa: TRY004 - the record is at fault, not the caller
     # As it stands in the body: "true", 2024-05-31T13:45:00Z.
     text = str(value) if isinstance(value, str) else encode(value).decode().strip('"')
-    if text in (".", ".."):
-        msg = f"endpoint: {name} is {text!r}, which a server would take for another path"
+    if climbs(text):
+        # Encoded or not: gateways that decode "%2F" see its dots between slashes.
+        msg = f"endpoint: {name} is {text[:100]!r}, which a server may take for another path"
         raise ValueError(msg)
     return quote(text, safe="")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from airflow_provider_osmosdest.core.errors import ConnectorError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.delivery.oauth2 import ClientCredentials
 
-__all__ = ["DEFAULT_TIMEOUT", "Place", "Target", "join_url", "masked_url"]
+__all__ = ["DEFAULT_TIMEOUT", "Place", "Target", "climbs", "join_url", "masked_url"]
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds to wait for an answer once the body is sent."""
@@ -23,6 +23,8 @@ DEFAULT_TIMEOUT = 60.0
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # A wrong one would have the server read another request than was sent.
 _OURS = frozenset({"content-length", "transfer-encoding", "host"})
+# RFC 3986 section 5.2.4; some servers take a backslash for a slash.
+_DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\])")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -147,7 +149,8 @@ def join_url(base: str, endpoint: str) -> str:
 
     :param base: a URL with scheme and host, and perhaps a path
     :param endpoint: a path below it, perhaps with a query; never another host
-    :raises ConnectorError: when the endpoint would leave the base's host
+    :raises ConnectorError: when the endpoint would leave the base's host, or holds ``.`` or ``..``, which a server may
+        take as a way out of the base's path
     """
     if not endpoint:
         return base
@@ -156,10 +159,22 @@ def join_url(base: str, endpoint: str) -> str:
         raise ConnectorError(msg)
     parts = urlsplit(base)
     path, mark, query = endpoint.partition("?")
+    # Servers and gateways may decode first: "%2e%2e" and "..%2f" climb as ".." does (RFC 3986 section 6.2.2.2).
+    if climbs(unquote(path)):
+        msg = (
+            f"endpoint: found {masked_url(endpoint)!r}, which holds '.' or '..' between slashes: expected a path below "
+            "the connection's base URL. To reach another, change the connection's host, or make another connection"
+        )
+        raise ConnectorError(msg)
     if path:
         path = f"{parts.path.rstrip('/')}/{path.lstrip('/')}"
     both = "&".join(text for text in (parts.query, query if mark else "") if text)
     return urlunsplit((parts.scheme, parts.netloc, path or parts.path, both, ""))
+
+
+def climbs(path: str) -> bool:
+    """Whether a path holds ``.`` or ``..`` between slashes, and so names another path than it seems to."""
+    return "." in path and _DOTS.search(path) is not None
 
 
 def masked_url(url: str) -> str:

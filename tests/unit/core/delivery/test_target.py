@@ -85,6 +85,32 @@ def test_an_endpoint_cannot_leave_the_host(endpoint):
 
 
 @pytest.mark.parametrize(
+    "endpoint",
+    [
+        "..",
+        "/../x",
+        "a/../../x",
+        "./x",
+        "a/.",
+        "%2e%2e/x",
+        "a/.%2E/x",
+        "..%2fx",
+        "a%2F..%2Fx",
+        "..\\x",
+        "{id}/../x?a=b",
+    ],
+)
+def test_an_endpoint_cannot_leave_the_path_of_the_base(endpoint):
+    with pytest.raises(ConnectorError, match=r"^endpoint: found .*below the connection's base URL"):
+        join_url("http://h/v1", endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["a..b", "..a/b.", ".well-known/x", "x?path=../y", "a/%2E%2Ehidden"])
+def test_dots_within_a_name_are_no_way_out(endpoint):
+    assert join_url("http://h/v1", endpoint) == f"http://h/v1/{endpoint}"
+
+
+@pytest.mark.parametrize(
     ("url", "masked"),
     [
         ("http://u:p@h/x", "http://h/x"),
