@@ -50,11 +50,11 @@ def _parsed(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        import yaml  # type: ignore[import-untyped]
+        from airflow_provider_osmosdest.core.schema.importing.yaml_text import load_yaml
 
         try:
-            return yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            return load_yaml(text)
+        except (RecursionError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise SchemaError(f"The OpenAPI document cannot be read as JSON or YAML: {reason}.") from None
 

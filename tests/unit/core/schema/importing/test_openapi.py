@@ -123,3 +123,46 @@ def test_what_is_not_there_is_named(document, operation, problem):
 def test_yaml_runs_nothing():
     with pytest.raises(SchemaError, match="cannot be read"):
         schema_from_openapi("!!python/object/apply:os.getcwd []", "POST /x")
+
+
+def bomb(form):
+    lines = ["openapi: 3.0.0", "a0: &a0 {x: 1}"]
+    lines += [form.format(n=level, before=level - 1) for level in range(1, 31)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "a{n}: &a{n} [*a{before}, *a{before}, *a{before}]",
+        "a{n}: &a{n} {{p: *a{before}, q: *a{before}}}",
+        "a{n}: &a{n} {{<<: [*a{before}, *a{before}]}}",
+    ],
+    ids=["lists", "objects", "merges"],
+)
+def test_yaml_whose_aliases_blow_it_up_is_refused_at_once(form):
+    with pytest.raises(SchemaError, match=r"its aliases \(\*name\) would make more than 10\d,\d{3} of them"):
+        schema_from_openapi(bomb(form), "POST /x")
+
+
+def test_yaml_that_holds_itself_is_refused():
+    with pytest.raises(SchemaError, match="an alias in line 2 stands for what it is a part of"):
+        schema_from_openapi("openapi: 3.0.0\na: &a {b: [*a]}", "POST /x")
+
+
+def test_yaml_with_aliases_as_people_use_them():
+    text = """
+openapi: 3.0.0
+x-name: &name {type: string, maxLength: 5}
+paths:
+  /x:
+    post:
+      requestBody:
+        content:
+          application/json: {schema: {type: object, required: [a, b], properties: {a: *name, b: {<<: *name}}}}
+"""
+    constraints = Constraints(max_length=5)
+    assert schema_from_openapi(text, "POST /x").fields == (
+        Field("a", "string", False, None, constraints),
+        Field("b", "string", False, None, constraints),
+    )
