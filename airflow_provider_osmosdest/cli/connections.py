@@ -35,11 +35,15 @@ def new_connection(conn_id: str, extra: dict[str, Any]) -> Any:
     """
     Return a connection that is nowhere yet.
 
-    :raises ConfigurationError: when there is one of that id already
+    :raises ConfigurationError: when there is one of that id already, or it is empty
     """
     from airflow.models.connection import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
 
+    if not conn_id.strip():
+        # Airflow would make a connection without an id of it.
+        msg = "--conn-id: found nothing, expected the id of the connection to make"
+        raise ConfigurationError(msg)
     try:
         where = _elsewhere(conn_id) or "the metadata database"
     except AirflowNotFoundException:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, OsmosError, SourceError
+from airflow_provider_osmosdest.hooks.remarks import drop_remarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +54,7 @@ def exit_codes() -> Iterator[None]:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow.sdk.exceptions import AirflowNotFoundException
 
+    drop_remarks()
     try:
         yield
     except AirflowNotFoundException as error:

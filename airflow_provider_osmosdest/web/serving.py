@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
+from airflow_provider_osmosdest.hooks.remarks import drop_remarks
 from airflow_provider_osmosdest.web.app import create_app
 from airflow_provider_osmosdest.web.connections import open_mailbox
 
@@ -48,6 +49,7 @@ def make_app() -> FastAPI:
     import airflow  # noqa: F401
 
     logging.config.dictConfig(_log_config())
+    drop_remarks()
     return create_app(open_mailbox, prefix=_PREFIX)
 
 
@@ -79,5 +81,7 @@ def _log_config() -> dict[str, Any]:
     config["handlers"]["access"]["filters"] = ["without_query"]
     # The answers go over the network, what is said about them to the log.
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    # Airflow may have cut it off before, and where we listen would not be said.
+    config["loggers"]["uvicorn.error"]["propagate"] = True
     config["loggers"]["airflow_provider_osmosdest"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
     return config

@@ -65,6 +65,13 @@ def extra_of(conn_id):
         return session.scalars(select(Connection).where(Connection.conn_id == conn_id)).one().extra_dejson
 
 
+@pytest.mark.parametrize("conn_id", ["", " "])
+def test_create_wants_an_id(airflow, conn_id):
+    code, document, talk = airflow("create", "--conn-id", conn_id)
+    assert (code, document) == (2, None)
+    assert "--conn-id: found nothing" in talk
+
+
 def test_create_makes_a_connection_that_opens_a_mailbox(airflow, tmp_path):
     schema = tmp_path / "schema.json"
     schema.write_text('{"fields": [{"name": "id", "type": "integer", "nullable": false}]}', encoding="utf-8")

@@ -36,6 +36,20 @@ def test_the_command_hands_over_what_it_was_told(monkeypatch):
     assert ran["server_header"] is False
 
 
+@pytest.mark.parametrize(("port", "workers"), [(65_536, 1), (-1, 1), (80, 0), (80, -3)])
+def test_what_cannot_be_served_is_refused(monkeypatch, capsys, port, workers):
+    monkeypatch.setattr(serving.uvicorn, "run", lambda *_, **__: pytest.fail("it was served"))
+    with pytest.raises(SystemExit) as left:
+        serve_mailboxes(Namespace(host="127.0.0.1", port=port, workers=workers))
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("error: --")
+
+
+def test_the_log_says_where_it_listens():
+    cut_off = serving._log_config()["loggers"]["uvicorn.error"]
+    assert cut_off["propagate"] is True
+
+
 def test_what_is_served_alone_has_the_paths_of_the_api_server(monkeypatch):
     monkeypatch.setattr(serving.logging.config, "dictConfig", lambda _: None)
     paths = {route.path for route in serving.make_app().routes}
