@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.web.registry import UndecidedError
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ __all__ = ["open_mailbox"]
 
 # What a mailbox's id may be; nothing else reaches a secrets backend.
 _CONN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+
+_VARIABLE_PREFIX = "AIRFLOW_CONN_"
 
 
 def open_mailbox(conn_id: str) -> Mailbox | None:
@@ -35,10 +39,30 @@ def open_mailbox(conn_id: str) -> Mailbox | None:
         return None
     try:
         connection = BaseHook.get_connection(conn_id)
-        return MailboxHook(conn_id).mailbox() if connection.conn_type == CONN_TYPE else None
+        # A database may compare ids without regard to case.
+        if connection.conn_type != CONN_TYPE or connection.conn_id != conn_id:
+            return None
+        _check_case(conn_id)
+        return MailboxHook(conn_id).mailbox()
     except AirflowNotFoundException:
         _check_backends(conn_id)
         return None
+
+
+def _check_case(conn_id: str) -> None:
+    """
+    Make sure that a mailbox has one id.
+
+    A variable answers to an id in any case. Each would be a mailbox: with cursors and idempotency keys of its own and,
+    where the connection has no path, with a folder of its own, in which nobody looks for what a partner has posted.
+    """
+    variable = f"{_VARIABLE_PREFIX}{conn_id.upper()}"
+    if conn_id != conn_id.lower() and variable in os.environ:
+        msg = (
+            f"connection {conn_id!r} stands in the variable {variable}, which tells no small letters from capitals: "
+            f"such a mailbox is served as {conn_id.lower()!r} alone. Name it so, in tasks too"
+        )
+        raise ConnectorError(msg)
 
 
 def _check_backends(conn_id: str) -> None:

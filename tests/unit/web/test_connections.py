@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
+from airflow.sdk import BaseHook
 from airflow.sdk.execution_time import supervisor
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
@@ -77,3 +79,16 @@ def test_a_connection_that_cannot_be_used_says_why(connection):
     connection("orders", "osmos_mailbox", page_limit="many")
     with pytest.raises(ConfigurationError, match="page_limit"):
         open_mailbox("orders")
+
+
+@pytest.mark.parametrize("conn_id", ["Orders", "ORDERS"])
+def test_a_variable_is_a_mailbox_under_one_id_alone(connection, conn_id):
+    connection("orders", "osmos_mailbox")
+    with pytest.raises(ConfigurationError, match="served as 'orders' alone"):
+        open_mailbox(conn_id)
+
+
+def test_a_database_that_knows_no_case_makes_no_second_mailbox(monkeypatch):
+    found = SimpleNamespace(conn_id="orders", conn_type="osmos_mailbox")
+    monkeypatch.setattr(BaseHook, "get_connection", lambda _: found)
+    assert open_mailbox("Orders") is None
