@@ -69,7 +69,7 @@ demo: $(READY) ## Deliver 336,776 flights to a receiver on this machine, through
 .PHONY: test
 test: $(READY) ## Run the unit, integration and system tests
 	@echo "==> running the tests"
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Check style and types, change nothing

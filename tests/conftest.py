@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -43,6 +43,24 @@ def _isolate_airflow() -> None:
 
 _isolate_airflow()
 choose_profile()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """
+    Run files of unit tests side by side, and all else one after the other in one process.
+
+    What runs a whole Airflow, or kills processes under way, takes the machine as it is without its like beside it.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if file.startswith("tests/unit/") else "all else"
+
+    return Scheduling(config, log)
+
 
 pytest_plugins = ["tests.airflow_fixtures"]
 
