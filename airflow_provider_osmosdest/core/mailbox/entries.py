@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, fields
 from datetime import UTC
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = ["Entry", "Point", "decode", "decode_at", "encode", "entry_name", "timestamp"]
+
+# What an entry names is served to partners: nothing above or beside the data.
+_DATA = re.compile(r"data/[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 
 Point = tuple[int, int, int]
 """One restart segment: its records, its bytes of NDJSON and its bytes of gzip."""
@@ -78,6 +82,7 @@ def decode(data: bytes, name: str) -> Entry:
     try:
         document = json.loads(data)
         values = {each.name: document[each.name] for each in fields(Entry)}
+        _check_data(values["data"])
         values["points"] = tuple((int(r), int(raw), int(gz)) for r, raw, gz in values["points"])
         return Entry(**values)
     except (ValueError, TypeError, KeyError) as error:
@@ -103,3 +108,8 @@ def decode_at(data: bytes, seq: int) -> Entry:
             "a copy"
         )
     return entry
+
+
+def _check_data(name: str) -> None:
+    if not _DATA.fullmatch(name):
+        raise ValueError("data: it names no object of the mailbox's data")

@@ -102,7 +102,11 @@ def _cut(cutter: Cutter, span: Span, data: bytes) -> Position:
     for packed, point, first in span.segments(data):
         if cutter.is_full():
             break
-        offset += cutter.take(read_segment(packed, point, first=first), point[0], skip)
+        try:
+            segment = read_segment(packed, point, first=first)
+        except StorageError as error:
+            raise StorageError(f"{span.entry.data} of batch {span.entry.seq:,}: {error}") from error
+        offset += cutter.take(segment, point[0], skip)
         skip = 0
     return Position(span.entry.seq, offset) if offset < span.entry.records else Position(span.entry.seq + 1)
 

@@ -15,6 +15,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal
 
 if TYPE_CHECKING:
@@ -128,8 +129,21 @@ class Receipts:
         return json.dumps({"state": state, "fingerprint": fingerprint, "at": at, **more}).encode()
 
     def _read(self, digest: str) -> dict[str, Any] | None:
-        data = self._store.get(_name(digest))
-        return None if data is None else json.loads(data)
+        name = _name(digest)
+        data = self._store.get(name)
+        if data is None:
+            return None
+        try:
+            found: dict[str, Any] = json.loads(data)
+            datetime.fromisoformat(found["at"])
+            # All that is looked at later is there.
+            _ = found["fingerprint"], found["state"] != "done" or found["answer"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise StorageError(
+                f"{name} of the mailbox is damaged ({type(error).__name__}: {error}): something else has written "
+                "there. Delete it: what was taken under its key is known by its claim, too, and is not taken twice"
+            ) from error
+        return found
 
 
 def _name(digest: str) -> str:

@@ -218,6 +218,25 @@ def test_an_entry_in_the_place_of_another_is_refused(box):
         box.another().read(None, limit=5, max_bytes=LARGE)
 
 
+@pytest.mark.parametrize(
+    "data", ["../other/data/b.ndjson.gz", "/etc/passwd", "data/../../x", "data/", "data/a/b", 5, None]
+)
+def test_an_entry_names_nothing_but_the_mailboxs_data(box, data):
+    box.publish(1)
+    entry = json.loads(box.backend.objects[entry_name(1)])
+    box.backend.put(entry_name(1), json.dumps({**entry, "data": data}).encode())
+    with pytest.raises(StorageError, match="no entry of a mailbox's log"):
+        box.another().log.entry(1)
+
+
+def test_damaged_data_is_named(box):
+    box.publish(1, 1)
+    name = json.loads(box.backend.objects[entry_name(1)])["data"]
+    box.backend.put(name, b"x" * len(box.backend.objects[name]))
+    with pytest.raises(StorageError, match=rf"{name} of batch 1: a batch is damaged"):
+        box.mailbox.read(None, limit=5, max_bytes=LARGE)
+
+
 def test_a_consumer_cannot_be_moved_past_the_end(box):
     box.publish(1, 1, 1)
     later = box.mailbox.cursor_text(Position(9), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.receipts import TAKEN_OVER_AFTER, Receipts
 from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal
 from airflow_provider_osmosdest.core.mailbox.store import Store
@@ -86,3 +87,22 @@ def test_one_purged_in_between_is_opened_anew(tmp_path, receipts, monkeypatch):
 
     monkeypatch.setattr(Store, "create", purged)
     assert receipts.open("d", "body") is None
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        b"",
+        b"\xff",
+        b"{}",
+        b"[]",
+        b'{"state":"done","fingerprint":"body","at":"2026-01-01"}',
+        b'{"fingerprint":"body","at":5}',
+    ],
+)
+def test_a_damaged_receipt_is_named(receipts, tmp_path, found):
+    receipts.open("d", "body")
+    (tmp_path / "receipts/d.json").write_bytes(found)
+    for ask in (receipts.open, receipts.answered):
+        with pytest.raises(StorageError, match=r"receipts/d\.json of the mailbox is damaged"):
+            ask("d", "body")
