@@ -15,6 +15,12 @@ __all__ = ["PLAIN", "NumberFormat", "number_format_problems", "number_reader"]
 
 _NUMERIC = ("integer", "number", "decimal")
 
+_MINUS = "\N{MINUS SIGN}"
+# Sheets in Swedish, among others, write the minus sign of Unicode and not the hyphen.
+_SIGN = f"[+{_MINUS}-]?"
+# What may stand around a number. Not what may turn it round: dashes, and the parentheses of accountants.
+_AROUND = f"[^\\d+.,(){_MINUS}\N{HYPHEN}-\N{HORIZONTAL BAR}\N{SMALL HYPHEN-MINUS}\N{FULLWIDTH HYPHEN-MINUS}-]*"
+
 
 @dataclass(frozen=True, slots=True)
 class NumberFormat:
@@ -51,8 +57,8 @@ def number_reader(written: NumberFormat) -> Callable[[str], str] | None:
         group = re.escape(written.group_char)
         digits = f"(?:[0-9]{{1,3}}(?:{group}[0-9]{{2,3}})*{group}[0-9]{{3}}|[0-9]+)"
     number = rf"(?P<whole>{digits})?(?:{point}(?P<fraction>[0-9]*))?(?P<power>[eE][+-]?[0-9]+)?"
-    around = "" if written.bare_number else r"[^0-9+.,-]*"
-    pattern = re.compile(rf"(?P<before>[+-]?){around}(?P<sign>[+-]?){number}{around}")
+    around = "" if written.bare_number else _AROUND
+    pattern = re.compile(rf"(?P<before>{_SIGN}){around}(?P<sign>{_SIGN}){number}{around}")
     expected = _expected(written)
 
     def read(text: str) -> str:
@@ -61,7 +67,8 @@ def number_reader(written: NumberFormat) -> Callable[[str], str] | None:
             raise PydanticCustomError("number_text", "Input should be {expected}", {"expected": expected})
         whole = (found["whole"] or "0").replace(written.group_char or ",", "")
         fraction = f".{found['fraction']}" if found["fraction"] else ""
-        return f"{found['before'] or found['sign']}{whole}{fraction}{found['power'] or ''}"
+        sign = (found["before"] or found["sign"]).replace(_MINUS, "-")
+        return f"{sign}{whole}{fraction}{found['power'] or ''}"
 
     return read
 
@@ -86,5 +93,5 @@ def number_format_problems(type_: str, written: Any) -> list[str]:
 
 def _expected(written: NumberFormat) -> str:
     groups = f" and {written.group_char!r} between thousands" if written.group_char is not None else ""
-    around = "" if written.bare_number else ", other text around it aside"
+    around = "" if written.bare_number else ", other text around it aside, and no parentheses"
     return f"a number with {written.decimal_char!r} before its fraction{groups}{around}"

@@ -43,6 +43,9 @@ def read(value, type_="number", **written):
         ("-€ 1.200,50", MONEY, -1200.5),
         ("€-12", MONEY, -12),
         ("95 %", {"bareNumber": False}, 95),
+        ("\N{MINUS SIGN}1.200,5", GERMAN, -1200.5),
+        ("\N{MINUS SIGN}€ 12", MONEY, -12),
+        ("€ \N{MINUS SIGN}12", MONEY, -12),
         ("", GERMAN, None),
         (1234.5, GERMAN, 1234.5),
     ],
@@ -62,6 +65,10 @@ def test_what_is_written_as_the_field_says_is_read(text, written, value):
         ("€", MONEY),
         ("-€-12", MONEY),
         ("12 of 20", MONEY),
+        ("(12)", MONEY),  # an accountant's -12
+        ("(€ 12)", MONEY),
+        ("\N{EN DASH}12", MONEY),
+        ("\N{ARABIC-INDIC DIGIT ONE}2", MONEY),
         ("1,5,5", GERMAN),
     ],
 )
