@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SeenStore"]
 
-_ATTEMPTS = 4
+# Others may be putting segments together all the time: each attempt waits longer, 2 s in all.
+_ATTEMPTS = 9
+_PAUSE = 0.05
 
 
 class SeenStore:
@@ -31,11 +33,18 @@ class SeenStore:
 
     :param folder: where the segments are
     :param clock: seconds since 1970
+    :param sleep: waits for seconds
     """
 
-    def __init__(self, folder: SeenFolder, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: SeenFolder,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._folder = folder
         self._clock = clock
+        self._sleep = sleep
 
     def load(self, *, without: str = "") -> KeyTable:
         """
@@ -44,7 +53,8 @@ class SeenStore:
         :param without: id of a delivery whose own keys are left out
         :raises StorageError: when they cannot be read
         """
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            self._sleep(attempt * _PAUSE)
             # What is gone when its turn comes is in a segment that was not there when they were listed.
             with suppress(GoneError):
                 return self._load(without)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.seen.segments import Segment, list_segments
+from airflow_provider_osmosdest.core.seen.segments import GoneError, Segment, list_segments
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.core.seen.tiers import LARGEST, foldable
 from tests.thoroughness import examples
@@ -169,6 +169,23 @@ def test_what_is_put_together_while_it_is_loaded_is_loaded(tmp_path, monkeypatch
 
     monkeypatch.setattr(Segment, "read", read_after_folding)
     assert held(store, 8) == set(range(8))
+
+
+def test_others_that_put_together_all_the_time_are_waited_for(tmp_path, monkeypatch):
+    slept = []
+    store = SeenStore(tmp_path, sleep=slept.append)
+    store.append("d", keys(1))
+    read = Segment.read
+
+    def read_late(segment):
+        if len(slept) < 6:
+            raise GoneError("somebody else is at work")
+        return read(segment)
+
+    monkeypatch.setattr(Segment, "read", read_late)
+    assert len(store.load()) == len(keys(1))
+    assert slept == sorted(slept)
+    assert 0 < sum(slept) < 2
 
 
 @pytest.mark.parametrize(
