@@ -108,8 +108,9 @@ def source_of(records: Any, records_format: str | None, conn_id: str | None = No
     :param records: Python values, or a path as text or as an object
     :raises ConfigurationError: when it is neither
     """
-    if records is None:
-        msg = "records: found None; pass upstream XCom (task.output) or the path of a file"
+    if records is None or (isinstance(records, str) and not records.strip()):
+        # An empty path would be the worker's own folder.
+        msg = f"records: found {records!r}; pass upstream XCom (task.output) or the path of a file"
         raise ConfigurationError(msg)
     if isinstance(records, str):
         if records.lstrip()[:1] in ("[", "{", "<") or "\n" in records:

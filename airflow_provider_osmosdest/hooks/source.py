@@ -48,7 +48,7 @@ class SourceRequest:
         ``deduplicate`` with ``record_key``, which a connection has for what is sent
     """
 
-    endpoint: str = ""
+    endpoint: str | None = None
     method: str | None = None
     headers: Mapping[str, str] | None = None
     query: Any = None
@@ -80,13 +80,17 @@ def make_pull(
     """
     from airflow.sdk.log import mask_secret
 
+    for name in ("endpoint", "method"):
+        if not isinstance(given := getattr(request, name), str | None):
+            raise OptionsError(f"{name}: found {given!r}, expected text")
+    endpoint = request.endpoint or ""
     connector = hook.connector()
     if request.options.get("deduplicate") == "files":
         raise OptionsError("deduplicate: found 'files', and pages are no files; expected none, in_file or records")
     chosen = [request.options, {name: connector.options.get(name) for name in PULL_OPTIONS}]
     options = DeliveryOptions.layered(chosen)
     target = connector.at(
-        request.endpoint, method=request.method or "GET", headers=headers_of(request.headers), timeout=options.timeout
+        endpoint, method=request.method or "GET", headers=headers_of(request.headers), timeout=options.timeout
     )
     for secret in target.secrets:
         mask_secret(secret)
@@ -113,7 +117,7 @@ def make_pull(
         mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
         # What was sent to an endpoint has nothing to do with what was pulled from it.
-        seen=seen_folder(connector.conn_id, f"{target.method} {request.endpoint.partition('?')[0].strip('/')}"),
+        seen=seen_folder(connector.conn_id, f"{target.method} {endpoint.partition('?')[0].strip('/')}"),
         watermark=None
         if ask.incremental is None
         else FolderLedgerStore(watermark_folder(instance), "incremental.json"),

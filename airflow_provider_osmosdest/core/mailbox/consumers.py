@@ -13,7 +13,7 @@ import re
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
@@ -51,9 +51,9 @@ class MarkerStore(Protocol):
         """Delete objects, where they exist."""
 
 
-def valid_consumer(name: str) -> bool:
+def valid_consumer(name: Any) -> bool:
     """Tell whether a consumer may have this name: 1 to 64 letters, digits, ``.``, ``_`` and ``-``, no dot first."""
-    return _NAME.fullmatch(name) is not None
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 class Consumers:

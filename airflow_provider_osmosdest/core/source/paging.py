@@ -29,6 +29,7 @@ _REQUIRED = {
     "offset": {"limit": "how many records a page has"},
     "page_number": {"base_page": "the number of the first page, 0 or 1"},
 }
+_NUMBERS = {"limit", "offset", "maximum_offset", "base_page", "page", "maximum_page"}
 # dlt expects a total by default, and fails without one; here an empty page ends paging unless more is said.
 _DEFAULTS: dict[str, dict[str, Any]] = {"offset": {"total_path": None}, "page_number": {"total_path": None}}
 
@@ -73,6 +74,7 @@ def read_paging(value: Any) -> Paging | None:
     if unknown := [option for option in given if option not in known]:
         there = f"there are {', '.join(known)}" if known else "it has none"
         raise OptionsError(f"paginator: {name!r} has no option {unknown[0]!r}; {there}")
+    given = {option: _number(each) if option in _NUMBERS else each for option, each in given.items()}
     for option, what in _REQUIRED.get(name, {}).items():
         if isinstance(given.get(option), bool) or not isinstance(given.get(option), int):
             raise OptionsError(
@@ -83,6 +85,11 @@ def read_paging(value: Any) -> Paging | None:
     paging = Paging(name, {**_DEFAULTS.get(name, {}), **given})
     made(paging)
     return paging
+
+
+def _number(value: Any) -> Any:
+    """Return what a template has made text of as the number it was."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def _class_of(name: str) -> Any:

@@ -183,10 +183,11 @@ class TestRecords:
         assert "render_template_as_native_obj" in "".join(capfd.readouterr())
         assert server.received == []
 
-    def test_none(self, deliver, server, capfd):
-        run = deliver(None)
-        assert run.state("deliver") == "failed"
-        assert "found None" in "".join(capfd.readouterr())
+    @pytest.mark.parametrize("nothing", [None, "", " "])
+    def test_none(self, deliver, server, capfd, nothing):
+        run = deliver(nothing)
+        assert (run.state("deliver"), run.tries["deliver"]) == ("failed", 1)
+        assert f"found {nothing!r}" in "".join(capfd.readouterr())
         assert run.xcom("deliver") is None
 
     def test_no_records_at_all(self, deliver, server):

@@ -190,7 +190,13 @@ class TestDeduplicating:
 
 class TestWrongSettings:
     def test_fail_at_once(self, pull, server):
-        for wrong in ({"output_as": "table"}, {"paginator": "pages"}, {"array_as": "rows"}, {"deduplicate": "files"}):
+        for wrong in (
+            {"output_as": "table"},
+            {"paginator": "pages"},
+            {"array_as": "rows"},
+            {"deduplicate": "files"},
+            {"endpoint": 5},
+        ):
             run = pull(**wrong)
             assert (run.state("pull"), run.tries["pull"]) == ("failed", 1)
         assert server.received == []

@@ -300,7 +300,7 @@ def test_a_forgotten_consumer_is_gone(tmp_path):
     assert consumers.commit("b", Cursor(Position(1, 0), 0))
 
 
-@pytest.mark.parametrize("name", ["", ".a", "..", "a/b", "a b", "é", "a\n", "x" * 65])
+@pytest.mark.parametrize("name", ["", ".a", "..", "a/b", "a b", "é", "a\n", "x" * 65, None, 5])
 def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_asked(name):
     store = FakeStore()
     consumers = Consumers(store)

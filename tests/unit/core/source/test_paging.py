@@ -14,6 +14,10 @@ def test_each_has_a_name(name):
     assert read_paging({"type": name, **needed}).name == name
 
 
+def test_templates_make_text_of_numbers():
+    assert read_paging({"type": "offset", "limit": "10", "offset": "20"}).options["limit"] == 10
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -27,7 +31,9 @@ def test_each_has_a_name(name):
         ({"type": "single_page", "limit": 3}, "'single_page' has no option 'limit'; it has none"),
         ("offset", "'offset' needs limit, a whole number: how many records a page has; found None"),
         ("page_number", "'page_number' needs base_page, a whole number: the number of the first page, 0 or 1"),
-        ({"type": "offset", "limit": "10"}, "'offset' needs limit, a whole number"),
+        ({"type": "offset", "limit": "ten"}, "'offset' needs limit, a whole number"),
+        ({"type": "offset", "limit": 0}, "'offset' needs a limit of at least 1, found 0"),
+        ({"type": ["offset"]}, "expected one of json_link"),
         ({"type": "json_link", "next_url_path": "$.["}, "'json_link' cannot be made of"),
         ({"type": "cursor", "cursor_param": "a", "cursor_body_path": "b"}, "not both"),
         ("{nonsense", "is not JSON"),
