@@ -81,6 +81,9 @@ def purge(mailbox: Mailbox, *, now: datetime, dry_run: bool = False) -> Purged:
             _delete(store, deleted)
     # What waits keeps its time: a purge every minute must not put off for ever what is to go.
     reach = horizon
+    if waiting and horizon.at is not None and horizon.at > now:
+        # A clock that ran ahead must not put it off for as long as it did.
+        reach = Horizon(horizon.seq, horizon.delete_below, now.astimezone(UTC))
     if not waiting:
         reach = Horizon(horizon.seq, horizon.seq, horizon.at)
         due = _due(mailbox, seen.tail, horizon.seq, seen.data_bytes - sum(each.bytes for each in deleted), now)

@@ -145,6 +145,18 @@ def test_purging_more_often_than_the_grace_does_not_put_it_off(box):
     assert deleted == 2
 
 
+def test_a_clock_that_ran_ahead_does_not_put_it_off(box):
+    opened = box(max_age=DAY.total_seconds())
+    opened.publish(1)
+    opened.publish(1)
+    opened.now += 900 * DAY
+    assert opened.purge().waiting == 1
+    opened.now -= 900 * DAY
+    assert opened.purge().waiting == 1
+    opened.now += GRACE
+    assert opened.purge().batches == 1
+
+
 def test_what_is_too_much_goes_oldest_first(box):
     size = box().publish().bytes
     box = box(max_bytes=int(size * 2.5))
