@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.console import FAILED, exit_codes, only_document, say
-from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.cli.stopping import stopping_on_signals
+from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.rehearsal import rehearse
-from airflow_provider_osmosdest.core.errors import ConfigurationError
+from airflow_provider_osmosdest.core.errors import ConfigurationError, StoppedError
 from airflow_provider_osmosdest.core.records import sample_rows
 from airflow_provider_osmosdest.core.schema.importing import (
     infer_schema,
@@ -52,18 +53,22 @@ def deliver_records(args: Namespace) -> None:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         delivery = make_delivery(("cli", f"{moment}-{secrets.token_hex(4)}"), hook.connector(), request)
         source = source_of(args.records, args.records_format)
+        code = FAILED
         if args.dry_run:
             rehearsal = rehearse(delivery, source, say)
             say(rehearsal.first_request or "No request would go out: there is no valid record.")
             result = rehearsal.result
         else:
-            result = deliver(delivery, source, hook.transport(), say)
+            with stopping_on_signals() as stopping:
+                result = deliver(delivery, source, hook.transport(), say, Surroundings(stopping=stopping.why))
+            if isinstance(result.error, StoppedError):
+                code = stopping.exit_code
         show(result.report.to_dict())
         if result.error is not None:
             say(f"error: {result.error}")
         report = result.report
         if result.error is not None or (report.failed if not args.dry_run else report.invalid):
-            sys.exit(FAILED)
+            sys.exit(code)
 
 
 def _schema(args: Namespace) -> DestinationSchema:

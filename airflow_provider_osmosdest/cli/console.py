@@ -15,13 +15,16 @@ from airflow_provider_osmosdest.hooks.remarks import drop_remarks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FAILED", "MISUSE", "exit_codes", "only_document", "quiet", "say"]
+__all__ = ["FAILED", "INTERRUPTED", "MISUSE", "exit_codes", "only_document", "quiet", "say"]
 
 FAILED = 1
 """The command was understood, and did not come to its end."""
 
 MISUSE = 2
 """Somebody must change an option, a connection, a schema or a file."""
+
+INTERRUPTED = 130
+"""What a shell makes of a process that Ctrl-C ended: 128 and the number of SIGINT."""
 
 
 @contextmanager
@@ -57,6 +60,9 @@ def exit_codes() -> Iterator[None]:
     drop_remarks()
     try:
         yield
+    except KeyboardInterrupt:
+        say("error: interrupted")
+        sys.exit(INTERRUPTED)
     except AirflowNotFoundException as error:
         say(f"error: --conn-id: {error}")
         sys.exit(MISUSE)

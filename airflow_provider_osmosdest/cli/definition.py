@@ -133,7 +133,8 @@ def get_cli_commands() -> list[CLICommand]:
         help="Deliver a file of records to an HTTP API",
         description=(
             "Deliver a file of records to an HTTP API. Progress goes to stderr, the report to stdout as one JSON "
-            "object. Exit code: 0 all delivered, 1 some records failed, 2 misuse."
+            "object. Exit code: 0 all delivered, 1 some records failed, 2 misuse, 130 or 143 stopped by "
+            "Ctrl-C or SIGTERM."
         ),
         func=lazy_load_command(f"{_COMMANDS}.deliver_records"),
         args=_DELIVER_ARGS,

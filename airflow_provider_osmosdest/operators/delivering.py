@@ -127,7 +127,7 @@ class DeliveringOperator(BaseOperator):
             tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
             surroundings = Surroundings(
                 ledger=ledger_store(context, delivery.folder),
-                stopping=lambda: self._interruption.reason,
+                stopping=self._interruption.why,
                 deferrable=self.deferrable,
                 warn=self.log.warning,
                 timed=request_timer(tags),

@@ -199,7 +199,7 @@ class HttpSourceOperator(BaseOperator):
             hook = HttpDestinationHook(http_conn_id=self.http_conn_id, auth_type=self.auth_type)
             surroundings = Surroundings(
                 ledger=ledger_store(context, delivery_folder(instance)),
-                stopping=lambda: self._interruption.reason,
+                stopping=self._interruption.why,
                 warn=self.log.warning,
                 # Clearing a task instance raises it, and a retry leaves it alone.
                 occasion=str(ti.max_tries),

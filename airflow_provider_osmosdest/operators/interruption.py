@@ -27,6 +27,10 @@ class Interruption:
         """Wish it to stop; safe to call from a signal handler."""
         self.reason = self.reason or reason
 
+    def why(self) -> str | None:
+        """Return why to stop and how to go on, as a delivery asks for it; ``None`` not to stop."""
+        return None if self.reason is None else f"{self.reason}. A retry of the task goes on where this attempt stood."
+
     @contextmanager
     def watching_the_clock(self) -> Iterator[None]:
         """

@@ -81,7 +81,7 @@ class Attempt:
         :raises StoppedError: with the reason
         """
         if (reason := self.stopping()) is not None:
-            raise StoppedError(f"{reason}. A retry of the task goes on where this attempt stood.")
+            raise StoppedError(reason)
 
     def check_wait(self, seconds: float) -> None:
         """

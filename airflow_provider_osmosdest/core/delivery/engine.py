@@ -93,7 +93,8 @@ class Surroundings:
     What a delivery may ask of whoever runs it.
 
     :param ledger: keeps the ledger; by default it is a file in the delivery's folder
-    :param stopping: returns why to stop, ``None`` to go on; asked at least once a second
+    :param stopping: returns why to stop and how to go on, in whole sentences, ``None`` not to stop; asked at least once
+        a second
     :param deferrable: whether long waits can be left to the caller, as a :class:`~.errors.WaitError` in the result
     :param warn: takes the lines of the log that somebody should read; by default they go where the others go
     :param timed: takes how long a request took, in seconds, for some of them

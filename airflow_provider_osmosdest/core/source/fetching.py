@@ -143,7 +143,7 @@ class Fetcher:
 
     def _check_stop(self) -> None:
         if (reason := self.stopping()) is not None:
-            raise StoppedError(f"{reason}. A retry of the task goes on with the page it stood at.")
+            raise StoppedError(reason)
 
 
 def _advice(answer: Answer) -> str:

@@ -34,6 +34,7 @@ def test_the_first_reason_stands():
     wish.ask("first")
     wish.ask("second")
     assert wish.reason == "first"
+    assert wish.why() == "first. A retry of the task goes on where this attempt stood."
 
 
 def test_nothing_happens_when_nothing_rings():

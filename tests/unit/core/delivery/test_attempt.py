@@ -39,8 +39,8 @@ def test_what_may_be_sent_again(verdict):
 
 
 def test_a_wish_to_stop_is_heard_after_the_progress_is_told():
-    told, ticks = attempt(stopping=lambda: "The task was marked failed")
-    with pytest.raises(StoppedError, match=r"marked failed\. A retry of the task goes on"):
+    told, ticks = attempt(stopping=lambda: "The task was marked failed. It is over.")
+    with pytest.raises(StoppedError, match=r"^The task was marked failed\. It is over\.$"):
         told.glance()
     assert ticks == [1]
     free, ticks = attempt()

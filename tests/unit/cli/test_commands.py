@@ -1,0 +1,213 @@
+"""``airflow osmosdest deliver`` and ``schema infer``: exit codes, one JSON document on stdout, misuse, signals."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_osmosdest.cli.definition import get_cli_commands
+from airflow_provider_osmosdest.settings import load_settings
+from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
+
+SCHEMA = {"fields": [{"name": "id", "type": "integer", "nullable": False}, {"name": "note", "type": "string"}]}
+SECRET = "s3cret-of-the-test"
+
+
+@pytest.fixture
+def airflow(airflow_db, monkeypatch, capfd, osmos_home):
+    """Run a command as ``airflow osmosdest`` does; return its exit code, its document and its talk."""
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    load_settings.cache_clear()
+
+    def run(*words):
+        capfd.readouterr()
+        (node,) = [each for each in get_cli_commands()[0].subcommands if each.name == words[0]]
+        words = words[1:]
+        if hasattr(node, "subcommands"):
+            (node,) = [each for each in node.subcommands if each.name == words[0]]
+            words = words[1:]
+        parser = argparse.ArgumentParser()
+        for arg in node.args:
+            arg.add_to_parser(parser)
+        code = 0
+        try:
+            node.func(parser.parse_args(words))
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capfd.readouterr()
+        # Airflow's own first words of a test process, on the stream it found there, are none of the command's.
+        out = re.sub(r"^\d{4}-.* \[warning .*\n", "", out, flags=re.MULTILINE)
+        return code, json.loads(out) if out else None, err
+
+    return run
+
+
+@pytest.fixture
+def api(set_connection):
+    """Set up a connection to a server that refuses the record with the id 7."""
+
+    def script(talk):
+        refused = b'"id":7,' in talk.read_body() or b'"id":7}' in talk.request.body
+        talk.reply(422 if refused else 200, b"seven" if refused else b"{}")
+
+    with ScriptedServer(script) as server:
+        headers = {"Authorization": f"Bearer {SECRET}"}
+        extra = {"headers": headers, "destination_schema": SCHEMA}
+        set_connection("api", host=f"{server.url}/v1?key={SECRET}-in-the-url", extra=extra)
+        yield server
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(*ids, name="in.ndjson"):
+        path = tmp_path / name
+        path.write_text("".join(json.dumps({"id": each, "note": "n"}) + "\n" for each in ids))
+        return str(path)
+
+    return write
+
+
+class TestDeliver:
+    def test_all_delivered_is_0_and_the_report(self, airflow, api, file):
+        code, report, err = airflow("deliver", "--conn-id", "api", "--records", file(1, 2, 3), "--endpoint", "/orders")
+        assert (code, report["delivered"], report["read"], report["error"]) == (0, 3, 3, None)
+        assert json.loads(Path(report["report_path"]).read_bytes()) == report
+        assert api.received[0].target.startswith("/v1/orders?")
+        assert "error:" not in err
+        assert SECRET not in err + json.dumps(report)
+
+    def test_records_that_failed_are_1_and_the_report(self, airflow, api, file):
+        code, report, err = airflow("deliver", "--conn-id", "api", "--records", file("x", 7, 8))
+        assert (code, report["delivered"], report["invalid"], report["rejected"]) == (1, 1, 1, 1)
+        assert "error: 2 of 3 records were not delivered" in err
+
+    def test_failures_that_are_allowed_are_1_all_the_same(self, airflow, api, file):
+        code, report, err = airflow("deliver", "--conn-id", "api", "--records", file(7, 8), "--max-failures", "1")
+        assert (code, report["rejected"], report["error"]) == (1, 1, None)
+        assert "error:" not in err
+
+    def test_an_api_that_stops_the_delivery_is_1(self, airflow, file, set_connection):
+        with ScriptedServer(answer(401, f"no {SECRET}".encode())) as server:
+            set_connection("api", host=server.url, extra={"headers": {"Authorization": f"Bearer {SECRET}"}})
+            code, report, err = airflow("deliver", "--conn-id", "api", "--records", file(1))
+        assert (code, report["unsent"]) == (1, 1)
+        assert "error: connection 'api'" in err
+        assert SECRET not in err + json.dumps(report)
+
+    @pytest.mark.parametrize(
+        ("more", "message"),
+        [
+            (["--conn-id", "nobody"], "error: --conn-id: "),
+            (["--conn-id", "api", "--batch-size", "0"], "error: batch_size: "),
+            (
+                ["--conn-id", "api", "--schema", "/nowhere.json"],
+                "error: destination_schema: '/nowhere.json' is neither",
+            ),
+            (["--conn-id", "api", "--mapping", "[1]"], "error: mapping: found "),
+            (["--conn-id", "api", "--endpoint", "/../x"], "error: endpoint: found '/../x'"),
+            (["--conn-id", "api", "--endpoint", "/{id}"], "error: endpoint: {id} takes its value from a record"),
+            (["--conn-id", "api", "--records", "/nowhere.csv"], "error: /nowhere.csv"),
+            (["--conn-id", "api", "--records", "/etc/hostname"], "Set records_format to one of"),
+        ],
+    )
+    def test_misuse_is_2_and_says_what_to_change(self, airflow, api, file, more, message):
+        code, report, err = airflow("deliver", "--records", file(1), *more)
+        assert (code, report) == (2, None)
+        assert message in err
+        assert api.received == []
+
+    @pytest.mark.parametrize("words", [[], ["--conn-id", "api"], ["--write-mode", "other"]])
+    def test_options_that_are_missing_or_unknown_are_2(self, airflow, words):
+        assert airflow("deliver", *words)[:2] == (2, None)
+
+
+class TestDryRun:
+    def test_it_shows_the_first_request_without_secrets_and_sends_nothing(self, airflow, api, file):
+        words = ("deliver", "--conn-id", "api", "--records", file(1, 7), "--endpoint", "/orders", "--dry-run")
+        code, report, err = airflow(*words)
+        assert (code, report["unsent"], report["delivered"], report["requests"]) == (0, 2, 0, 0)
+        assert api.received == []
+        assert f"POST {api.url}/v1/orders?key=***" in err
+        assert "Authorization: ***" in err or "Authorization: Bearer ***" in err
+        assert '[{"id":1,"note":"n"}' in err
+        assert SECRET not in err + json.dumps(report)
+
+    def test_invalid_records_are_1(self, airflow, api, file):
+        code, report, _ = airflow("deliver", "--conn-id", "api", "--records", file("x", 1), "--dry-run")
+        assert (code, report["invalid"], report["unsent"]) == (1, 1, 1)
+
+    def test_without_a_valid_record_it_says_so(self, airflow, api, file):
+        code, _, err = airflow("deliver", "--conn-id", "api", "--records", file("x"), "--dry-run")
+        assert code == 1
+        assert "No request would go out" in err
+
+
+class TestSignals:
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_the_delivery_ends_in_good_order(self, airflow, file, set_connection, number, code):
+        def script(talk):
+            talk.read_body()
+            if len(server.received) == 3:
+                os.kill(os.getpid(), number)
+            talk.reply()
+
+        before = signal.getsignal(number)
+        with ScriptedServer(script) as server:
+            set_connection("api", host=server.url, extra={})
+            path = file(*range(2_000))
+            found, report, err = airflow(
+                "deliver",
+                "--conn-id",
+                "api",
+                "--records",
+                path,
+                "--write-mode",
+                "record",
+                "--requests-per-second",
+                "100",
+            )
+        assert found == code
+        assert f"told to stop ({number.name})" in report["error"]
+        assert 3 <= report["delivered"] == len(server.received) < 2_000
+        assert report["read"] == report["delivered"] + report["unsent"] + report["unknown"]
+        assert "Stopping in good order" in err
+        assert signal.getsignal(number) is before
+
+    def test_ctrl_c_before_anything_is_sent_has_no_traceback(self, airflow, monkeypatch, file, api):
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("airflow_provider_osmosdest.cli.commands.source_of", interrupted)
+        code, report, err = airflow("deliver", "--conn-id", "api", "--records", file(1))
+        assert (code, report) == (130, None)
+        assert err.splitlines()[-1] == "error: interrupted"
+
+
+class TestInfer:
+    def test_a_sample_gives_its_schema(self, airflow, file):
+        code, schema, _ = airflow("schema", "infer", file(1, 2))
+        assert code == 0
+        assert [field["name"] for field in schema["fields"]] == ["id", "note"]
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ([], "expected one of FILE, --json-schema FILE and --openapi FILE"),
+            (["a.csv", "--openapi", "b.yaml"], "expected one of FILE"),
+            (["--openapi", "b.yaml"], '--openapi needs --operation "POST /path"'),
+            (["--openapi", "/nowhere.yaml", "--operation", "POST /x"], "/nowhere.yaml cannot be read"),
+            (["--json-schema", "/etc/hostname"], "/etc/hostname is not JSON"),
+            (["/nowhere.csv"], "/nowhere.csv"),
+        ],
+    )
+    def test_misuse_is_2_and_says_what_to_change(self, airflow, words, message):
+        code, schema, err = airflow("schema", "infer", *words)
+        assert (code, schema) == (2, None)
+        assert f"error: {message}" in err
