@@ -63,7 +63,9 @@ async def read_records(
 
     def read() -> tuple[Page, str]:
         committed = mailbox.consumers.committed(name)
-        mailbox.consumers.note_poll(name)
+        if committed is not None:
+            # Only commits bring consumers into being: a reader that tries out names leaves nothing behind.
+            mailbox.consumers.note_poll(name)
         cursor = None if committed is None else mailbox.cursor_text(committed.position, committed.generation)
         page = mailbox.read(cursor, limit=asked.limit, max_bytes=mailbox.settings.page_bytes)
         # A consumer that was never moved by hand is in its generation 0.

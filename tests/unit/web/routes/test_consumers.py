@@ -41,6 +41,8 @@ def test_the_status_tells_cursor_lag_and_last_poll(web):
     assert web.get("/consumers/c1").json() == {"consumer": "c1", "cursor": None, "lag": 10, "last_poll": None}
     cursor = web.get("/consumers/c1/records?limit=4").json()["cursor"]
     commit(web, cursor)
+    assert web.get("/consumers/c1").json()["last_poll"] is None
+    web.get("/consumers/c1/records?limit=4")
     status = web.get("/consumers/c1")
     assert status.headers["Cache-Control"] == "no-store"
     assert status.json()["lag"] == 6
@@ -122,3 +124,8 @@ def test_a_commit_past_the_end_is_refused(web):
     assert answer.status_code == 400
     assert "none there" in answer.json()["detail"]
     assert commit(web, web.mailbox.cursor_text(Position(4), 0)).status_code == 204
+
+
+def test_reading_brings_no_consumer_into_being(web):
+    assert web.get("/consumers/tried-out/records").status_code == 200
+    assert web.mailbox.consumers.names() == []
