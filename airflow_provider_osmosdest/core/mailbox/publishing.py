@@ -11,7 +11,7 @@ import json
 import re
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
@@ -75,10 +75,11 @@ def publish(
     after, settled = _claim(store, batch_id, log.near_tail())
     if settled is not None:
         return Published(settled, already=True)
+    stem = f"data/{batch_id}-{packed.sha256[:16]}"
     draft = Entry(
         seq=0,
         batch_id=batch_id,
-        data=_upload(store, batch_id, packed),
+        data=_upload(store, stem, packed),
         records=packed.records,
         bytes=len(packed.data),
         raw_bytes=packed.raw_bytes,
@@ -98,6 +99,8 @@ def publish(
             if settled is not None:
                 return Published(settled, already=True)
             after = passed.earliest - 1
+            # An entry that was left behind out of reach names the data, and a purge that finds it may delete both.
+            draft = replace(draft, data=_upload(store, f"{stem}.{uuid.uuid4().hex[:8]}", packed))
         else:
             _settle(store, entry, after)
             return Published(entry, already)
@@ -156,9 +159,8 @@ def _settle(store: Store, entry: Entry, after: int) -> None:
         return
 
 
-def _upload(store: Store, batch_id: str, packed: Packed) -> str:
+def _upload(store: Store, stem: str, packed: Packed) -> str:
     """Store a batch's data and return its name, never over an object that may be in use or about to be purged."""
-    stem = f"data/{batch_id}-{packed.sha256[:16]}"
     name = f"{stem}.ndjson.gz"
     while not store.create_once(name, packed.data):
         name = f"{stem}.{uuid.uuid4().hex[:8]}.ndjson.gz"

@@ -171,7 +171,10 @@ def purge_over_and_over(world, history):
 def delete_below(mailbox, earliest, history):
     for seq in range(1, earliest):
         entry = mailbox.log.entry(seq)
-        if entry is not None:
+        if seq in history:
+            # What stands there again is what a writer left that stood still, and it took another place.
+            mailbox.store.delete([entry_name(seq)])
+        elif entry is not None:
             settle(mailbox.store, entry)
             history[seq] = entry.batch_id
             mailbox.store.delete([entry.data])
