@@ -250,7 +250,8 @@ class TestRecords:
             )
         run = run_dag(dag)
         assert [run.xcom("deliver", index)["requests"] for index in (0, 1)] == [1, 2]
-        assert [request.target for request in server.received] == ["/a", "/b", "/b"]
+        # In which order mapped tasks run is Airflow's affair.
+        assert sorted(request.target for request in server.received) == ["/a", "/b", "/b"]
 
     def test_the_results_of_mapped_tasks(self, run_dag, server):
         with DAG("reduce", schedule=None) as dag:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import re
 import signal
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_osmosdest.cli.definition import get_cli_commands
 from airflow_provider_osmosdest.settings import load_settings
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
 
@@ -20,33 +17,11 @@ SECRET = "s3cret-of-the-test"
 
 
 @pytest.fixture
-def airflow(airflow_db, monkeypatch, capfd, osmos_home):
-    """Run a command as ``airflow osmosdest`` does; return its exit code, its document and its talk."""
-    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+def airflow(command, monkeypatch, osmos_home):
+    """Run a command, with a storage of this test's own."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     load_settings.cache_clear()
-
-    def run(*words):
-        capfd.readouterr()
-        (node,) = [each for each in get_cli_commands()[0].subcommands if each.name == words[0]]
-        words = words[1:]
-        if hasattr(node, "subcommands"):
-            (node,) = [each for each in node.subcommands if each.name == words[0]]
-            words = words[1:]
-        parser = argparse.ArgumentParser()
-        for arg in node.args:
-            arg.add_to_parser(parser)
-        code = 0
-        try:
-            node.func(parser.parse_args(words))
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capfd.readouterr()
-        # Airflow's own first words of a test process, on the stream it found there, are none of the command's.
-        out = re.sub(r"^\d{4}-.* \[warning .*\n", "", out, flags=re.MULTILINE)
-        return code, json.loads(out) if out else None, err
-
-    return run
+    return command
 
 
 @pytest.fixture

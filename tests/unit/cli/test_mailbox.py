@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 from sqlalchemy import delete, select
 
-from airflow_provider_osmosdest.cli.definition import get_cli_commands
 from airflow_provider_osmosdest.cli.moments import ago, expiry, moment
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.mailbox.retention import GRACE, purge
@@ -23,33 +22,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def airflow(airflow_db, monkeypatch, capfd):
-    """Run a command as ``airflow osmosdest mailbox`` does; return its exit code, its document and its talk."""
-    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+def airflow(command):
+    """Run a command of ``airflow osmosdest mailbox``, with no connection there but its own."""
     with create_session() as session:
         session.execute(delete(Connection))
-
-    def run(*words):
-        capfd.readouterr()
-        node = next(each for each in get_cli_commands()[0].subcommands if each.name == "mailbox")
-        rest = list(words)
-        while hasattr(node, "subcommands"):
-            name = rest.pop(0)
-            node = next(each for each in node.subcommands if each.name == name)
-        parser = argparse.ArgumentParser()
-        for arg in node.args:
-            arg.add_to_parser(parser)
-        code = 0
-        try:
-            node.func(parser.parse_args(rest))
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capfd.readouterr()
-        # Airflow's own remarks, which get past the descriptor to where pytest catches what is printed.
-        out = re.sub(r"^\d{4}-.* \[warning .*\n", "", out, flags=re.MULTILINE)
-        return code, json.loads(out) if out else None, err
-
-    return run
+    return partial(command, "mailbox")
 
 
 @pytest.fixture

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 from sqlalchemy import delete
 
-from airflow_provider_osmosdest.cli.definition import get_cli_commands
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
@@ -27,33 +25,15 @@ NEW = datetime(2026, 2, 1, tzinfo=UTC).timestamp()
 
 
 @pytest.fixture
-def airflow(airflow_db, monkeypatch, capfd, tmp_path):
-    """Run a command as ``airflow osmosdest seen`` does; return its exit code, its document and its talk."""
-    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+def airflow(command, monkeypatch, tmp_path):
+    """Run a command of ``airflow osmosdest seen``, with the connection ``crm`` and a storage of this test's own."""
     monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_PATH", str(tmp_path / "storage"))
     load_settings.cache_clear()
     with create_session() as session:
         session.execute(delete(Connection))
         extra = json.dumps({"destination_schema": SCHEMA})
         session.add(Connection(conn_id="crm", conn_type="osmos_http", host="http://127.0.0.1:1", extra=extra))
-
-    def run(*words):
-        capfd.readouterr()
-        (seen,) = [each for each in get_cli_commands()[0].subcommands if each.name == "seen"]
-        (node,) = [each for each in seen.subcommands if each.name == words[0]]
-        parser = argparse.ArgumentParser()
-        for arg in node.args:
-            arg.add_to_parser(parser)
-        code = 0
-        try:
-            node.func(parser.parse_args(words[1:]))
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capfd.readouterr()
-        out = re.sub(r"^\d{4}-.* \[warning .*\n", "", out, flags=re.MULTILINE)
-        return code, json.loads(out) if out else None, err
-
-    yield run
+    yield partial(command, "seen")
     load_settings.cache_clear()
 
 
@@ -113,6 +93,9 @@ def test_show(airflow, seen):
     assert found["files"]["records"] == 2
     assert list(airflow("show", "--conn-id", "crm", "--endpoint", "notify/")[1]["endpoints"]) == ["/notify"]
     assert airflow("show", "--conn-id", "crm", "--endpoint", "other")[1]["endpoints"] == {"/other": {}}
+    err = airflow("show", "--conn-id", "crm", "--endpoint", "other")[2]
+    assert "Endpoint 'other' has seen nothing; connection 'crm' has /, /notify." in err
+    assert "Nothing was forgotten." in airflow("forget", "--conn-id", "crm", "--endpoint", "other", "--all")[2]
 
 
 def test_forget_the_records_of_a_file_and_that_it_was_taken(airflow, seen):
