@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
     from airflow_provider_osmosdest.core.delivery.target import Place
 
-__all__ = ["ending", "failure_lines", "opening"]
+__all__ = ["counted", "ending", "failure_lines", "opening"]
 
 
 def opening(source: str, delivery: Delivery[Place]) -> str:
@@ -37,14 +37,14 @@ def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
         return [] if report.error is None else [report.error]
     stopped = report.error is not None and (report.unsent or report.failed <= allowed)
     lines = [report.error] if stopped and report.error is not None else []
-    counted = [(name, getattr(report, name)) for name in ("invalid", "rejected", "unknown", "unsent")]
-    if report.error is not None and sum(count for _, count in counted) < report.failed:
+    by_outcome = [(name, getattr(report, name)) for name in ("invalid", "rejected", "unknown", "unsent")]
+    if report.error is not None and sum(count for _, count in by_outcome) < report.failed:
         # It waits, and goes on with the records that have no outcome yet.
         return [report.error]
-    counts = ", ".join(f"{count:,} {name}" for name, count in counted if count)
+    counts = ", ".join(f"{count:,} {name}" for name, count in by_outcome if count)
     verdict = "so the task fails" if report.error is not None else "so the task succeeds"
     lines.append(
-        f"{_count(report.failed, 'record')} not delivered: {counts}. max_failures allows {allowed:,}, {verdict}."
+        f"{counted(report.failed, 'record')} not delivered: {counts}. max_failures allows {allowed:,}, {verdict}."
     )
     if report.reasons:
         lines.append("The most frequent reasons:")
@@ -60,19 +60,22 @@ def ending(report: DeliveryReport, exchange: str) -> list[str]:
     :param exchange: what the sending of one body is called
     """
     speed = f" ({report.delivered / report.seconds:,.0f} records/s)" if report.seconds >= 1 and report.delivered else ""
-    price = [_count(report.requests, exchange)]
-    price += [_count(number, noun) for number, noun in ((report.retries, "retry"), (report.splits, "split")) if number]
+    price = [counted(report.requests, exchange)]
+    price += [counted(number, noun) for number, noun in ((report.retries, "retry"), (report.splits, "split")) if number]
     first = (
-        f"{report.delivered:,} of {_count(report.read, 'record')} delivered in {report.seconds:,.1f} s{speed}; "
+        f"{report.delivered:,} of {counted(report.read, 'record')} delivered in {report.seconds:,.1f} s{speed}; "
         f"{', '.join(price)}, {_bytes(report.bytes_sent)} sent."
     )
     lines = [first, f"Report: {report.report_path}"]
     if report.duplicate:
-        lines.insert(1, f"{_count(report.duplicate, 'duplicate')} not sent: delivered before, or twice in this source.")
+        lines.insert(
+            1, f"{counted(report.duplicate, 'duplicate')} not sent: delivered before, or twice in this source."
+        )
     return lines
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return a number and a noun, in the plural where it is not 1."""
     if number == 1:
         return f"1 {noun}"
     many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("ch") else f"{noun}s"

@@ -53,18 +53,19 @@ _PAGES = frozenset(("totalpages", "pagecount", "pages", "lastpage", "numpages"))
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
-def next_page_hint(answer: Answer, records: int, *, whole: bool = False) -> str | None:
+def next_page_hint(answer: Answer, records: int, *, whole: bool = False, sure: bool = False) -> str | None:
     """
     Return the sign of a next page and how to write the paginator that follows it, ``None`` where there is no sign.
 
     :param answer: the first answer
     :param records: how many records are in it
     :param whole: the answer itself was taken as the record, so a number in it is data
+    :param sure: only a link or a cursor that is called the next one, which nobody gives out with a last page
     """
-    return _in_headers(answer, records) or _in_body(answer.json(), 0 if whole else records)
+    return _in_headers(answer, records, sure=sure) or _in_body(answer.json(), 0 if whole else records, sure=sure)
 
 
-def _in_headers(answer: Answer, records: int) -> str | None:
+def _in_headers(answer: Answer, records: int, *, sure: bool) -> str | None:
     if answer.links.get("next"):
         return _say('a Link header with rel="next"', {"type": "header_link"})
     if (page := answer.headers.get("X-Next-Page") or "").strip():
@@ -73,7 +74,7 @@ def _in_headers(answer: Answer, records: int) -> str | None:
             {"type": "header_cursor", "cursor_key": "X-Next-Page", "cursor_param": "page"},
         )
     total = (answer.headers.get("X-Total-Count") or "").strip()
-    if total.isdigit() and int(total) > records > 0:
+    if not sure and total.isdigit() and int(total) > records > 0:
         return _say(
             f"a header X-Total-Count: {total}, and {records:,} records",
             {"type": "page_number", "base_page": 1, "page_param": "page"},
@@ -81,14 +82,15 @@ def _in_headers(answer: Answer, records: int) -> str | None:
     return None
 
 
-def _in_body(document: Any, records: int) -> str | None:
+def _in_body(document: Any, records: int, *, sure: bool) -> str | None:
     totals: str | None = None
+    following = _LINKS | {each for each in _CURSORS if not sure or each.startswith("next")}
     for names, value in _values(document, ()):
         path = ".".join(name if _NAME.fullmatch(name) else f'"{name}"' for name in names)
         key = _plain(names[-1])
         if key in {"href", "url"} and len(names) > 1:
             key = _plain(names[-2])
-        if key in _LINKS | _CURSORS and isinstance(value, (str, int)) and not isinstance(value, bool) and value:
+        if key in following and isinstance(value, (str, int)) and not isinstance(value, bool) and value:
             sign = f"{path} = {str(value)[:80]!r} in its body"
             if key in _LINKS and isinstance(value, str) and value.startswith(("http", "/", "?")):
                 return _say(sign, {"type": "json_link", "next_url_path": path})
@@ -103,7 +105,7 @@ def _in_body(document: Any, records: int) -> str | None:
             totals = totals or _say(
                 f"{path} = {value:,} in its body", {"type": "page_number", "base_page": 1, "total_path": path}
             )
-    return totals
+    return None if sure else totals
 
 
 def _values(document: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -132,6 +132,22 @@ class Pager:
         self.request.url = self._at_home(self.request.url or "", answer)
         return True
 
+    def blind_to(self, answer: Answer) -> bool:
+        """Whether an answer has nothing at all where it looks for the next page: no null, and no word of an end."""
+        options = self._paging.options
+        match self._paging.name:
+            case "json_link":
+                return not _values(options.get("next_url_path", "next"), answer)
+            case "cursor":
+                return options.get("has_more_path") is None and not _values(
+                    options.get("cursor_path", "cursors.next"), answer
+                )
+            case "header_link":
+                return options.get("links_next_key", "next") not in answer.links
+            case "header_cursor":
+                return options.get("cursor_key", "next") not in answer.headers
+        return False
+
     def _check_heeded(self, answer: Answer, records: int) -> None:
         """Notice an API that takes no heed of the page it is asked for, before it has been asked for ever."""
         if not self.steps or not self._unbounded:
@@ -166,7 +182,7 @@ class Pager:
 
     def _total(self, answer: Answer) -> int:
         path = self._paging.options.get("total_path")
-        total = [] if path is None else jsonpath().find_values(path, answer.json())
+        total = [] if path is None else _values(path, answer)
         return int(total[0]) if total else 0
 
     def _at_home(self, url: str, answer: Answer) -> str:
@@ -202,6 +218,11 @@ class Pager:
             f"{answer.name}: the paginator {self._paging.name!r} with {dict(self._paging.options)} cannot go on: "
             f"{reason}. The answer is {keys_of(answer.json())}."
         )
+
+
+def _values(path: str, answer: Answer) -> list[Any]:
+    found: list[Any] = jsonpath().find_values(path, answer.json())
+    return found
 
 
 def _plain(value: Any) -> Any:

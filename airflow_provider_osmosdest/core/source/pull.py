@@ -195,14 +195,22 @@ class Pull:
         """Return the records of a page, and whether there is a next one."""
         answer = fetched.answer
         records = self._selector.select(answer, first=not self.state.pages)
+        whole = isinstance(answer.json(), dict) and self._selector.takes_all
+        going_on = pager.advance(answer, len(records), counted=self._selector.counts)
         if self._ask.paging is None:
-            whole = isinstance(answer.json(), dict) and self._selector.takes_all
             if (hint := next_page_hint(answer, len(records), whole=whole)) is not None:
                 raise PagingError(
                     f"{answer.name}: the API has more pages than this one. {hint}. To take the first page alone, write "
                     "paginator='single_page'."
                 )
-        return records, pager.advance(answer, len(records), counted=self._selector.counts)
+        elif records and not going_on and not self.state.pages and pager.blind_to(answer):
+            # It looks in the wrong place, and would take the first page for all there is.
+            end = f"{answer.name}: the paginator {self._ask.paging.name!r} finds no next page"
+            if (hint := next_page_hint(answer, len(records), sure=True)) is not None:
+                raise PagingError(f"{end}, and there is one. {hint}.")
+            if (hint := next_page_hint(answer, len(records), whole=whole)) is not None:
+                self._say(f"{end}, and the answer may say that there is one. {hint}.")
+        return records, going_on
 
 
 def _blocks(lines: bytes) -> Iterator[JsonLines]:

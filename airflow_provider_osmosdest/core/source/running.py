@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Result, Surroundings, carry_out
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
-from airflow_provider_osmosdest.core.delivery.narration import failure_lines
+from airflow_provider_osmosdest.core.delivery.narration import counted, failure_lines
 from airflow_provider_osmosdest.core.delivery.novelty import seen_folder
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, write_report
 from airflow_provider_osmosdest.core.errors import OptionsError
@@ -232,8 +232,9 @@ def _since(tracker: Tracker | None) -> str:
 def _ending(report: PullReport, tracker: Tracker | None) -> list[str]:
     left_out = f", {report.dropped:,} left out as taken before" if report.dropped else ""
     first = (
-        f"{report.delivered:,} of {report.read:,} records from {report.pages:,} pages in {report.seconds:,.1f} s; "
-        f"{report.requests:,} requests, {report.retries:,} retries, {report.bytes_received:,} bytes received{left_out}."
+        f"{report.delivered:,} of {report.read:,} records from {counted(report.pages, 'page')} in "
+        f"{report.seconds:,.1f} s; {counted(report.requests, 'request')}, {counted(report.retries, 'retry')}, "
+        f"{report.bytes_received:,} bytes received{left_out}."
     )
     lines = [first]
     if tracker is not None and tracker.without:

@@ -66,3 +66,14 @@ def test_no_sign(body):
 def test_a_number_in_a_record_is_data():
     body = json.dumps({"id": 7, "total": 4200, "pages": 300}).encode()
     assert next_page_hint(Answer(200, {}, body), 1, whole=True) is None
+
+
+def test_only_what_no_last_page_has_is_sure():
+    def sure(document, headers):
+        return next_page_hint(Answer(200, headers, json.dumps(document).encode()), 10, sure=True)
+
+    assert sure({"items": TEN, "next": "/x"}, {}) is not None
+    assert sure({"items": TEN, "meta": {"nextPageToken": "x"}}, {}) is not None
+    assert sure(TEN, {"X-Next-Page": "2"}) is not None
+    for document in ({"scroll_id": "x"}, {"after": "2026"}, {"total": 95}, {"has_more": True}, {"pages": 4}):
+        assert sure({"items": TEN, **document}, {"X-Total-Count": "95"}) is None

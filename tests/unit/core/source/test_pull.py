@@ -51,6 +51,42 @@ class TestPages:
         assert result.report.records_path is None
         assert pull(data_selector="items", paginator="single_page").report.delivered == 10
 
+    @pytest.mark.parametrize(
+        "paginator",
+        [
+            {"type": "json_link", "next_url_path": "paging.next"},
+            {"type": "cursor", "cursor_path": "meta.cursor"},
+            "header_link",
+            {"type": "header_cursor", "cursor_key": "X-Next"},
+        ],
+    )
+    def test_a_paginator_that_looks_elsewhere_does_not_take_the_first_page_for_all(self, pulling, paginator):
+        result = pulling(numbered(35, next="/items?offset=10"))(data_selector="items", paginator=paginator)
+        assert isinstance(result.error, PagingError)
+        assert "finds no next page, and there is one. It has next = '/items?offset=10'" in str(result.error)
+        # What only may be a sign of one, such as a total of more than what was asked for, is told.
+        pull = pulling(numbered(35, scroll_id="x"))
+        assert pull(data_selector="items", paginator=paginator, occasion="1").error is None
+        assert any("finds no next page, and the answer may say" in line for line in pull.said)
+
+    @pytest.mark.parametrize(
+        ("paginator", "more"),
+        [
+            ({"type": "json_link", "next_url_path": "links.following"}, {"links": {"following": None}}),
+            (
+                {"type": "cursor", "cursor_path": "cursor", "has_more_path": "has_more"},
+                {"has_more": False, "next_token": "x"},
+            ),
+            ("single_page", {"next": "/items?offset=10"}),
+            ({"type": "offset", "limit": 10, "maximum_offset": 10}, {"next": "/items?offset=10"}),
+        ],
+    )
+    def test_a_paginator_that_was_told_the_end_is_believed(self, pulling, paginator, more):
+        pull = pulling(numbered(35, **more))
+        result = pull(data_selector="items", paginator=paginator)
+        assert (result.error, result.report.delivered) == (None, 10)
+        assert not any("finds no next page" in line for line in pull.said)
+
     def test_post_with_a_body(self, pulling):
         seen = []
 
