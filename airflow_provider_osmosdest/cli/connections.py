@@ -128,7 +128,11 @@ def _elsewhere(conn_id: str) -> str | None:
         try:
             found = backend.get_connection(conn_id)
         except Exception as error:
-            msg = f"the secrets backend {type(backend).__name__} cannot be asked for connection {conn_id!r}: {error}"
+            # SQLAlchemy goes on with the whole statement.
+            reason = str(error).partition("\n")[0]
+            msg = f"the secrets backend {type(backend).__name__} cannot be asked for connection {conn_id!r}: {reason}"
+            if isinstance(backend, MetastoreBackend):
+                msg += ". Is it reached, and has 'airflow db migrate' made its tables?"
             raise ConfigurationError(msg) from error
         if found is None:
             continue

@@ -63,7 +63,7 @@ def create_mailbox(args: Namespace) -> None:
         if tail is not None:
             say(f"It holds one already, with {tail.seq:,} batches published so far: this connection opens it.")
         say(
-            "For a partner who reads from it: "
+            "For a partner who reads from it (to one who posts, --direction write): "
             f"airflow osmosdest mailbox token add --conn-id {args.conn_id} --name NAME --direction read"
         )
 

@@ -35,7 +35,7 @@ def show_seen(args: Namespace) -> None:
         }
         show({"connection": args.conn_id, "endpoints": found})
         if not any(found.values()):
-            say(f"Connection {args.conn_id!r} has seen nothing: no task of it has delivered with deduplicate.")
+            say(_nothing_seen(args))
 
 
 def forget_seen(args: Namespace) -> None:
@@ -56,9 +56,16 @@ def forget_seen(args: Namespace) -> None:
         }
         show({"connection": args.conn_id, "forgotten": forgotten})
         total = sum(count for kinds in forgotten.values() for count in kinds.values())
-        say(f"{total:,} forgotten; they are sent the next time that they come.")
+        say(f"{total:,} forgotten; they are sent the next time that they come." if total else "Nothing was forgotten.")
         if args.records and not total:
             say("Nothing in the file was known: --schema and --mapping must be those of the task that delivered it.")
+
+
+def _nothing_seen(args: Namespace) -> str:
+    others = [] if args.endpoint is None else list(seen_folders(args.conn_id))
+    if others:
+        return f"Endpoint {args.endpoint!r} has seen nothing; connection {args.conn_id!r} has {', '.join(others)}."
+    return f"Connection {args.conn_id!r} has seen nothing: nothing was delivered by it with deduplicate."
 
 
 def _folders(args: Namespace) -> dict[str, Any]:

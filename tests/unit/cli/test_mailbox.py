@@ -183,6 +183,17 @@ def test_what_is_in_a_secrets_backend_is_named(airflow, monkeypatch):
     assert "Broken cannot be asked for connection 'box': sealed" in talk
 
 
+def test_a_database_without_tables_is_told_in_a_line(airflow, monkeypatch):
+    def no_table(self, conn_id):
+        raise OSError("no such table: connection\n[SQL: SELECT a\nFROM b]")
+
+    monkeypatch.setattr("airflow.secrets.metastore.MetastoreBackend.get_connection", no_table)
+    code, _, talk = airflow("token", "add", "--conn-id", "box", "--name", "a", "--direction", "write")
+    assert code == 2
+    assert "no such table: connection. Is it reached, and has 'airflow db migrate' made its tables?" in talk
+    assert "SELECT" not in talk
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
