@@ -63,6 +63,7 @@ with DAG(
             for email, order, total in orders
         ]
 
+    # Airflow's Jinja and Customer.io's Liquid both write {{ }}: the inner ones are text to Jinja, and left for Liquid.
     set_wording = HttpDestinationOperator(
         task_id="set_wording",
         http_conn_id="customerio",

@@ -2,7 +2,8 @@
 Deliver what a function returns: ``@task.http_destination`` takes the operator's parameters, but for ``records``.
 
 The function may return a list, the path of a file, or, as here, a generator: then only a block of records is in
-memory at a time, however many there are.
+memory at a time, however many there are. The Airflow Connection ``flights_api`` (type Osmos HTTP API) says
+where they go; ``receiver.py``, beside this file, is an API to try it with.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 Deliver several files side by side: one mapped task instance for each, with a report of its own.
 
 ``export`` writes a file per airport and returns their paths. How many there are is known only when the DAG runs;
-``.expand()`` makes as many deliveries.
+``.expand()`` makes as many deliveries. The Airflow Connection ``flights_api`` (type Osmos HTTP API) says where they go;
+``receiver.py``, beside this file, is an API to try it with.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 Deliver what another task returns, one record per request.
 
 ``extract`` returns a list of objects, which reaches the operator as XCom. Each object becomes a ``PUT`` to a URL of
-its own, ``/airports/JFK`` and so on, with up to four requests in flight.
+its own, ``/airports/JFK`` and so on, with up to four requests in flight. The Airflow Connection ``flights_api`` (type
+Osmos HTTP API) says where the API is; ``receiver.py``, beside this file, is one to try it with.
 """
 
 from __future__ import annotations

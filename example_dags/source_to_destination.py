@@ -1,7 +1,8 @@
 """
 Bring customers from one API to another: pull, rename, deliver.
 
-The source follows the ``next`` link in each answer. The destination takes the file the source leaves behind; its schema
+The Airflow Connections ``shop_api`` and ``crm_api`` (type Osmos HTTP API) say where the two are. The source follows the
+link at ``links.next`` in each answer. The destination takes the file the source leaves behind; its schema
 says what the other API wants, and ``mapping`` what that is called at the source.
 """
 
