@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,8 +69,15 @@ def fetched(folder: Path) -> list[Any]:
     return [json.loads(line) for line in (folder / "orders.ndjson").read_text("utf-8").splitlines()]
 
 
+NO_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+
+
 @pytest.mark.parametrize(
-    "command", [("sh", "-c", example("With curl")), (sys.executable, "-c", example("With Python"))]
+    "command",
+    [
+        pytest.param(("sh", "-c", example("With curl")), marks=NO_CURL),
+        (sys.executable, "-c", example("With Python")),
+    ],
 )
 def test_a_consumer_fetches_everything_once_and_goes_on(served, run, command):
     publish(served, 0, 9_000)
