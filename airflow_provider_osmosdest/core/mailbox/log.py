@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.mailbox.store import Store
 
-__all__ = ["EARLIEST_NAME", "TAIL_NAME", "Log"]
+__all__ = ["EARLIEST_NAME", "TAIL_NAME", "DamagedError", "Log"]
 
 TAIL_NAME = "tail.json"
 """The object with a number near the log's end: a hint, never relied on."""
