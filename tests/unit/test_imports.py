@@ -20,6 +20,7 @@ ROOT = Path(airflow_provider_osmosdest.__file__).parent
 
 CORE = {
     "core.errors",
+    "core.storage",
     "core.schema",
     "core.records",
     "core.seen",
@@ -35,10 +36,11 @@ ARROWS: dict[str, set[str]] = {
     "settings": set(),
     "core": set(),
     "core.errors": set(),
+    "core.storage": set(),
     "core.schema": {"core.errors"},
     "core.records": {"core.errors", "core.schema"},
-    "core.seen": {"core.errors", "core.schema"},
-    "core.delivery": {"core.errors", "core.schema", "core.records", "core.seen"},
+    "core.seen": {"core.errors", "core.schema", "core.storage"},
+    "core.delivery": {"core.errors", "core.schema", "core.records", "core.seen", "core.storage"},
     "core.mailbox": {"core.errors", "core.schema", "core.records", "core.seen"},
     "core.source": {"core.errors", "core.schema", "core.records", "core.seen", "core.delivery"},
     "hooks": CORE | {"settings"},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.storage import is_local, write_whole
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.failures import Folder
@@ -31,7 +31,7 @@ class FolderLedgerStore:
     @property
     def is_local(self) -> bool:
         """Whether it is a file of this machine's, which is written in no time."""
-        return _is_local(self._path)
+        return is_local(self._path)
 
     def load(self) -> bytes | None:
         """Return the document, ``None`` if there is none."""
@@ -50,23 +50,9 @@ class FolderLedgerStore:
             if not self._made:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._made = True
-            if self.is_local:
-                self._replace(document)
-            else:
-                # An object appears whole, when it is closed.
-                with self._path.open("wb") as file:
-                    file.write(document)
+            write_whole(self._path, document)
         except OSError as error:
             raise self._failed("written", error) from error
-
-    def _replace(self, document: bytes) -> None:
-        """Write beside the file and rename: a file that is overwritten in place can be cut short by a crash."""
-        path = os.fspath(getattr(self._path, "path", self._path))
-        beside = f"{path}.new"
-        # Buffered, as that writes on where the system call takes a part only.
-        with open(beside, "wb") as file:  # noqa: PTH123 - a path of the operating system, not an object
-            file.write(document)
-        os.replace(beside, path)  # noqa: PTH105 - likewise
 
     def _failed(self, what: str, error: OSError) -> StorageError:
         return StorageError(
@@ -88,7 +74,3 @@ class MemoryLedgerStore:
     def save(self, document: bytes, *, last: bool = False) -> None:  # noqa: ARG002 - the protocol's signature
         """Replace the document."""
         self.document = document
-
-
-def _is_local(path: Any) -> bool:
-    return getattr(path, "protocol", "") in ("", "file", "local")

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.seen.storage import matching, remove, unusable, write_whole
+from airflow_provider_osmosdest.core.seen.storage import matching, remove, unusable, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -74,7 +74,7 @@ class SeenFiles:
         :raises StorageError: when that cannot be written
         """
         taken = TakenFile(name, records, self._clock(), delivery)
-        write_whole(self._folder, f"{digest}.json", json.dumps(asdict(taken)).encode())
+        write(self._folder, f"{digest}.json", json.dumps(asdict(taken)).encode())
 
     def all(self) -> list[TakenFile]:
         """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES
-from airflow_provider_osmosdest.core.seen.storage import matching, unusable, write_whole
+from airflow_provider_osmosdest.core.seen.storage import matching, unusable, write
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -154,5 +154,5 @@ def write_segment(folder: SeenFolder, blocks: Sequence[Block], keys: Collection[
     count = sum(block.keys for block in blocks)
     oldest = min(block.at for block in blocks)
     name = f"{int(oldest * 1000):013d}-{count}-{secrets.token_hex(8)}.keys"
-    write_whole(folder, name, b"".join([_MAGIC, header, *keys]))
+    write(folder, name, b"".join([_MAGIC, header, *keys]))
     return Segment(folder / name, count)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.storage import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["SeenFolder", "matching", "remove", "unusable", "write_whole"]
+__all__ = ["SeenFolder", "matching", "remove", "unusable", "write"]
 
 
 class SeenFolder(Protocol):
@@ -44,26 +44,15 @@ def matching(folder: SeenFolder, pattern: str) -> list[Any]:
         raise unusable(folder, error) from error
 
 
-def write_whole(folder: SeenFolder, name: str, content: bytes) -> None:
+def write(folder: SeenFolder, name: str, content: bytes) -> None:
     """
     Write an object of a folder; after a crash it is there whole, or not there.
 
     :raises StorageError: when it cannot be written
     """
-    path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if getattr(path, "protocol", "") in ("", "file", "local"):
-            target = os.fspath(getattr(path, "path", path))
-            # Not a name that a listing would take for the object.
-            beside = f"{target}.new"
-            with open(beside, "wb") as file:  # noqa: PTH123 - a path of the operating system, not an object
-                file.write(content)
-            os.replace(beside, target)  # noqa: PTH105 - likewise
-        else:
-            # An object appears whole, when it is closed.
-            with path.open("wb") as file:
-                file.write(content)
+        write_whole(folder / name, content)
     except OSError as error:
         raise unusable(folder, error) from error
 
