@@ -174,10 +174,8 @@ class MailboxHook(BaseHook):
             msg = "cursor and consumer: found both, expected one: a consumer has its own cursor"
             raise ConfigurationError(msg)
         mailbox = self.mailbox()
-        stands = mailbox.consumers.committed(consumer)
-        if stands is None:
-            return mailbox.cursor_text(mailbox.position(None).position, 0)
-        return mailbox.cursor_text(stands.position, stands.generation)
+        at = mailbox.standing(consumer)
+        return mailbox.cursor_text(at.position, at.generation)
 
     def test_connection(self) -> tuple[bool, str]:
         """Try out the store: whether it can be reached, and can hold a mailbox."""

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
-from airflow_provider_osmosdest.core.mailbox.cursor import Cursor
 from airflow_provider_osmosdest.core.mailbox.store import Store
 
 if TYPE_CHECKING:
@@ -171,8 +170,7 @@ class Landing:
             return earlier.cursor
         mailbox = self._mailbox
         mailbox.consumers.note_poll(self._consumer)
-        # A generation goes with it: a consumer that is moved while this reads must not be moved back.
-        at = mailbox.consumers.committed(self._consumer) or Cursor(mailbox.position(None).position, 0)
+        at = mailbox.standing(self._consumer)
         return mailbox.cursor_text(at.position, at.generation)
 
     def _nothing(self, cursor: str) -> Landed:

@@ -8,7 +8,6 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_osmosdest.core.errors import CursorExpiredError
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 
 if TYPE_CHECKING:
@@ -70,14 +69,10 @@ def records_waiting(mailbox: Mailbox, consumer: str) -> int:
     """
     Return how many records a consumer has not committed.
 
-    Where some of those are purged, what is left is counted, and 1 at least: whoever waits must go and hear of it.
+    Where some of those are purged, what is left is counted, which is 1 at least, as the newest batch never is: whoever
+    waits must go and hear of it.
     """
-    committed = mailbox.consumers.committed(consumer)
-    try:
-        position = mailbox.position(None).position if committed is None else committed.position
-        return mailbox.lag(position)
-    except CursorExpiredError:
-        return max(1, mailbox.lag(mailbox.position(None).position))
+    return mailbox.lag(mailbox.standing(consumer).position)
 
 
 def open_mailbox(conn_id: str) -> Mailbox:

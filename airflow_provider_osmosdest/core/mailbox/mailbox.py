@@ -99,6 +99,14 @@ class Mailbox:
             raise self._lost(position)
         return False
 
+    def standing(self, consumer: str) -> Cursor:
+        """
+        Return where a consumer goes on: where it has committed, and at the earliest record where it never has.
+
+        A generation always goes with it: a consumer that is moved while somebody reads for it must not be moved back.
+        """
+        return self.consumers.committed(consumer) or Cursor(self.position(None).position, 0)
+
     def commit(self, consumer: str, cursor: str | Cursor) -> bool:
         """
         Let a consumer go on at a cursor, unless it is past it already.
