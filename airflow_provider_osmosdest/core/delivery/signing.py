@@ -6,21 +6,17 @@ Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/st
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
-import hmac
 import time
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.transport import Body
 from airflow_provider_osmosdest.core.errors import ConnectorError
+from airflow_provider_osmosdest.core.webhooks import key_of, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["Signer"]
-
-_PREFIX = "whsec_"
 
 
 class Signer:
@@ -33,12 +29,7 @@ class Signer:
     """
 
     def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
-        text = secret.strip().removeprefix(_PREFIX).rstrip("=")
-        try:
-            # Some leave the padding out.
-            self._key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            self._key = b""
+        self._key = key_of(secret)
         if not self._key:
             raise ConnectorError(
                 "the signing secret (password) is not base64; expected one like whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -53,8 +44,7 @@ class Signer:
         :param body: the bytes as they go out, after compression
         """
         moment = str(int(self._clock()))
-        worker = hmac.new(self._key, f"{message_id}.{moment}.".encode(), hashlib.sha256)
-        for piece in body.pieces if isinstance(body, Body) else (body,):
-            worker.update(piece)
-        signature = base64.b64encode(worker.digest()).decode()
+        pieces = body.pieces if isinstance(body, Body) else (body,)
+        bare = signature_of(self._key, message_id.encode(), moment.encode(), pieces)
+        signature = base64.b64encode(bare).decode()
         return {"webhook-id": message_id, "webhook-timestamp": moment, "webhook-signature": f"v1,{signature}"}

@@ -6,9 +6,6 @@ Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/st
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import hmac
 import re
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
+from airflow_provider_osmosdest.core.webhooks import decoded, key_of, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +23,6 @@ __all__ = ["TOLERANCE_SECONDS", "Signature", "signing_keys"]
 TOLERANCE_SECONDS = 300
 """How far a signature's time may be from ours, either way, in seconds: what bounds the replay of an old message."""
 
-_PREFIX = "whsec_"
 _VERSION = "v1,"
 _MOST_ENTRIES = 16
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -68,7 +65,7 @@ class Signature:
         claimed = [entry for entry in self.entries.split(" ")[:_MOST_ENTRIES] if entry.startswith(_VERSION)]
         found = False
         for entry in claimed:
-            presented = _decoded(entry.removeprefix(_VERSION))
+            presented = decoded(entry.removeprefix(_VERSION))
             for digest in digests:
                 found |= hmac.compare_digest(digest, presented)
         return found and self._is_recent(now)
@@ -77,25 +74,15 @@ class Signature:
         return _SECONDS.fullmatch(self.timestamp) is not None and abs(now - int(self.timestamp)) <= TOLERANCE_SECONDS
 
     def _digest(self, key: bytes, body: bytes) -> bytes:
-        worker = hmac.new(key, f"{self.message_id}.{self.timestamp}.".encode("latin-1", "replace"), hashlib.sha256)
-        worker.update(body)
-        return worker.digest()
+        # A header holds any bytes, which starlette reads as Latin-1.
+        message_id, timestamp = (text.encode("latin-1", "replace") for text in (self.message_id, self.timestamp))
+        return signature_of(key, message_id, timestamp, (body,))
 
 
 def _key(number: int, secret: str) -> bytes:
-    text = secret.strip().removeprefix(_PREFIX).rstrip("=")
-    key = _decoded(text)
+    key = key_of(secret)
     if not key:
         raise ConfigurationError(
             f"signing secret {number} is not base64; expected one like whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         )
     return key
-
-
-def _decoded(text: str) -> bytes:
-    """Return what base64 stands for, and nothing where it is none; some leave the padding out."""
-    text = text.rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return b""
