@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from airflow_provider_osmosdest.core.delivery.doubt import recall
 from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.narration import ending, failure_lines, opening
 from airflow_provider_osmosdest.core.delivery.new_files import new_files
 from airflow_provider_osmosdest.core.delivery.novelty import sightings_of
 from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
+from airflow_provider_osmosdest.core.delivery.pacing import most_in_flight
 from airflow_provider_osmosdest.core.delivery.preparing import attempt_at, mode_of, tools_of
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.reopening import take_up_again
@@ -19,7 +19,7 @@ from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.target import Place
-from airflow_provider_osmosdest.core.errors import OsmosError, TooManyFailuresError, WaitError
+from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError, TooManyFailuresError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -176,16 +176,24 @@ def carry_out(
     taking = new_files(delivery, source, store, tally, say)
     source = ReplaySource(taking or source, delivery.mapping)
     entry = begin(store, source.fingerprint, warn, surroundings.occasion)
-    unheard = recall(entry, warn, once=delivery.options.once and not entry.complete)
+    once = delivery.options.once
+    if once and not entry.complete and (doubts := entry.doubts()):
+        warn(
+            f"Warning: an earlier attempt may have sent up to {len(doubts):,} records without an answer that tells. As "
+            "the guarantee is at_most_once, they become unknown, stand in the failures file, and are not sent again: "
+            "ask the API about them."
+        )
     if delivery.options.retry_rejected and entry.parts and not entry.complete:
         take_up_again(entry, store, delivery.folder)
     before = dict(entry.counts)
     sightings = None if entry.complete else sightings_of(delivery, entry, keeping=not surroundings.rehearsing)
-    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin, sightings=sightings, unheard=unheard)
+    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin, sightings=sightings, once=once)
     if entry.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
         return _closed(delivery, journal, tally, None)
-    outcomes = Outcomes(tally, journal, resends_unknown=not delivery.options.once)
+    # As many as may be refused before the stop, and those in flight then.
+    most_held = delivery.options.systemic_after + most_in_flight(delivery.options)
+    outcomes = Outcomes(tally, journal, resends_unknown=not once, most_held=most_held)
     progress = Progress(tally, lambda: source.progress, say)
     attempt = attempt_at(
         delivery,
@@ -200,6 +208,7 @@ def carry_out(
         # Before the first send, so that every attempt knows the delivery by one id.
         journal.write()
         error = send_all(source, tools.validator, mode_of(attempt, tools), attempt)
+        outcomes.close(stopped=isinstance(error, DeliveryError))
     finally:
         attempt.transport.close()
     if taking is not None:
@@ -219,11 +228,12 @@ def _closed(
     if complete and taken is not None:
         # Before the ledger says that all is done: nobody would come back to it.
         taken.take(journal.delivery_id)
-    failures_path = journal.close(complete=complete, waiting=isinstance(error, WaitError))
+    failures_path = journal.close(complete=complete)
     if error is None and failed > allowed:
         error = TooManyFailuresError(
             f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows {allowed:,}: "
-            f"{tally.invalid:,} invalid, {tally.rejected:,} rejected, {tally.unknown:,} unknown. Each is in "
+            f"{tally.invalid:,} invalid, {tally.rejected:,} rejected, {tally.unknown:,} unknown, {tally.unsent:,} "
+            "unsent. Each is in "
             f"{failures_path} with its reason."
         )
     report = tally.report(

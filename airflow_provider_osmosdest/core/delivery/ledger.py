@@ -1,8 +1,8 @@
 """
-The ledger: which records are settled, so that a retried task goes on instead of starting again.
+The ledger: which records are settled and which are in doubt, so that a retried task goes on instead of starting again.
 
 One small JSON document. What it says is true of storage at every moment: a record that failed stands in it only once
-its failure record is durable, and a chunk stands in it before it is sent wherever its borders could not be found again.
+its failure record is durable, and what is sent stands in it before.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import json
 import uuid
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
 from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["COUNTS", "Chunk", "Entry", "LedgerStore", "read_entry"]
 
@@ -60,6 +61,11 @@ class Chunk:
     stop: int
     without: tuple[int, ...] = ()
 
+    def ranges(self) -> list[tuple[int, int]]:
+        """Return the index ranges its records lie in."""
+        borders = [self.start - 1, *self.without, self.stop]
+        return [(first + 1, last) for first, last in pairwise(borders) if first + 1 < last]
+
 
 @dataclass(slots=True)
 class Entry:
@@ -70,10 +76,11 @@ class Entry:
     :param fingerprint: of the source, ``None`` where it has none
     :param complete: the delivery is over and nothing of it is left to mend
     :param settled: indexes whose outcome is final and durable
-    :param sending: what was about to be sent when this was written
-    :param reach: index behind the last record that may be sent under ``at_least_once`` before this is written again;
-        0 once the attempt has ended, or where nothing is sent that was not noted
-    :param doubtful: indexes that such an attempt may have sent without an answer that tells, settled since or not
+    :param sending: chunks in doubt: about to be sent when this was written, or sent without an answer that tells; the
+        next attempt sends them again as they were
+    :param window: in record mode the indexes that may be sent before this is written again, from the first up to,
+        but without, the second
+    :param in_doubt: other indexes that may have been sent without an answer that tells
     :param counts: of the settled records, and of all requests
     :param reasons: why settled records failed
     :param parts: names of the durable parts of the failures file
@@ -87,8 +94,8 @@ class Entry:
     complete: bool = False
     settled: RangeSet = field(default_factory=RangeSet)
     sending: tuple[Chunk, ...] = ()
-    reach: int = 0
-    doubtful: RangeSet = field(default_factory=RangeSet)
+    window: tuple[int, int] = (0, 0)
+    in_doubt: RangeSet = field(default_factory=RangeSet)
     counts: dict[str, int] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     parts: list[str] = field(default_factory=list)
@@ -98,8 +105,17 @@ class Entry:
 
     @classmethod
     def new(cls, fingerprint: str | None, occasion: str | None = None) -> Entry:
-        """Begin a delivery that nobody has heard of."""
+        """Begin a delivery."""
         return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint, occasion=occasion)
+
+    def doubts(self) -> RangeSet:
+        """Return all indexes that are not settled and may have been sent without an answer that tells."""
+        doubts = self.in_doubt.copy()
+        doubts.add(*self.window)
+        for chunk in self.sending:
+            for start, stop in chunk.ranges():
+                doubts.add(start, stop)
+        return doubts.without(self.settled)
 
     def to_json(self) -> bytes:
         """Return the document."""
@@ -110,8 +126,8 @@ class Entry:
             "complete": self.complete,
             "settled": self.settled.flat(),
             "sending": [asdict(chunk) for chunk in self.sending],
-            "reach": self.reach,
-            "doubtful": self.doubtful.flat(),
+            "window": self.window,
+            "in_doubt": self.in_doubt.flat(),
             "counts": self.counts,
             "reasons": dict(self.reasons.most_common(20)),
             "parts": self.parts,
@@ -120,6 +136,11 @@ class Entry:
             "occasion": self.occasion,
         }
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+
+
+def _window(borders: Sequence[Any]) -> tuple[int, int]:
+    start, stop = borders
+    return int(start), int(stop)
 
 
 def read_entry(document: bytes) -> Entry:
@@ -142,8 +163,9 @@ def read_entry(document: bytes) -> Entry:
                 Chunk(int(chunk["start"]), int(chunk["stop"]), tuple(map(int, chunk["without"])))
                 for chunk in values["sending"]
             ),
-            reach=int(values.get("reach", 0)),
-            doubtful=RangeSet.from_flat(values.get("doubtful", ())),
+            # Version 0.1.0 noted how far it had come instead of a window, and called what is in doubt doubtful.
+            window=_window(values.get("window") or (0, values.get("reach", 0))),
+            in_doubt=RangeSet.from_flat(values.get("in_doubt", values.get("doubtful", ()))),
             counts={name: int(values["counts"].get(name, 0)) for name in COUNTS},
             reasons=Counter({str(reason): int(count) for reason, count in values["reasons"].items()}),
             parts=[str(name) for name in values["parts"]],
