@@ -79,6 +79,7 @@ class Courier:
 
     def _once(self, request: Request, size: int, sends: Sends) -> Judgement:
         attempt = self._attempt
+        attempt.outcomes.journal.guard()
         sends.attempts += 1
         self._tally.requests += 1
         self._tally.bytes_sent += request.length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.target import Place
-from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError, TooManyFailuresError
+from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError, StorageError, TooManyFailuresError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,6 +147,7 @@ def deliver(
     :param say: takes the lines of the log, a few and then one every 10 seconds
     :param surroundings: what the delivery may ask of its caller
     :raises StorageError: when report, failures or ledger cannot be read or written
+    :raises SupersededError: when a later attempt of the delivery has begun; nothing was written then
     :raises ConfigurationError: when options, schema and mapping do not fit together; nothing was sent
     """
     surroundings = surroundings or Surroundings()
@@ -175,6 +177,9 @@ def carry_out(
     tally = Tally()
     taking = new_files(delivery, source, store, tally, say)
     source = ReplaySource(taking or source, delivery.mapping)
+    # Before the ledger is read: what an attempt before this one notes after that, it sends no more.
+    attempt_id = uuid.uuid4().hex
+    store.claim(attempt_id)
     entry = begin(store, source.fingerprint, warn, surroundings.occasion)
     once = delivery.options.once
     if once and not entry.complete and (doubts := entry.doubts()):
@@ -187,7 +192,16 @@ def carry_out(
         take_up_again(entry, store, delivery.folder)
     before = dict(entry.counts)
     sightings = None if entry.complete else sightings_of(delivery, entry, keeping=not surroundings.rehearsing)
-    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin, sightings=sightings, once=once)
+    journal = Journal(
+        entry,
+        store,
+        delivery.folder,
+        tally,
+        origin=source.origin,
+        sightings=sightings,
+        once=once,
+        attempt=attempt_id,
+    )
     if entry.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
         return _closed(delivery, journal, tally, None)
@@ -229,6 +243,14 @@ def _closed(
         # Before the ledger says that all is done: nobody would come back to it.
         taken.take(journal.delivery_id)
     failures_path = journal.close(complete=complete)
+    settled = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown + tally.unsent
+    if error is None and settled != tally.read:
+        # Of a green task the numbers are all that is looked at.
+        error = StorageError(
+            f"the report does not add up: {tally.read:,} records were read, and {settled:,} have an outcome. The ledger "
+            "speaks of other records than the source holds now, or was changed. Look at it with 'airflow osmosdest "
+            "delivery show'; after 'airflow osmosdest delivery forget' all is sent again under the same keys."
+        )
     if error is None and failed > allowed:
         error = TooManyFailuresError(
             f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows {allowed:,}: "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.delivery.failures import FailuresFile, check_parts, fold_parts, remove_parts
 from airflow_provider_osmosdest.core.delivery.ledger import COUNTS, Entry, read_entry
 from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
+from airflow_provider_osmosdest.core.errors import SupersededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -91,6 +92,7 @@ class Journal:
     :param origin: returns what else a failure record says of the record with an index
     :param sightings: keeps what is delivered as seen
     :param once: nothing may be sent again that may have been taken
+    :param attempt: names this attempt, which has claimed the delivery; ``None`` where no other can begin
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Journal:
         origin: Callable[[int], bytes] | None = None,
         sightings: Sightings | None = None,
         once: bool = False,
+        attempt: str | None = None,
     ) -> None:
         self._entry = entry
         self._sightings = sightings
@@ -122,6 +125,9 @@ class Journal:
         self._waiting_since = self._written = self._started = clock()
         self._seconds = entry.seconds
         self._indexes: list[int] = []
+        self._once = once
+        self._attempt = attempt
+        self._guarded = clock()
         self._sending: tuple[Chunk, ...] = ()
         self._owed = [chunk for chunk in entry.sending if not entry.settled.covers(chunk.start, chunk.stop)]
         self._window = (0, 0)
@@ -226,11 +232,33 @@ class Journal:
         if chunk in self._owed:
             self._owed.remove(chunk)
         self.write()
+        self._check_holder()
 
     def note_window(self, window: tuple[int, int]) -> None:
         """Write that the indexes of a window may be sent from now on, until the next one; errors as :meth:`note`."""
         self._window = window
         self.write()
+        # After the write: an attempt that has not begun by now finds the window in the ledger.
+        self._check_holder()
+
+    def guard(self) -> None:
+        """
+        Make sure that no later attempt has begun; to be called before each send, and looked at once a second.
+
+        A process that was stopped, or cut off, for longer than that finds out before it sends anything more.
+
+        :raises SupersededError: when one has
+        """
+        if self._clock() - self._guarded >= PERIOD:
+            self._check_holder()
+
+    def _check_holder(self) -> None:
+        if self._attempt is not None and (self._store.holder() or self._attempt) != self._attempt:
+            raise SupersededError(
+                f"Another attempt of delivery {self.delivery_id} has begun since this one did. This one sends and "
+                "writes no more; what became of the records is in the report of the other."
+            )
+        self._guarded = self._clock()
 
     def answered(self) -> None:
         """Note that what was sent last is not in doubt: the next write says so."""
@@ -258,6 +286,7 @@ class Journal:
         :param last: nothing more is written in this attempt
         :raises StorageError: when ledger or failures cannot be written
         """
+        self.guard()
         if self._waiting and (
             self._must_last or len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
         ):
@@ -294,6 +323,7 @@ class Journal:
         :param complete: nothing is left that another attempt could mend
         :return: the path of the failures file, with ``*`` where it has several parts; ``None`` for no failures
         """
+        self._check_holder()
         self._open.close()
         self._make_durable()
         self._entry.complete = complete

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,16 +21,18 @@ from airflow_provider_osmosdest.core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["COUNTS", "Chunk", "Entry", "LedgerStore", "read_entry"]
+__all__ = ["COUNTS", "Chunk", "DocumentStore", "Entry", "LedgerStore", "read_entry"]
 
-_VERSION = 1
+_VERSION = 2
+# As version 0.1.0 wrote it: without a checksum.
+_UNCHECKED = 1
 
 COUNTS = ("delivered", "duplicate", "invalid", "rejected", "unknown", "requests", "retries", "splits", "bytes_sent")
 """The counts of a report that go on from attempt to attempt."""
 
 
-class LedgerStore(Protocol):
-    """Where a ledger is kept: one document, replaced whole."""
+class DocumentStore(Protocol):
+    """Where a small document is kept that is replaced whole."""
 
     def load(self) -> bytes | None:
         """
@@ -44,6 +47,25 @@ class LedgerStore(Protocol):
 
         :param last: nothing more is written in this attempt
         :raises StorageError: when it cannot be written
+        """
+
+
+class LedgerStore(DocumentStore, Protocol):
+    """Where a ledger is kept, and beside it which attempt may go on with the delivery."""
+
+    def claim(self, attempt: str) -> None:
+        """
+        Make an attempt the one that goes on with the delivery; whichever came before must stop.
+
+        :param attempt: names it
+        :raises StorageError: when that cannot be written
+        """
+
+    def holder(self) -> str | None:
+        """
+        Return the attempt that claimed the delivery last, ``None`` where that is not known.
+
+        :raises StorageError: when it cannot be read
         """
 
 
@@ -135,7 +157,15 @@ class Entry:
             "attempts": self.attempts,
             "occasion": self.occasion,
         }
-        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+        # As it will be read: half a character is written as a question mark.
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+        return b'{"checksum":"%s",%s' % (_checksum(json.loads(text)).encode(), text[1:])
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    """Return a digest of what a ledger says; stores may change the order of its keys, and its spaces."""
+    canonical = json.dumps({name: values[name] for name in values if name != "checksum"}, sort_keys=True)
+    return sha256(canonical.encode()).hexdigest()[:32]
 
 
 def _window(borders: Sequence[Any]) -> tuple[int, int]:
@@ -151,9 +181,12 @@ def read_entry(document: bytes) -> Entry:
     """
     try:
         values: Mapping[str, Any] = json.loads(document)
-        if values["version"] != _VERSION:
+        if values["version"] not in (_VERSION, _UNCHECKED):
             msg = f"version {values['version']!r}, expected {_VERSION}"
             raise ValueError(msg)  # noqa: TRY301 - one message for all that is wrong with it
+        if values["version"] != _UNCHECKED and values["checksum"] != _checksum(values):
+            msg = "its checksum does not fit what it says: it was changed by hand, or by the disk"
+            raise ValueError(msg)  # noqa: TRY301 - likewise
         return Entry(
             delivery_id=str(values["delivery_id"]),
             fingerprint=values["fingerprint"],
@@ -175,6 +208,7 @@ def read_entry(document: bytes) -> Entry:
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StorageError(
-            f"the ledger of this delivery is damaged ({error}), so nobody knows what was sent. Remove it from the "
-            "delivery's folder or the task's state to send everything again, or restore it."
+            f"the ledger of this delivery is damaged: {error}. So it is not known what was sent. Restore it; or look "
+            "at what is left with 'airflow osmosdest delivery show', and begin anew with 'airflow osmosdest delivery "
+            "forget', after which all is sent again under the same keys."
         ) from error

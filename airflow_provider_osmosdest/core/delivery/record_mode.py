@@ -191,6 +191,7 @@ class RecordMode:
                 starting.append(self._ready.popleft())
         if not starting:
             return starting
+        self._journal.guard()
         tally = self._outcomes.tally
         for request in starting:
             errand = request.key
