@@ -20,6 +20,7 @@ from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tall
 from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.target import Place
 from airflow_provider_osmosdest.core.errors import OsmosError, TooManyFailuresError, WaitError
+from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,6 +151,7 @@ def deliver(
     """
     surroundings = surroundings or Surroundings()
     say(opening(source.description, delivery))
+    try_out(delivery.folder)
     result = carry_out(delivery, source, transport, say, surroundings)
     write_report(result.report, delivery.folder)
     allowed = delivery.options.failures_allowed(result.report.read)
