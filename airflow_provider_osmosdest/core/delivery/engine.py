@@ -21,6 +21,7 @@ from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tall
 from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.target import Place
 from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError, StorageError, TooManyFailuresError
+from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -152,6 +153,7 @@ def deliver(
     """
     surroundings = surroundings or Surroundings()
     say(opening(source.description, delivery))
+    try_out(delivery.folder)
     result = carry_out(delivery, source, transport, say, surroundings)
     write_report(result.report, delivery.folder)
     allowed = delivery.options.failures_allowed(result.report.read)
@@ -247,9 +249,9 @@ def _closed(
     if error is None and settled != tally.read:
         # Of a green task the numbers are all that is looked at.
         error = StorageError(
-            f"the report does not add up: {tally.read:,} records were read, and {settled:,} have an outcome. The ledger "
-            "speaks of other records than the source holds now, or was changed. Look at it with 'airflow osmosdest "
-            "delivery show'; after 'airflow osmosdest delivery forget' all is sent again under the same keys."
+            f"the report does not add up: {tally.read:,} records were read, and {settled:,} have an outcome. The "
+            "ledger speaks of other records than the source holds now, or was changed. Look at it with 'airflow "
+            "osmosdest delivery show'; after 'airflow osmosdest delivery forget' all is sent again under the same keys."
         )
     if error is None and failed > allowed:
         error = TooManyFailuresError(

@@ -128,8 +128,8 @@ _ADVICE = {
     407: "the proxy's user and password",
     410: "the connection's base URL and the task's endpoint",
     422: (
-        "whether envelope or compression were changed since the last attempt: by its key, the API has had these records "
-        "in other bytes. If not, it is a fault of airflow-provider-osmosdest, so please report it"
+        "whether envelope or compression were changed since the last attempt: by its key, the API has had these "
+        "records in other bytes. If not, it is a fault of airflow-provider-osmosdest, so please report it"
     ),
     501: "the connection's method",
 }

@@ -25,6 +25,7 @@ from airflow_provider_osmosdest.core.source.parts import (
 )
 from airflow_provider_osmosdest.core.source.pull import Pull
 from airflow_provider_osmosdest.core.source.tracker import Tracker, Watermark
+from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,6 +132,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
     """
     surroundings = surroundings or Surroundings()
     warn = surroundings.warn or say
+    try_out(order.folder)
     landing = Landing(order.folder, order.ask.target.secrets)
     tracker = None
     if order.ask.incremental is not None and order.watermark is not None:
