@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_osmosdest.core.delivery import preparing
 from airflow_provider_osmosdest.core.delivery.attempt import Attempt
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, carry_out
 from airflow_provider_osmosdest.core.delivery.journal import Journal
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.target import Target
 from airflow_provider_osmosdest.core.errors import SystemicError, WaitError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.schema.bulk import BulkValidator
 from tests.thoroughness import examples
 from tests.unit.core.delivery.conftest import ListSource, MemoryFolder
 from tests.unit.core.delivery.model_api import (
@@ -41,6 +44,7 @@ SCHEMA = DestinationSchema.load(
 )
 TARGET = Target("http://api.test/v1")
 MOST = 8
+MOST_CHOICES, MOST_STEPS = 40, 24
 CASES = [(mode, promise) for mode in ("batch", "record") for promise in ("at_least_once", "at_most_once", "changing")]
 OUTCOMES = ("invalid", "rejected", "unknown", "unsent")
 HAS_NOT = frozenset({"invalid", "rejected", "unsent"})
@@ -86,55 +90,76 @@ class Plan:
         return at not in self.rules.poison and (bound is None or bound > 100 or (at not in self.heavy and bound > 30))
 
 
-few_ids = st.lists(st.integers(0, MOST - 1), max_size=2).map(frozenset)
-unlikely = st.sampled_from((False, False, False, True))
+class Choices:
+    """
+    Make choices by bytes, one each: two draws an example are a tenth of the cost of forty.
+
+    :param drawn: a 0 is the first of what there is to choose from
+    """
+
+    def __init__(self, drawn):
+        self._drawn = iter(drawn)
+
+    def of(self, *values):
+        """Choose one."""
+        return values[next(self._drawn) % len(values)]
+
+    def ids(self):
+        """Choose up to two records."""
+        found = next(self._drawn)
+        return frozenset(((), (found // 3 % MOST,), (found // 3 % MOST, found // 3 // MOST % MOST))[found % 3])
 
 
-@st.composite
-def plans(draw, mode, promise):
-    unique = draw(unlikely)
-    poison_status = draw(st.sampled_from((422, 400, 500)))
+def plan_of(mode, promise, drawn, script):
+    choose = Choices(drawn)
+    unique = choose.of(False, False, False, True)
     rules = Rules(
-        honours_keys=draw(st.booleans()),
+        honours_keys=choose.of(True, False),
         unique_ids=unique,
-        before=draw(few_ids) if unique else frozenset(),
-        poison=draw(few_ids),
-        poison_status=poison_status,
-        max_bytes=draw(st.sampled_from((None, None, 120, 70))),
-        in_progress=draw(st.sampled_from(tuple(IN_PROGRESS))),
-        wrong_attempts=draw(st.sampled_from((0, 0, 0, 0, 0, 0, 0, 1))),
+        before=choose.ids() if unique else frozenset(),
+        poison=choose.ids(),
+        poison_status=choose.of(422, 400, 500),
+        max_bytes=choose.of(None, None, 120, 70),
+        in_progress=choose.of(*IN_PROGRESS),
+        wrong_attempts=choose.of(0, 0, 0, 0, 0, 0, 0, 1),
     )
     options = {
         "write_mode": mode,
-        "max_retries": draw(st.sampled_from((1, 0, 2, 3))),
-        "systemic_after": draw(st.sampled_from((1000, 1000, 2))),
+        "max_retries": choose.of(1, 0, 2, 3),
+        "systemic_after": choose.of(1000, 1000, 2),
     }
     if mode == "batch":
-        options["batch_size"] = draw(st.sampled_from((2, 1, 3, 4, MOST)))
-        options["max_batch_bytes"] = draw(st.sampled_from((None, None, 60, 100)))
-        options["on_batch_failure"] = draw(st.sampled_from(("split", "split", "split", "fail")))
+        options["batch_size"] = choose.of(2, 1, 3, 4, MOST)
+        options["max_batch_bytes"] = choose.of(None, None, 60, 100)
+        options["on_batch_failure"] = choose.of("split", "split", "split", "fail")
     else:
-        options["concurrency"] = draw(st.sampled_from((1, 2, 4)))
-        options["circuit_after"] = draw(st.sampled_from((10, 2)))
-    if "on_no_answer" in DeliveryOptions.names() and draw(unlikely):
-        options["on_no_answer"] = "split"
-    if "already_exists_when" in DeliveryOptions.names() and unique and draw(st.booleans()):
-        options["already_exists_when"] = EXISTS
-    once = {"at_least_once": st.just(False), "at_most_once": st.just(True), "changing": st.booleans()}[promise]
-    opening = st.sampled_from((None, None, None, None, None, None, Happens.KILLED_SAVING, Happens.KILLED_SAVED))
+        options["concurrency"] = choose.of(1, 2, 4)
+        options["circuit_after"] = choose.of(10, 2)
+    if "on_no_answer" in DeliveryOptions.names():
+        options["on_no_answer"] = choose.of("stop", "stop", "stop", "split")
+    if "already_exists_when" in DeliveryOptions.names() and unique:
+        options["already_exists_when"] = choose.of(EXISTS, None)
+    once = {"at_least_once": (False,), "at_most_once": (True,), "changing": (False, True)}[promise]
+    opening = (None, None, None, None, None, None, Happens.KILLED_SAVING, Happens.KILLED_SAVED)
     return Plan(
         rules=rules,
-        count=draw(st.integers(1, MOST)),
-        invalid=draw(few_ids),
-        heavy=draw(few_ids),
-        block=draw(st.sampled_from((50, 3))),
+        count=choose.of(*range(1, MOST + 1)),
+        invalid=choose.ids(),
+        heavy=choose.ids(),
+        block=choose.of(50, 3),
         options=options,
-        attempts=draw(st.lists(st.tuples(once, opening), min_size=1, max_size=4)),
-        script=draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=24)),
-        gap=draw(st.sampled_from((0, 0, 1, 3))),
-        order=draw(st.sampled_from(("asked", "latest", "single"))) if mode == "record" else "asked",
-        deferrable=draw(unlikely),
+        attempts=[(choose.of(*once), choose.of(*opening)) for _ in range(choose.of(1, 2, 3, 4))],
+        script=[STEPS[step % len(STEPS)] for step in script],
+        gap=choose.of(0, 0, 1, 3),
+        order=choose.of("asked", "latest", "single") if mode == "record" else "asked",
+        deferrable=choose.of(False, False, False, True),
     )
+
+
+def plans(mode, promise):
+    """Return a strategy for plans: its examples shrink towards small deliveries to which little happens."""
+    drawn = st.binary(min_size=MOST_CHOICES, max_size=MOST_CHOICES)
+    return st.builds(partial(plan_of, mode, promise), drawn, st.binary(min_size=1, max_size=MOST_STEPS))
 
 
 class Desk:
@@ -170,7 +195,7 @@ class Desk:
         )
         source = Source(self.records, plan.block)
         try:
-            result = deliver(delivery, source, world.factory, lambda line: None, surroundings)
+            result = carry_out(delivery, source, world.factory, lambda line: None, surroundings)
         except Killed:
             return None
         report = result.report
@@ -208,7 +233,6 @@ class Desk:
         found = {outcome: list(outcomes.values()).count(outcome) for outcome in OUTCOMES}
         assert counted == found, f"BOOKS the report counts {counted}, and the failures file {found}"
         assert report.read == report.delivered + report.duplicate + sum(counted.values()), "BOOKS do not add up"
-        assert json.loads(self.folder.files["report.json"]) == json.loads(json.dumps(report.to_dict())), "BOOKS report"
         done = set(range(report.read)) - set(outcomes)
         if not self.plan.rules.unique_ids:
             assert not report.duplicate, "FALSE duplicate"
@@ -261,14 +285,13 @@ def hold(plan, clock):
             )
             desk.check_twice()
         number, once = len(plan.attempts), plan.attempts[-1][0]
-        outcomes = before = result = None
-        for more in range(3):
-            before = outcomes
-            result = desk.attempt(number + more, once=once, calm=True)
-            assert result is not None
-            outcomes = desk.check_books(result)
-            desk.check_twice()
-        assert outcomes == before, "UNSETTLED the same calm attempt ends otherwise each time"
+        result = desk.attempt(number, once=once, calm=True)
+        outcomes = desk.check_books(result)
+        desk.check_twice()
+        result = desk.attempt(number + 1, once=once, calm=True)
+        again = desk.check_books(result)
+        desk.check_twice()
+        assert again == outcomes, "UNSETTLED a second calm attempt ends otherwise"
         if not result.mendable:
             assert desk.world.requests == 0, "SENT AGAIN what was settled"
         desk.check_end(result, outcomes, once=once)
@@ -288,7 +311,10 @@ def hold(plan, clock):
 def clock():
     """Seconds that go by only as the model says, for all that a delivery waits for."""
     clock = Clock()
+    # To make a validator for each attempt would take a third of the time, and it is the same one each time.
+    validator = BulkValidator(SCHEMA)
     with (
+        patch.object(preparing, "BulkValidator", lambda *args, **more: validator),
         patch.object(Attempt, "now", lambda self: clock.now),
         patch.dict(Journal.__init__.__kwdefaults__, {"clock": clock}),
     ):
