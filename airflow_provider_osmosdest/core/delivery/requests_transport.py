@@ -45,7 +45,7 @@ class _Errand:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.reader = BodyReader(b"")
+        self.reader = BodyReader(request.body)
         self.response: Response | None = None
         self.kept = bytearray()
         self.deadline = float("inf")
@@ -166,7 +166,7 @@ class RequestsTransport:
             if response.status_code >= _STANDS:
                 return self._answered(errand, response, whole=False)
         text = f"no whole answer within {self._seconds(errand.request):g} seconds"
-        return Answer(errand.request, error=_by_progress(text, errand.reader))
+        return Answer(errand.request, error=_by_progress(text, errand))
 
     def _send(self, errand: _Errand) -> Answer:
         import requests
@@ -175,22 +175,21 @@ class RequestsTransport:
         url = request.url or self._target.url
         followed = 0
         while True:
-            reader = errand.reader = BodyReader(request.body)
             try:
                 answer = self._ask(errand, url)
             except requests.exceptions.RequestException as error:
-                return Answer(request, error=_translated(error, reader))
+                return Answer(request, error=_translated(error, errand))
             except Exception as error:  # noqa: BLE001 - an adapter or auth class may raise anything, at any time
-                text = f"{type(error).__name__}: {error}"
-                return Answer(request, error=_by_progress(text, reader))
+                return Answer(request, error=_by_progress(f"{type(error).__name__}: {error}", errand))
             there = next_url(answer.status or 0, answer.location, url, followed)
-            if there is None or errand.given_up:
+            if there is None:
                 return answer
             url, followed = there, followed + 1
 
     def _ask(self, errand: _Errand, url: str) -> Answer:
         target = self._target
         errand.response = None
+        errand.reader.rewind()
         response = self._session.request(
             target.method,
             url,
@@ -214,10 +213,15 @@ class RequestsTransport:
         try:
             for data in response.iter_content(64 * 1024):
                 errand.kept += data
-                if len(errand.kept) > self._limit or errand.given_up:
-                    # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
-                    whole = False
+                if errand.given_up:
                     break
+                if len(errand.kept) > self._limit:
+                    whole = False
+                    if response.status_code >= _STANDS:
+                        # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
+                        break
+                    # A success is one only if it comes to its end.
+                    del errand.kept[self._limit :]
         except RequestException as error:
             # The status came whole, whatever became of the rest: a refusal stands.
             if response.status_code < _STANDS and not isinstance(error, ContentDecodingError):
@@ -241,26 +245,30 @@ def _encoded(headers: Mapping[str, str]) -> dict[str, str | bytes]:
     return {name: value if value.isascii() else value.encode() for name, value in headers.items()}
 
 
-def _translated(error: Exception, reader: BodyReader) -> TransportError:
-    """Tell from an exception of ``requests`` whether the API can have seen the whole request."""
+def _translated(error: Exception, errand: _Errand) -> TransportError:
+    """Tell from how far an exchange got, whatever ``requests`` raised, whether the API can have any of the body."""
     import requests
-    from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
     # The exception of requests quotes the URL with its query, which may be secret.
     text = f"{type(error).__name__}: {reason or error}"
-    if isinstance(error, requests.exceptions.SSLError):
+    came = _by_progress(text, errand)
+    if isinstance(came, NotSentError) and isinstance(error, requests.exceptions.SSLError):
         return TlsError(text)
-    never = (ConnectTimeoutError, NameResolutionError, NewConnectionError)
-    if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)) or isinstance(
-        reason, never
-    ):
+    return came
+
+
+def _by_progress(text: str, errand: _Errand) -> TransportError:
+    """
+    Tell whether any of the body can have left.
+
+    urllib3 reads it only once connected, TLS and the proxy's tunnel agreed on, and the headers sent. An adapter that
+    answers without reading it has sent it all the same.
+    """
+    taken, length = errand.reader.taken, errand.request.length
+    if errand.response is None and not errand.reader.begun:
         return NotSentError(text)
-    return _by_progress(text, reader)
-
-
-def _by_progress(text: str, reader: BodyReader) -> TransportError:
-    return AmbiguousError(text) if reader.all_taken else NotSentError(text)
+    return AmbiguousError(f"{text} (after {taken:,} of {length:,} bytes)" if 0 < taken < length else text)
 
 
 def _nowhere(_: Response) -> None:
