@@ -137,8 +137,8 @@ def test_a_success_that_cannot_be_read_stops_and_names_both_expressions(patience
     error = patience.hear(said(Verdict.UNREADABLE, 200), 7)
     assert isinstance(error, MisconfiguredError)
     assert str(error) == (
-        f"{WHERE} took a request, but boom. Its records are 'unknown'. Mend success_when or item_errors before anything "
-        "more is sent."
+        f"{WHERE} took a request, but boom. Its records are 'unknown'. Mend success_when or item_errors before "
+        "anything more is sent."
     )
 
 
