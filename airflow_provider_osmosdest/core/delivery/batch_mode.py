@@ -163,7 +163,8 @@ class BatchMode:
     def _send(self, chunk: _Chunk, retries: int) -> tuple[Judgement, Sends]:
         """Send a chunk, noted in the ledger before it goes."""
         batch = chunk.batch
-        sends = Sends(retries, once=self._attempt.once, inherited=chunk.in_doubt)
+        options = self._options
+        sends = Sends(retries, timeout=options.timeout, once=options.once, inherited=chunk.in_doubt)
         key = batch.key(self._journal.delivery_id, chunk.start, chunk.stop)
         body = batch.body(chunk.start, chunk.stop, self._envelope)
         try:

@@ -54,7 +54,7 @@ class Courier:
         while True:
             judgement = self._once(request, size, sends)
             now = attempt.now()
-            wait = attempt.backoff.wait(sends.attempts - 1, judgement.retry_after)
+            wait = max(attempt.backoff.wait(sends.attempts - 1, judgement.retry_after), sends.least_wait(judgement))
             if attempt.passing(judgement):
                 # The courier waits itself; the pacer is told only of what holds beyond this chunk.
                 self._pacer.failed(judgement.status, wait, None, now)

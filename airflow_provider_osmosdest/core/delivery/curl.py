@@ -260,9 +260,7 @@ class _Handle:
         if self._repeated:
             reason = "the server closed a kept connection without an answer"
         number = self.curl.getinfo(pycurl.OS_ERRNO)
-        return translated(
-            code, reason, status, begun=self._begun, sent=self._sent(), length=length, os_errno=number
-        )
+        return translated(code, reason, status, begun=self._begun, sent=self._sent(), length=length, os_errno=number)
 
 
 class CurlTransport:

@@ -12,7 +12,6 @@ from airflow_provider_osmosdest.core.delivery.narration import ending, failure_l
 from airflow_provider_osmosdest.core.delivery.new_files import new_files
 from airflow_provider_osmosdest.core.delivery.novelty import sightings_of
 from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
-from airflow_provider_osmosdest.core.delivery.pacing import most_in_flight
 from airflow_provider_osmosdest.core.delivery.preparing import attempt_at, mode_of, tools_of
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.reopening import take_up_again
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Result", "Surroundings", "TransportFactory", "carry_out", "deliver"]
 
+
+_MOST_HELD = 10_000
+"""Refusals more than a systemic stop takes that are held back until something is accepted, in records."""
 
 _P = TypeVar("_P", bound=Place)
 _P_co = TypeVar("_P_co", bound=Place, covariant=True)
@@ -207,8 +209,7 @@ def carry_out(
     if entry.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
         return _closed(delivery, journal, tally, None)
-    # As many as may be refused before the stop, and those in flight then.
-    most_held = delivery.options.systemic_after + most_in_flight(delivery.options)
+    most_held = delivery.options.systemic_after + _MOST_HELD
     outcomes = Outcomes(tally, journal, resends_unknown=not once, most_held=most_held)
     progress = Progress(tally, lambda: source.progress, say)
     attempt = attempt_at(

@@ -36,7 +36,7 @@ class Outcomes:
         self._resends_unknown = resends_unknown
         self._most_held = most_held
         self._holding = most_held > 0 and not tally.delivered
-        self._held: list[tuple[list[tuple[int, bytes]], int | None, str, int]] = []
+        self._held: list[tuple[str, list[tuple[int, bytes]], int | None, str, int]] = []
 
     def delivered(self, records: int, ranges: Iterable[tuple[int, int]]) -> None:
         """
@@ -117,8 +117,8 @@ class Outcomes:
                 refused, in_doubt = self._apart(records)
                 if in_doubt:
                     said = with_earlier(error, perhaps or EARLIER)
-                    self.journal.fail("unknown", in_doubt, status=status, error=said, attempts=attempts)
-                self._refused(refused, status, error, attempts)
+                    self._refused("unknown", in_doubt, status, said, attempts)
+                self._refused("rejected", refused, status, error, attempts)
 
     def close(self, *, stopped: bool) -> None:
         """
@@ -128,8 +128,8 @@ class Outcomes:
         """
         held, self._held = self._held, []
         self._holding = False
-        for records, status, error, attempts in held:
-            self.journal.fail("rejected", records, status=status, error=error, attempts=attempts, final=not stopped)
+        for outcome, records, status, error, attempts in held:
+            self.journal.fail(outcome, records, status=status, error=error, attempts=attempts, final=not stopped)
 
     def unknown(self, records: Iterable[tuple[int, bytes]], error: str, *, attempts: int = 1) -> None:
         """Settle records that were sent, and of which no answer came back."""
@@ -152,14 +152,17 @@ class Outcomes:
             self.unknown(in_doubt, EARLIER, attempts=max(1, attempts))
         self.journal.fail("unsent", left, status=status, error=reason, attempts=attempts, final=False)
 
-    def _refused(self, records: Iterable[tuple[int, bytes]], status: int | None, error: str, attempts: int) -> None:
+    def _refused(
+        self, outcome: str, records: Iterable[tuple[int, bytes]], status: int | None, error: str, attempts: int
+    ) -> None:
         records = iter(records)
         if self._holding:
-            self._held += [([record], status, error, attempts) for record in islice(records, self._most_held)]
+            held = islice(records, self._most_held)
+            self._held += [(outcome, [record], status, error, attempts) for record in held]
             if len(self._held) < self._most_held:
                 return
             self.close(stopped=False)
-        self.journal.fail("rejected", records, status=status, error=error, attempts=attempts)
+        self.journal.fail(outcome, records, status=status, error=error, attempts=attempts)
 
     def _accepted(self) -> None:
         """Settle what was refused before, now that the API has accepted something."""

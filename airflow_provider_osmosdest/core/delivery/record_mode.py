@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.attempt import Attempt
     from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.transport import Answer
     from airflow_provider_osmosdest.core.errors import DeliveryError
     from airflow_provider_osmosdest.core.schema.bulk import Validated
@@ -42,12 +43,13 @@ class _Errand(Sends):
 
     :param index: its index
     :param record: its JSON
+    :param options: the write options
     """
 
     __slots__ = ("index", "record", "started")
 
-    def __init__(self, index: int, record: bytes, retries: int, *, once: bool, inherited: bool) -> None:
-        super().__init__(retries, once=once, inherited=inherited)
+    def __init__(self, index: int, record: bytes, options: DeliveryOptions, *, inherited: bool) -> None:
+        super().__init__(options.max_retries, timeout=options.timeout, once=options.once, inherited=inherited)
         self.index = index
         self.record = record
         self.started = 0.0
@@ -123,7 +125,7 @@ class RecordMode:
         lines = validated.lines.split(b"\n")
         records = validated.records if self._endpoint else None
         delivery_id, key_header = self._journal.delivery_id, self._attempt.key_header
-        retries, once, in_doubt = self._retries, self._attempt.once, self._journal.in_doubt
+        options, in_doubt = self._attempt.options, self._journal.in_doubt
         for position, (index, line) in enumerate(zip(indexes, lines, strict=False)):
             url = None
             if records is not None:
@@ -133,7 +135,7 @@ class RecordMode:
                     self._outcomes.invalid(index, str(error), line)
                     continue
             key = f"{delivery_id}-{index}-{crc32(line):08x}"
-            errand = _Errand(index, line, retries, once=once, inherited=index in in_doubt)
+            errand = _Errand(index, line, options, inherited=index in in_doubt)
             yield Request(self._body(line), errand, url, key_header(key), key)
 
     def _body(self, line: bytes) -> bytes | Body:
@@ -234,6 +236,7 @@ class RecordMode:
         if errand.perhaps:
             self._journal.doubt([(errand.index, errand.index + 1)])
         wait = self._attempt.backoff.wait(errand.attempts - 1, judgement.retry_after)
+        wait = max(wait, errand.least_wait(judgement))
         if self._attempt.passing(judgement):
             self._pacer.failed(judgement.status, wait, judgement.retry_after, now)
         else:

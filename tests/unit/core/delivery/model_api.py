@@ -305,6 +305,7 @@ class World:
     order: Literal["asked", "latest", "single"] = "asked"
     trace: list[tuple[Send, Step, Answer | None] | str] = field(default_factory=list)
     document: bytes | None = None
+    claimed: str | None = None
     stopping: str | None = None
     requests: int = 0
     _sends: int = 0
@@ -385,6 +386,14 @@ class World:
             self.trace.append("   killed after a ledger was written")
             raise Killed
 
+    def claim(self, attempt):
+        """Keep which attempt goes on."""
+        self.claimed = attempt
+
+    def holder(self):
+        """Return which attempt goes on."""
+        return self.claimed
+
     def _happens(self, request, step):
         body = body_of(request)
         document = json.loads(body)
@@ -406,6 +415,9 @@ class World:
             status, *_ = api.arrive(send)
             if happens is Happens.FAILED_AFTER and status == 200 and len(send.ids) > 1:
                 api.failed_after.update(send.ids)
+        elif happens is Happens.FAILED_BEFORE and len(send.ids) > 1:
+            # To a request it has committed, this is a 500 after the commit, too.
+            api.failed_after.update(api.taken.keys() & set(send.ids))
         match happens:
             case Happens.KILLED_BEFORE | Happens.KILLED_DURING | Happens.KILLED_LATE:
                 return None

@@ -194,9 +194,14 @@ class TestConclude:
             f"503: busy; an earlier request may have been taken: {EARLIER}"
         )
 
-    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE, FAILED])
+    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE])
     def test_nor_of_one_of_an_earlier_attempt(self, judgement):
         assert after(judgement, inherited=True).conclude(judgement).verdict is Verdict.IN_DOUBT
+        assert after(FAILED, judgement, inherited=True).conclude(judgement).verdict is Verdict.IN_DOUBT
+
+    def test_a_server_error_to_every_send_of_this_attempt_is_one(self):
+        assert after(FAILED, inherited=True).conclude(FAILED) == FAILED
+        assert after(SILENCE, FAILED, inherited=True).conclude(FAILED).verdict is Verdict.IN_DOUBT
 
     @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE])
     def test_not_taken_now_says_nothing_of_a_server_error_before(self, judgement):
