@@ -38,14 +38,19 @@ class Clock:
     """
     Seconds that go by when a request is sent, or waited for, and at no other time.
 
-    They begin so high that the jitter of tiny backoffs is lost in rounding: the same draws take the same course.
+    It is a delivery's source of jitter, too, and has none: the same draws take the same course.
     """
 
     def __init__(self):
-        self.now = 1e9
+        self.now = 0.0
 
     def __call__(self):
         return self.now
+
+    @staticmethod
+    def uniform(_low, high):
+        """Return the longest wait there may be."""
+        return high
 
 
 class Happens(Enum):
@@ -53,7 +58,8 @@ class Happens(Enum):
 
     ANSWERED = "it is answered"
     LOST = "it is processed, and the connection closes without an answer"
-    GARBLED = "it is processed, and half of an answer comes"
+    HALF = "it is processed, and half of an answer comes"
+    GARBLED = "it is processed, and answered 200 with a body that says nothing"
     SWALLOWED = "it goes out, is not processed, and no answer comes"
     LATE = "no answer comes in time; the API is still working on it"
     QUEUED = "no answer comes in time; it waits in front of the API, which has not seen its key yet"
@@ -73,11 +79,18 @@ class Happens(Enum):
     SLOW = "it is answered, after a while"
 
 
-_ARRIVES = frozenset(
-    {Happens.LOST, Happens.GARBLED, Happens.GATEWAY_AFTER, Happens.FAILED_AFTER, Happens.KILLED_DURING}
-)
+_ARRIVES = frozenset({Happens.LOST, Happens.HALF, Happens.GATEWAY_AFTER, Happens.FAILED_AFTER, Happens.KILLED_DURING})
 _KEEPS_WORKING = frozenset({Happens.LATE, Happens.QUEUED, Happens.KILLED_LATE})
-_DIES = frozenset({Happens.KILLED_DURING, Happens.KILLED_LATE})
+_DIES = frozenset({Happens.KILLED_BEFORE, Happens.KILLED_DURING, Happens.KILLED_LATE})
+_DIES_LATER = frozenset({Happens.KILLED_AFTER, Happens.KILLED_SAVING, Happens.KILLED_SAVED})
+_SILENCE = {
+    Happens.NOT_SENT: NotSentError("connection refused"),
+    Happens.LOST: AmbiguousError("the connection closed without an answer"),
+    Happens.SWALLOWED: AmbiguousError("the connection closed without an answer"),
+    Happens.HALF: AmbiguousError("the answer broke off"),
+    Happens.LATE: AmbiguousError("no answer came in time"),
+    Happens.QUEUED: AmbiguousError("no answer came in time"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +123,7 @@ def _steps():
             case Happens.FAILED_AFTER | Happens.FAILED_BEFORE:
                 yield from (Step(happens, 500) for _ in range(3))
             case Happens.BUSY:
-                yield from (Step(happens, 503), Step(happens, 429), Step(happens, 429, 5.0), Step(happens, 408))
+                yield from (Step(happens, 503), Step(happens, 429), Step(happens, 429, 90.0), Step(happens, 408))
             case Happens.LATE | Happens.QUEUED | Happens.KILLED_LATE:
                 yield from (Step(happens, requests=requests) for requests in (1, 2, 4, _UNTIL_CALM))
             case Happens.LOST | Happens.SWALLOWED:
@@ -125,9 +138,9 @@ STEPS = tuple(_steps())
 _PROBLEM = b'{"type":"https://example.com/errors/request-in-progress","title":"A request with this key is in progress"}'
 IN_PROGRESS = {
     "plain": (409, None, b""),
-    "asks to wait": (409, 1.0, b""),
+    "asks to wait": (409, 90.0, b""),
     "names the problem": (409, None, _PROBLEM),
-    "locked": (423, 1.0, b""),
+    "locked": (423, 90.0, b""),
 }
 """How an API may say that it is still working on a key: status, Retry-After, body."""
 
@@ -142,6 +155,7 @@ class Rules:
     :param before: ids that it has from before, where they are unique
     :param poison: ids that it does not take
     :param poison_status: what it answers to a request with one of those
+    :param lists: what it does where it lists those in its answer: it takes the others, or none
     :param max_bytes: of a body, ``None`` for no bound
     :param in_progress: how it says so, a name of :data:`IN_PROGRESS`
     :param wrong_attempts: in how many attempts it refuses everything, at first
@@ -152,6 +166,7 @@ class Rules:
     before: frozenset[int] = frozenset()
     poison: frozenset[int] = frozenset()
     poison_status: int = 422
+    lists: Literal["takes others", "takes none"] | None = None
     max_bytes: int | None = None
     in_progress: str = "plain"
     wrong_attempts: int = 0
@@ -165,7 +180,8 @@ class Send:
     :param number: of all sends of a delivery
     :param ids: of the records in it
     :param once: it was sent under ``at_most_once``
-    :param refused: the API did not want it
+    :param refused: which of them the API refused, as far as it has processed the request
+    :param said: the body of its answer
     """
 
     number: int
@@ -173,7 +189,8 @@ class Send:
     body: bytes
     ids: tuple[int, ...]
     once: bool
-    refused: bool = False
+    refused: tuple[int, ...] = ()
+    said: bytes = b"{}"
 
 
 @dataclass(slots=True)
@@ -187,6 +204,9 @@ class ModelApi:
     """
     Process what arrives, by its rules, and keep a book of it.
 
+    What it has stands in ``taken``, with the sends that brought it; what was answered by a refusal in ``refused``, by
+    500 although it was taken along with others in ``failed_after``, by something that is no answer in ``garbled``.
+
     :param rules: what it is like
     """
 
@@ -196,39 +216,41 @@ class ModelApi:
         self.taken: dict[int, list[Send]] = defaultdict(list)
         self.refused: set[int] = set()
         self.failed_after: set[int] = set()
+        self.garbled: set[int] = set()
         self.misused: list[str] = []
         self._keys: dict[str, Send] = {}
         self._working: list[_Work] = []
 
     def arrive(self, send):
         """Process a request; return status, Retry-After and body of the answer."""
-        rules = self.rules
-        if rules.max_bytes is not None and len(send.body) > rules.max_bytes:
+        if self._is_too_large(send):
             return self._refuse(send, 413)
-        if rules.honours_keys:
+        if self.rules.honours_keys:
             known = self._keys.get(send.key)
             if known is None:
                 known = next((work.send for work in self._working if work.seen and work.send.key == send.key), None)
                 if known is not None and known.body == send.body:
-                    return IN_PROGRESS[rules.in_progress]
+                    return IN_PROGRESS[self.rules.in_progress]
             if known is not None:
                 if known.body != send.body:
                     self.misused.append(f"{send.key} names {known.ids}, and then {send.ids}")
                     return 422, None, b"this key was used with another body"
-                return 200, None, b""
+                send.refused = known.refused
+                return 200, None, known.said
         if (refusal := self._refusal(send)) is not None:
             return self._refuse(send, *refusal) if refusal[0] < 500 else (refusal[0], None, b"")
         self._take(send)
-        return 200, None, b""
+        return 200, None, send.said
 
     def work_on(self, send, requests, *, seen):
         """Take a request in, and be done with it only so many later ones on."""
-        refused = self._refusal(send) is not None
+        if self.rules.in_progress == "plain":
+            # An API that says no more than "conflict" is not told from one that refuses, if it is at it for good.
+            requests = min(requests, 4)
         known = self.rules.honours_keys and (
             send.key in self._keys or any(work.send.key == send.key for work in self._working)
         )
-        too_large = self.rules.max_bytes is not None and len(send.body) > self.rules.max_bytes
-        if not refused and not known and not too_large:
+        if not known and not self._is_too_large(send) and self._refusal(send) is None:
             self._working.append(_Work(send, requests, seen))
 
     def passes(self):
@@ -248,7 +270,7 @@ class ModelApi:
             if not (self.rules.honours_keys and send.key in keys) and not (
                 self.rules.unique_ids and (ids | self.rules.before).intersection(send.ids)
             ):
-                ids.update(send.ids)
+                ids.update(self._wanted(send))
                 keys.add(send.key)
         return ids
 
@@ -262,27 +284,43 @@ class ModelApi:
             if not known and not (self.rules.unique_ids and self._has_any(work.send)):
                 self._take(work.send)
 
+    def _is_too_large(self, send):
+        return self.rules.max_bytes is not None and len(send.body) > self.rules.max_bytes
+
     def _refusal(self, send):
+        """Return status and body of the answer to a request of which nothing is taken, else ``None``."""
+        rules = self.rules
         if self.wrong:
             return 400, b"no such envelope"
-        if not self.rules.poison.isdisjoint(send.ids):
-            return self.rules.poison_status, b"I do not like it"
-        if self.rules.unique_ids and self._has_any(send):
+        if rules.unique_ids and self._has_any(send):
             return 409, b'{"exists":true}'
+        if not rules.poison.isdisjoint(send.ids) and (rules.lists != "takes others" or rules.poison_status >= 500):
+            return rules.poison_status, self._list(send) if rules.lists else b"I do not like it"
         return None
 
     def _has_any(self, send):
         return any(at in self.taken or at in self.rules.before for at in send.ids)
 
+    def _list(self, send):
+        return json.dumps(
+            {"errors": [{"index": at, "error": "no"} for at, one in enumerate(send.ids) if one in self.rules.poison]}
+        ).encode()
+
+    def _wanted(self, send):
+        return [at for at in send.ids if at not in self.rules.poison]
+
     @staticmethod
     def _refuse(send, status, body=b""):
-        send.refused = True
+        send.refused = send.ids
         return status, None, body
 
     def _take(self, send):
+        if self.rules.lists == "takes others":
+            send.refused = tuple(self.rules.poison.intersection(send.ids))
+            send.said = self._list(send)
         if self.rules.honours_keys:
             self._keys[send.key] = send
-        for at in send.ids:
+        for at in self._wanted(send):
             self.taken[at].append(send)
 
 
@@ -403,45 +441,43 @@ class World:
         came = self._came(send, step, request)
         self.trace.append((send, step, came))
         self.api.passes()
-        if step.happens in _DIES or step.happens is Happens.KILLED_BEFORE:
+        if came is None:
             raise Killed
         return came
 
-    def _came(self, send, step, request):  # noqa: PLR0911 - a table has a return for each line
+    def _came(self, send, step, request):
+        """Let a step happen; return the answer, ``None`` where our process is no more."""
         happens, api = step.happens, self.api
         if happens in _KEEPS_WORKING:
             api.work_on(send, step.requests, seen=happens is not Happens.QUEUED)
         elif happens in _ARRIVES:
             status, *_ = api.arrive(send)
-            if happens is Happens.FAILED_AFTER and status == 200 and len(send.ids) > 1:
+            if status == 200 and happens is Happens.FAILED_AFTER and len(send.ids) > 1:
                 api.failed_after.update(send.ids)
         elif happens is Happens.FAILED_BEFORE and len(send.ids) > 1:
             # To a request it has committed, this is a 500 after the commit, too.
             api.failed_after.update(api.taken.keys() & set(send.ids))
-        match happens:
-            case Happens.KILLED_BEFORE | Happens.KILLED_DURING | Happens.KILLED_LATE:
-                return None
-            case Happens.NOT_SENT:
-                return Answer(request, error=NotSentError("connection refused"))
-            case Happens.BUSY | Happens.GATEWAY_AFTER | Happens.GATEWAY_BEFORE | Happens.FAILED_BEFORE:
-                return Answer(request, step.status, retry_after=step.retry_after)
-            case Happens.FAILED_AFTER:
-                return Answer(request, step.status)
-            case Happens.LOST | Happens.SWALLOWED:
-                return Answer(request, error=AmbiguousError("the connection closed without an answer"))
-            case Happens.GARBLED:
-                return Answer(request, error=AmbiguousError("the answer broke off"))
-            case Happens.LATE | Happens.QUEUED:
-                return Answer(request, error=AmbiguousError("no answer came in time"))
-            case Happens.STOPPED:
-                self.stopping = "asked to stop"
-            case Happens.SLOW:
-                self.clock.now += 2.0
-            case Happens.KILLED_AFTER | Happens.KILLED_SAVING | Happens.KILLED_SAVED:
-                self._dies = happens
+        if happens in _DIES:
+            return None
+        if happens in _SILENCE:
+            return Answer(request, error=_SILENCE[happens])
+        if step.status is not None:
+            return Answer(request, step.status, retry_after=step.retry_after)
+        return self._answered(send, happens, request)
+
+    def _answered(self, send, happens, request):
+        api = self.api
         status, retry_after, said = api.arrive(send)
-        if send.refused:
-            api.refused.update(send.ids)
+        api.refused.update(send.refused)
+        if happens is Happens.GARBLED and status == 200:
+            api.garbled.update(send.ids)
+            said = b"<html>"
+        elif happens is Happens.STOPPED:
+            self.stopping = "asked to stop"
+        elif happens is Happens.SLOW:
+            self.clock.now += 2.0
+        elif happens in _DIES_LATER:
+            self._dies = happens
         return Answer(request, status, said, retry_after=retry_after)
 
 
