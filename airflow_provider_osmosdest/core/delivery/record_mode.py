@@ -162,7 +162,7 @@ class RecordMode:
             judgement = self._judge(answer, 1)
             errand: _Errand = answer.request.key
             del self._in_flight[errand]
-            if judgement.verdict is Verdict.ACCEPTED and not judgement.items:
+            if judgement.verdict is Verdict.ACCEPTED and not (judgement.items or judgement.existing):
                 accepted.append(errand.index)
                 if self._pacer.measures:
                     self._pacer.succeeded(now - errand.started, len(self._in_flight) + 1, now)
@@ -262,7 +262,7 @@ class RecordMode:
         errand: _Errand = answer.request.key
         del self._in_flight[errand]
         judgement = self._judge(answer, 1)
-        if judgement.verdict is Verdict.ACCEPTED and not judgement.items:
+        if judgement.verdict is Verdict.ACCEPTED and not (judgement.items or judgement.existing):
             self._outcomes.delivered_each([errand.index])
             return
         errand.again(judgement, self._attempt.now())

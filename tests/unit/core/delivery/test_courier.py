@@ -47,7 +47,7 @@ class Desk:
         self.transport = transport or HandlerTransport(handler)
         self.progress = Progress(self.tally, lambda: None, lambda line: None, self._clock)
         options = DeliveryOptions(**options)
-        self.once = options.once
+        self.once, self.timeout = options.once, options.timeout
         self.noted = []
         self.guarded = 0
         backoff = Backoff(1.0, 8.0)
@@ -69,7 +69,7 @@ class Desk:
 
     def send(self, retries=5, *, key="k", inherited=False):
         """Send the body; return the judgement, and what is known of its sends."""
-        self.sends = Sends(retries, once=self.once, inherited=inherited)
+        self.sends = Sends(retries, timeout=self.timeout, once=self.once, inherited=inherited)
         return self.courier.send(BODY, 2, key, self.sends, self._note), self.sends
 
     def _note(self):
@@ -252,17 +252,18 @@ def test_what_was_in_doubt_once_is_in_doubt_at_the_end():
 
 
 def test_a_plain_conflict_is_asked_again_while_a_send_is_in_doubt():
-    desk = Desk(AmbiguousError("silence"), status(409), status(409), status(200))
-    judgement, sends = desk.send(3)
+    desk = Desk(AmbiguousError("silence"), status(409), status(409), status(200), timeout=60.0)
+    judgement, sends = desk.send(1)
     assert (judgement.verdict, sends.attempts) == (Verdict.ACCEPTED, 4)
+    assert desk.transport.waited >= 2 * 6.0, "a tenth of the time-out each"
     assert len({request.headers["Idempotency-Key"] for request in desk.transport.requests}) == 1
 
 
 def test_a_request_in_progress_is_waited_out_as_long_as_the_server_asks():
-    desk = Desk(status(409, retry_after=3.0), status(409, retry_after=2.0), status(200))
+    desk = Desk(status(409, retry_after=7.0), status(409, retry_after=0.1), status(200), timeout=60.0)
     judgement, sends = desk.send(0)
     assert (judgement.verdict, sends.attempts) == (Verdict.ACCEPTED, 3)
-    assert 5.0 <= desk.transport.waited < 8.0
+    assert desk.transport.waited >= 7.0 + 6.0
 
 
 @pytest.mark.parametrize("inherited", [False, True])

@@ -44,7 +44,8 @@ def first_error(patience, judgement, records=1, tries=1_000, **more):
         (422, "a fault of airflow-provider-osmosdest, so please report it"),
         (302, "redirect"),
         (505, "Check the connection"),
-        (200, "Check the connection"),
+        (200, "Check success_when, item_errors and the base URL"),
+        (299, "may have been taken, and is 'unknown'"),
     ],
 )
 def test_misconfigured_stops_at_once_and_says_what_to_mend(patience, status, advice):
@@ -133,12 +134,11 @@ def test_refused_records_stay_open_where_nothing_was_ever_accepted():
         assert "refused 5 single records in a row and accepted nothing; it last answered boom." in str(error)
 
 
-def test_a_success_that_cannot_be_read_stops_and_names_both_expressions(patience):
+def test_a_success_that_cannot_be_read_stops_and_names_what_to_mend(patience):
     error = patience.hear(said(Verdict.UNREADABLE, 200), 7)
     assert isinstance(error, MisconfiguredError)
     assert str(error) == (
-        f"{WHERE} took a request, but boom. Its records are 'unknown'. Mend success_when or item_errors before "
-        "anything more is sent."
+        f"{WHERE} took a request, but boom. Its records are 'unknown'. Mend item_errors before anything more is sent."
     )
 
 

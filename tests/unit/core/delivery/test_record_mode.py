@@ -199,7 +199,7 @@ class TestInDoubt:
     @pytest.mark.parametrize("last", [SILENCE, said(502), said(503), said(500), said(409), said(423)])
     def test_without_an_answer_it_is_unknown_and_the_next_attempt_sends_it_again(self, delivery, last):
         attempts = delivery()
-        came = attempts.run(answering_each(r1=[SILENCE, last]))
+        came = attempts.run(answering_each(r1=[SILENCE, last]), timeout=0.01)
         assert came.error is not None
         assert came.counts == (4, 0, 0, 1, 0)
         assert came.indexes("unknown") == [1]
@@ -225,7 +225,7 @@ class TestInDoubt:
         assert came.lines[0]["error"].endswith("; an earlier request may have been taken: 500 Internal Server Error")
 
     def test_refused_in_the_next_attempt_too(self, delivery):
-        attempts = delivery(max_failures=1)
+        attempts = delivery(max_failures=1, timeout=0.01)
         attempts.run(answering_each(r1=[SILENCE]))
         came = attempts.run(answering_each(r1=[said(409)]))
         assert came.counts == (4, 0, 0, 1, 0)
@@ -242,7 +242,7 @@ class TestInDoubt:
 
     def test_a_request_in_progress_is_waited_out_and_costs_no_retry(self, deliver):
         busy = said(409, retry_after=0.0001)
-        came = deliver(answering_each(r1=[SILENCE, *[busy] * 9, said(200)]), records(3), max_retries=1)
+        came = deliver(answering_each(r1=[SILENCE, *[busy] * 9, said(200)]), records(3), max_retries=1, timeout=0.01)
         assert came.counts == (3, 0, 0, 0, 0)
         assert len(came.bodies) == 13
 

@@ -42,8 +42,11 @@ ANY = (
 ENDS = (ACCEPTED, EXISTS, REFUSED, TOO_LARGE, MISCONFIGURED, UNREADABLE)
 
 
+TIMEOUT = 60.0
+
+
 def sends(retries=3, *, once=False, inherited=False):
-    return Sends(retries, once=once, inherited=inherited)
+    return Sends(retries, timeout=TIMEOUT, once=once, inherited=inherited)
 
 
 def after(*judgements, **more):
@@ -78,11 +81,16 @@ class TestAgain:
         assert not sends(inherited=True).again(judgement, 0.0)
 
     @pytest.mark.parametrize("judgement", [CONFLICT, LOCKED])
-    def test_a_conflict_with_a_send_in_doubt_is_asked_again_and_counts(self, judgement):
-        made = sends(3)
-        assert made.again(SILENCE, 0.0)
-        assert count_again(judgement, made) == 2
-        assert count_again(judgement, sends(3, inherited=True)) == 3
+    @pytest.mark.parametrize("inherited", [True, False])
+    def test_a_conflict_with_a_send_in_doubt_is_asked_again_for_the_timeout_and_costs_no_retry(
+        self, judgement, inherited
+    ):
+        made = sends(1, inherited=inherited)
+        if not inherited:
+            assert made.again(SILENCE, 0.0)
+        assert all(made.again(judgement, 100.0 + seconds) for seconds in range(0, 60, 6))
+        assert made.again(judgement, 159.9)
+        assert not made.again(judgement, 160.0)
 
     def test_a_conflict_behind_a_server_error_is_none_with_a_send_in_doubt(self):
         assert not after(FAILED).again(CONFLICT, 0.0)
@@ -125,6 +133,25 @@ class TestAgain:
 
     def test_where_once_must_do_a_request_in_progress_is_asked_about_all_the_same(self):
         assert sends(0, once=True).again(IN_PROGRESS, 0.0)
+
+
+class TestLeastWait:
+    @pytest.mark.parametrize("judgement", [IN_PROGRESS, CONFLICT, LOCKED])
+    def test_the_one_before_is_given_a_tenth_of_the_time_it_may_take(self, judgement):
+        assert after(SILENCE).least_wait(judgement) == 6.0
+        assert sends(inherited=True).least_wait(judgement) == 6.0
+
+    def test_so_it_is_where_nothing_but_the_answer_tells_of_it(self):
+        assert sends().least_wait(IN_PROGRESS) == 6.0
+
+    @pytest.mark.parametrize("judgement", [CONFLICT, LOCKED])
+    def test_a_conflict_with_nothing_in_doubt_waits_for_nothing(self, judgement):
+        assert sends().least_wait(judgement) == 0.0
+        assert after(FAILED).least_wait(judgement) == 0.0
+
+    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE, FAILED, SILENCE, REFUSED])
+    def test_nor_does_anything_else(self, judgement):
+        assert after(SILENCE).least_wait(judgement) == 0.0
 
 
 class TestInDoubt:
@@ -231,9 +258,15 @@ class TestConclude:
         came = after(SILENCE).conclude(judgement)
         assert (came.status, came.items, came.existing, came.retry_after) == (503, {1: "no"}, frozenset({2}), 7.0)
 
+    def test_a_success_that_does_not_read_like_one_puts_it_in_doubt(self):
+        made = after(Judgement(Verdict.MISCONFIGURED, 200, "200: <html>"))
+        assert (made.in_doubt, made.perhaps) == (True, "200: <html>")
+        assert not after(Judgement(Verdict.MISCONFIGURED, 302, "302: moved")).in_doubt
+        assert not after(Judgement(Verdict.MISCONFIGURED, None, "wrong name")).in_doubt
+
     @given(st.lists(st.sampled_from(ANY), min_size=1, max_size=6), st.booleans(), st.booleans())
     def test_what_is_in_doubt_is_never_called_not_taken(self, answers, once, inherited):
-        made = Sends(100, once=once, inherited=inherited)
+        made = Sends(100, timeout=TIMEOUT, once=once, inherited=inherited)
         for answer in answers:
             made.again(answer, 0.0)
         came = made.conclude(answers[-1])
