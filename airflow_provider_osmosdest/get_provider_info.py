@@ -291,6 +291,33 @@ def get_provider_info() -> dict[str, object]:
                             "examples": ["ok", "status == 'accepted'"],
                         },
                     },
+                    "already_exists_when": {
+                        "label": "Already exists when",
+                        "description": (
+                            "A JMESPath over {status, body} of an answer that is true where the API has the record "
+                            "already: it counts as duplicate then, and is no failure."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "examples": ["status == `409`", "body.code == 'duplicate'"],
+                        },
+                    },
+                    "on_no_answer": {
+                        "label": "On no answer",
+                        "description": (
+                            "Batch mode: what to do with records sent together where no answer came through all "
+                            "retries."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["stop", "split"],
+                            "values_display": {
+                                "stop": "stop: nothing is sent twice; another attempt asks again",
+                                "split": "split: send parts of it, of which the API may take some twice",
+                            },
+                            "default": "stop",
+                        },
+                    },
                     "timeout": {
                         "label": "Timeout",
                         "description": (

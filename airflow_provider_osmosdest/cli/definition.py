@@ -48,6 +48,8 @@ _DELIVER_ARGS = (
     _arg(("--compression",), choices=("none", "gzip", "zstd"), help="Compression of request bodies"),
     _arg(("--item-errors",), metavar="JMESPATH", help="Lists the refused items of an answer"),
     _arg(("--success-when",), metavar="JMESPATH", help="Is true for a success"),
+    _arg(("--already-exists-when",), metavar="JMESPATH", help="Is true where the API has the record already"),
+    _arg(("--on-no-answer",), choices=("stop", "split"), help="What to do with a batch that no answer came to"),
     _arg(("--concurrency",), metavar="N", help="Requests in flight in record mode: a number, or auto"),
     _arg(
         ("--guarantee",), choices=("at_least_once", "at_most_once"), help="Whether to send again what may have arrived"

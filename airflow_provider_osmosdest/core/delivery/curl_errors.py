@@ -63,7 +63,7 @@ def status_stands(code: int, status: int, *, begun: bool) -> bool:
     return begun and status >= least
 
 
-def translated(  # noqa: PLR0913 - the facts it decides by
+def translated(
     code: int, reason: str, status: int, *, begun: bool, sent: int | None, length: int, os_errno: int = 0
 ) -> TransportError:
     """

@@ -93,8 +93,8 @@ class Judge:
         """
         Judge an answer to a chunk of ``size`` records.
 
-        Of a success that an expression cannot be read from nobody can tell what it is one for: the API and the
-        expression do not fit, and the delivery must stop.
+        Where no expression can be read from a success, it is not known what it is one for: the API and the expression
+        do not fit, and the delivery must stop.
         """
         verdict = judge(answer.status, answer.error, url_of_record=self._url_of_record)
         if verdict is Verdict.ACCEPTED and not self.reads_bodies:
@@ -114,13 +114,12 @@ class Judge:
 
     def _read(self, verdict: Verdict, answer: Answer, size: int) -> Judgement:
         """Judge an answer by what ``success_when`` and ``item_errors`` find in it."""
-        # A refusal took nothing, whatever it lists; of a success nobody can tell which records it is one for.
-        unread = Verdict.UNREADABLE if verdict is Verdict.ACCEPTED else verdict
         try:
             document = json.loads(answer.body)
         except (ValueError, RecursionError):
-            what = "the answer is not JSON" if verdict is Verdict.ACCEPTED else ""
-            return self._judgement(unread, answer, what)
+            if verdict is Verdict.ACCEPTED:
+                return self._judgement(Verdict.MISCONFIGURED, answer, "an answer that is not JSON")
+            return self._judgement(verdict, answer)
         prefix = ""
         if verdict is Verdict.ACCEPTED and self._success is not None and not _search(self._success, document):
             verdict = Verdict.REFUSED
@@ -131,7 +130,8 @@ class Judge:
             items, existing = self._listed(_search(self._items, document), answer, size)
         except ValueError as error:
             what = f"item_errors ({self._items_text}) does not fit the answer: {error}"
-            return self._judgement(unread if verdict is Verdict.ACCEPTED else verdict, answer, what)
+            # A refusal took nothing, whatever it lists; of a success it is not known which records it is one for.
+            return self._judgement(Verdict.UNREADABLE if verdict is Verdict.ACCEPTED else verdict, answer, what)
         return replace(self._judgement(verdict, answer, prefix), items=items, existing=existing)
 
     def _says_exists(self, answer: Answer) -> bool:

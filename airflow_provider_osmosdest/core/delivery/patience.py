@@ -61,8 +61,8 @@ class Patience:
                 return MisconfiguredError(f"{self._where} {said}. {_advice(judgement.status)}")
             case Verdict.UNREADABLE:
                 return MisconfiguredError(
-                    f"{self._where} took a request, but {judgement.error}. Its records are 'unknown'. Mend "
-                    "success_when or item_errors before anything more is sent."
+                    f"{self._where} took a request, but {judgement.error}. Its records are 'unknown'. Mend item_errors "
+                    "before anything more is sent."
                 )
             case Verdict.REFUSED | Verdict.TOO_LARGE | Verdict.EXISTS:
                 return self._refused(judgement, records)
@@ -129,7 +129,7 @@ _ADVICE = {
     410: "the connection's base URL and the task's endpoint",
     422: (
         "whether envelope or compression were changed since the last attempt: by its key, the API has had these "
-        "records in other bytes. If not, it is a fault of airflow-provider-osmosdest, so please report it"
+        "records in other bytes. If not, it is a bug of airflow-provider-osmosdest: please report it"
     ),
     501: "the connection's method",
 }
@@ -138,6 +138,10 @@ _ADVICE = {
 def _advice(status: int | None) -> str:
     if status is None:
         return "Check the host name and certificate ('verify', 'cert') and the credentials of the connection."
+    if status < 300:  # noqa: PLR2004 - success, RFC 9110 section 15.3
+        return (
+            "Check success_when, item_errors and the base URL. What it answers may have been taken, and is 'unknown'."
+        )
     if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
         return "Records are not sent after a redirect: put the address it names into the connection's base URL."
     return f"Check {_ADVICE.get(status, 'the connection')}. Nothing more was sent."

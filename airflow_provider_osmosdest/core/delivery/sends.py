@@ -15,6 +15,7 @@ __all__ = ["EARLIER", "IN_PROGRESS_SECONDS", "Sends", "with_earlier"]
 IN_PROGRESS_SECONDS = 600.0
 """How long an API may answer that an earlier request with the same key is in progress, in seconds."""
 
+_REDIRECTS = 300
 _ASKS = 10
 """How often to ask at most, within the time-out of a request, whether the one before it is done."""
 
@@ -68,6 +69,9 @@ class Sends:
         verdict = judgement.verdict
         if verdict in _PERHAPS_TAKEN:
             self.lost(judgement.error, in_doubt=verdict is Verdict.IN_DOUBT)
+        elif verdict is Verdict.MISCONFIGURED and judgement.status is not None and judgement.status < _REDIRECTS:
+            # A success by its status that does not read like one.
+            self.lost(judgement.error)
         if verdict is Verdict.IN_PROGRESS or self._conflicts(judgement):
             self._progress_since = now if self._progress_since is None else self._progress_since
             bound = IN_PROGRESS_SECONDS if verdict is Verdict.IN_PROGRESS else self._timeout

@@ -57,7 +57,7 @@ def test_all_that_attempts_leave_is_private(tmp_path, access, files, folders, de
             deliver(delivery, source, HandlerTransport(handler).factory, lambda _: None, Surroundings(occasion="0"))
         assert modes_below(tmp_path / "disk") == {"files": {files}, "folders": {folders}}
         left |= {path.name.split("-")[0] for path in (root / "delivery").iterdir()}
-    assert left == {"failures", "ledger.json", "report.json"}
+    assert left == {"attempt", "failures", "ledger.json", "report.json"}
     assert list((root / "seen").rglob("*.*"))
 
 
@@ -89,7 +89,7 @@ def test_nothing_of_a_trial_is_left(tmp_path):
         delivery_to(tmp_path), ListSource([{"id": 1}]), HandlerTransport(answering(200)).factory, lambda _: None
     )
     assert result.error is None
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.json", "report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["attempt", "ledger.json", "report.json"]
 
 
 def test_a_dry_run_touches_no_storage(tmp_path):
