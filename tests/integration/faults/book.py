@@ -1,8 +1,8 @@
 """
 An API that keeps a book of what it has committed, and a helper that lays our report beside it.
 
-A *story* is what the API does with a request: it takes the records or not, and answers, or not, or with something that is
-not so. Whatever it says, the book is right.
+A *story* is what the API does with a request: it takes the records or not, and answers the truth, or something else, or
+not at all. Whatever it says, the book is right.
 """
 
 from __future__ import annotations
