@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     When = Callable[[str], bool]
 
 __all__ = [
+    "IN_PROGRESS",
+    "PROBLEM",
     "BookApi",
     "Said",
     "agree",
@@ -46,6 +48,7 @@ __all__ = [
 
 IN_PROGRESS = json.dumps({"title": "A request is outstanding for this Idempotency-Key", "status": 409}).encode()
 EXISTS = b'{"error": "exists already"}'
+PROBLEM = {"Content-Type": "application/problem+json"}
 GARBLED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nnot-a-size\r\n{}\r\n"
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
 
@@ -104,7 +107,8 @@ class BookApi(ScriptedServer):
     def take(self, talk: Conversation) -> Said:
         """Read a body, commit its records unless something forbids it, and return what an honest API would answer."""
         talk.read_body()
-        assert talk.request.whole, "the client went away in the middle of its body"
+        if not talk.request.whole:
+            raise ConnectionAbortedError("the client went away in the middle of its body")
         return self.commit(self.key_of(talk), talk.request.body)
 
     def commit(self, key: str, body: bytes) -> Said:
@@ -221,7 +225,7 @@ def late(seconds: float, headers: Mapping[str, str], body: bytes = IN_PROGRESS, 
             if early:
                 api.working.add(key)
         if working:
-            talk.reply(409, body, headers)
+            talk.reply(409, body, {**(PROBLEM if body else {}), **headers})
             return
         if early:
             time.sleep(seconds)
@@ -239,12 +243,12 @@ def late(seconds: float, headers: Mapping[str, str], body: bytes = IN_PROGRESS, 
     return story
 
 
-def in_progress_for_ever(headers: Mapping[str, str]) -> Story:
-    """Return an API that commits and closes, and then says of the same key that it is in progress, whenever asked."""
+def in_progress_for_ever(headers: Mapping[str, str], body: bytes = IN_PROGRESS) -> Story:
+    """Return an API that commits and closes, and then answers 409 to the same key, whenever asked."""
 
     def busy(talk: Conversation, api: BookApi) -> None:
         talk.read_body()
-        talk.reply(409, IN_PROGRESS, headers)
+        talk.reply(409, body, {**(PROBLEM if body else {}), **headers})
 
     return when(every_first(), commits_and_closes, busy)
 

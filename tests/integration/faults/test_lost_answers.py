@@ -155,7 +155,7 @@ class TestTheAnswerIsLate:
         # Another process of ours, that was taken for dead, has the key in its hands.
         def busy(talk, api):
             talk.read_body()
-            talk.reply(409, book.IN_PROGRESS, {"Retry-After": "1"})
+            talk.reply(409, book.IN_PROGRESS, {**book.PROBLEM, "Retry-After": "1"})
 
         with BookApi(when(every_first(), busy)) as api:
             came = attempt(api, **BATCH)
@@ -179,7 +179,7 @@ class TestTheAnswerIsLate:
         assert mended.report.delivered == COUNT
 
     def test_for_ever_and_nothing_says_how_long(self, attempt):
-        with BookApi(book.in_progress_for_ever({})) as api:
+        with BookApi(book.in_progress_for_ever({}, b"")) as api:
             came = attempt(api, max_retries=3, **BATCH)
             assert isinstance(came.error, GivenUpError)
             assert (came.report.unknown, came.report.unsent) == (1_000, 1_000)
@@ -351,7 +351,7 @@ class TestItRefusesBeforeItHasReadAll:
             came = attempt(api, 100, text=self.TEXT, systemic_after=10, **RECORD)
         assert came.report.unknown == 100
         assert not isinstance(came.error, SystemicError)
-        assert all("413" in line["error"] for line in came.lines)
+        assert all("413" in f"{line['status']} {line['error']}" for line in came.lines)
 
 
 def test_a_record_that_is_refused_while_a_send_of_it_is_in_doubt_is_unknown(attempt):
@@ -372,7 +372,7 @@ def test_a_key_that_was_used_with_other_bytes_is_our_bug(attempt):
 
     def reused(talk, api):
         talk.read_body()
-        talk.reply(422, said, {"Content-Type": "application/problem+json"})
+        talk.reply(422, said, book.PROBLEM)
 
     with BookApi(reused) as api:
         came = attempt(api, **SMALL)
