@@ -17,6 +17,7 @@ from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
 from airflow_provider_osmosdest.hooks.delivery import source_of
 from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
+from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.retention import Purged
     from airflow_provider_osmosdest.core.records import Source
 
-__all__ = ["MailboxHook", "open_mailbox"]
+__all__ = ["MailboxHook", "default_store", "open_mailbox"]
 
 
 class MailboxHook(BaseHook):
@@ -208,6 +209,16 @@ def open_mailbox(connector: MailboxConnector) -> Mailbox:
     store = _store(connector.path, connector.storage_conn_id)
     store.probe()
     return Mailbox(store, connector.settings)
+
+
+def default_store() -> Store:
+    """
+    Return the store of the mailboxes that have no path of their own, without trying it out.
+
+    :raises ConnectorError: when there is no way to it
+    """
+    home = load_settings()
+    return _store(home.storage_path, home.storage_conn_id)
 
 
 def _store(path: str, storage_conn_id: str | None) -> Store:
