@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,10 @@ def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1", ch
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        # The first question loads what asks the database, which takes longer than an answer is waited for.
+        warming = asyncio.create_task(services.health.findings())
         yield {ON_SHUTDOWN: services.waiting.end}
+        warming.cancel()
 
     app = FastAPI(
         title="Osmos mailboxes",

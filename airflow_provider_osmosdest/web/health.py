@@ -113,7 +113,9 @@ class Health:
         # What has not answered yet is not asked again: it would hold one more thread.
         task = self._pending.get(name)
         if task is None:
-            task = self._pending[name] = asyncio.create_task(anyio.to_thread.run_sync(check, limiter=threads))
+            task = self._pending[name] = asyncio.create_task(
+                anyio.to_thread.run_sync(check, limiter=threads, abandon_on_cancel=True)
+            )
         done, _ = await asyncio.wait({task}, timeout=self._patience)
         if not done:
             _log.warning("Health: no answer from %s after %g s", name, self._patience)

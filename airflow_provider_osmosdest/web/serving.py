@@ -8,9 +8,9 @@ import dataclasses
 import logging
 import logging.config
 import math
+import os
 import resource
 import signal
-import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
@@ -108,8 +108,17 @@ def serve(host: str, port: int, workers: int, *, database: bool = True, bounds: 
 
 @contextlib.contextmanager
 def _exiting_on_sigterm() -> Iterator[None]:
-    """Exit with 0 when told to stop: uvicorn ends in good order, and then sends itself the signal again."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    """
+    Exit with 0 when told to stop: uvicorn ends in good order, and then sends itself the signal again.
+
+    At once, as the signal itself would: a thread that waits for a store, or a database, may wait for long.
+    """
+
+    def leave(*_: object) -> None:
+        logging.shutdown()
+        os._exit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
     finally:

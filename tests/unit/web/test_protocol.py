@@ -317,6 +317,27 @@ def test_an_answer_that_is_not_read(connection):
     run(test)
 
 
+def test_an_answer_that_is_read_slowly():
+    size = 32 * 2**20
+
+    async def large(scope, receive, send):
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async def test():
+        # Neither limit ends it: it is idle as far as requests go, and something of it is read in each second.
+        async with listening(large, unread_seconds=1.0, idle_seconds=SOON) as server:
+            client = await server.connect(GET)
+            assert (await client.head())[0] == 200
+            for _ in range(32):
+                await client.reader.readexactly(2**20)
+                await asyncio.sleep(SOON)
+            assert await client.end() == b""
+
+    run(test)
+
+
 def test_a_body_that_turns_out_not_to_be_http():
     seen = []
 
