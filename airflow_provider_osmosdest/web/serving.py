@@ -59,7 +59,7 @@ def make_app(*, database: bool = True) -> FastAPI:
     """
     Make the app, in each process that serves.
 
-    :param database: ask Airflow's metadata database whether it answers, where somebody asks whether we do
+    :param database: the route ``health`` asks Airflow's metadata database
     """
     # Sets up logging in its own way when it is first imported, which in a worker is now: ours goes over it.
     import airflow  # noqa: F401
