@@ -69,6 +69,7 @@ _SERVE_ARGS = (
     _arg(("--host",), help="Address to listen on (default: 127.0.0.1)", default="127.0.0.1"),
     _arg(("--port",), help="Port to listen on (default: 8090)", type=int, default=8090),
     _arg(("--workers",), metavar="N", help="Processes that serve (default: 1)", type=int, default=1),
+    _arg(("--without-database",), help="Airflow has no metadata database here: do not ask it", action="store_true"),
 )
 
 _MAILBOX_ID = _arg(("--conn-id",), help="Id of a connection of type osmos_mailbox", required=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.retention import Purged
     from airflow_provider_osmosdest.core.records import Source
 
-__all__ = ["MailboxHook", "open_mailbox"]
+__all__ = ["MailboxHook", "default_store", "open_mailbox"]
 
 
 class MailboxHook(BaseHook):
@@ -210,6 +210,16 @@ def open_mailbox(connector: MailboxConnector) -> Mailbox:
     store = _store(connector.path, connector.storage_conn_id)
     store.probe()
     return Mailbox(store, connector.settings)
+
+
+def default_store() -> Store:
+    """
+    Return the store of the mailboxes that have no path of their own, without trying it out.
+
+    :raises ConnectorError: when there is no way to it
+    """
+    home = load_settings()
+    return _store(home.storage_path, home.storage_conn_id)
 
 
 def _store(path: str, storage_conn_id: str | None) -> Store:
