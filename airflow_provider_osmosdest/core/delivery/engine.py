@@ -238,6 +238,16 @@ def _closed(
     delivery: Delivery[Place], journal: Journal, tally: Tally, error: OsmosError | None, taken: NewFiles | None = None
 ) -> Result:
     """Close the books: decide whether it failed, whether another attempt may mend it, and write the ledger."""
+    if error is not None:
+        # An attempt that stops early has not read again what those before it have settled.
+        tally.read = max(tally.read, tally.settled)
+    elif tally.settled != tally.read:
+        # Of a green task the numbers are all that is looked at.
+        error = StorageError(
+            f"the report does not add up: {tally.read:,} records were read, and {tally.settled:,} have an outcome. The "
+            "ledger speaks of other records than the source holds now, or was changed. Look at it with 'airflow "
+            "osmosdest delivery show'; after 'airflow osmosdest delivery forget' all is sent again under the same keys."
+        )
     allowed = delivery.options.failures_allowed(tally.read)
     failed = tally.failed
     mendable = error is not None or journal.has_open
@@ -246,14 +256,6 @@ def _closed(
         # Before the ledger says that all is done: nobody would come back to it.
         taken.take(journal.delivery_id)
     failures_path = journal.close(complete=complete)
-    settled = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown + tally.unsent
-    if error is None and settled != tally.read:
-        # Of a green task the numbers are all that is looked at.
-        error = StorageError(
-            f"the report does not add up: {tally.read:,} records were read, and {settled:,} have an outcome. The "
-            "ledger speaks of other records than the source holds now, or was changed. Look at it with 'airflow "
-            "osmosdest delivery show'; after 'airflow osmosdest delivery forget' all is sent again under the same keys."
-        )
     if error is None and failed > allowed:
         error = TooManyFailuresError(
             f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows {allowed:,}: "
