@@ -340,6 +340,7 @@ class World:
     order: Literal["asked", "latest", "single"] = "asked"
     trace: list[tuple[Send, Step, Answer | None] | str] = field(default_factory=list)
     document: bytes | None = None
+    claimed: str | None = None
     stopping: str | None = None
     requests: int = 0
     _sends: int = 0
@@ -420,6 +421,14 @@ class World:
             self.trace.append("   killed after a ledger was written")
             raise Killed
 
+    def claim(self, attempt):
+        """Keep which attempt goes on."""
+        self.claimed = attempt
+
+    def holder(self):
+        """Return which attempt goes on."""
+        return self.claimed
+
     def _happens(self, request, step):
         body = body_of(request)
         document = json.loads(body)
@@ -439,9 +448,10 @@ class World:
         if happens in _KEEPS_WORKING:
             api.work_on(send, step.requests, seen=happens is not Happens.QUEUED)
         elif happens in _ARRIVES:
-            status, *_ = api.arrive(send)
-            if status == 200 and happens is Happens.FAILED_AFTER and len(send.ids) > 1:
-                api.failed_after.update(send.ids)
+            api.arrive(send)
+        if step.status == 500 and len(send.ids) > 1:
+            # Of what an earlier send brought, or will bring, this is a 500 after the commit, too.
+            api.failed_after |= api.will_have().intersection(send.ids)
         if happens in _DIES:
             return None
         if happens in _SILENCE:
