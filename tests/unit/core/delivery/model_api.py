@@ -451,12 +451,10 @@ class World:
         if happens in _KEEPS_WORKING:
             api.work_on(send, step.requests, seen=happens is not Happens.QUEUED)
         elif happens in _ARRIVES:
-            status, *_ = api.arrive(send)
-            if status == 200 and happens is Happens.FAILED_AFTER and len(send.ids) > 1:
-                api.failed_after.update(send.ids)
-        elif happens is Happens.FAILED_BEFORE and len(send.ids) > 1:
-            # To a request it has committed, this is a 500 after the commit, too.
-            api.failed_after.update(api.taken.keys() & set(send.ids))
+            api.arrive(send)
+        if step.status == 500 and len(send.ids) > 1:
+            # Of what an earlier send brought, or will bring, this is a 500 after the commit, too.
+            api.failed_after |= api.will_have().intersection(send.ids)
         if happens in _DIES:
             return None
         if happens in _SILENCE:
