@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.answer_heads import read_strictly
 from airflow_provider_osmosdest.core.delivery.redirects import next_url
 from airflow_provider_osmosdest.core.delivery.request_body import BodyReader
 from airflow_provider_osmosdest.core.delivery.retry import parse_retry_after
@@ -79,6 +80,7 @@ class RequestsTransport:
         # A session looks for the next address of a redirect even where it may not follow, and raises what it likes
         # for one that is none.
         session.get_redirect_target = _nowhere  # type: ignore[assignment,method-assign]
+        read_strictly(session)
         self._headers = request_headers(target.headers, headers or {})
         self._limit = answer_bytes
         self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
@@ -263,10 +265,10 @@ def _by_progress(text: str, errand: _Errand) -> TransportError:
     Tell whether any of the body can have left.
 
     urllib3 reads it only once connected, TLS and the proxy's tunnel agreed on, and the headers sent. An adapter that
-    answers without reading it has sent it all the same.
+    answers without reading it has sent it all the same; an empty one, requests does not read.
     """
     taken, length = errand.reader.taken, errand.request.length
-    if errand.response is None and not errand.reader.begun:
+    if length and errand.response is None and not errand.reader.begun:
         return NotSentError(text)
     return AmbiguousError(f"{text} (after {taken:,} of {length:,} bytes)" if 0 < taken < length else text)
 
