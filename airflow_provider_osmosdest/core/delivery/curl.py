@@ -258,7 +258,8 @@ class _Handle:
         )
 
     def _error(self, code: int, reason: str, status: int, length: int) -> TransportError:
-        if self._repeated:
+        # A body in pieces cannot be rewound, on purpose: libcurl would do so only to send it again.
+        if self._repeated or code == pycurl.E_SEND_FAIL_REWIND:
             reason = "the server closed a kept connection without an answer"
         number = self.curl.getinfo(pycurl.OS_ERRNO)
         return translated(code, reason, status, begun=self._begun, sent=self._sent(), length=length, os_errno=number)

@@ -42,7 +42,7 @@ _STANDS = 300
 class _Errand:
     """One request under way, shared by the thread that carries it and the one that waits for its answer."""
 
-    __slots__ = ("deadline", "given_up", "kept", "reader", "request", "response")
+    __slots__ = ("carried", "deadline", "given_up", "kept", "reader", "request", "response")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -51,6 +51,7 @@ class _Errand:
         self.kept = bytearray()
         self.deadline = float("inf")
         self.given_up = False
+        self.carried = False
 
 
 class RequestsTransport:
@@ -87,6 +88,7 @@ class RequestsTransport:
         self._answers: queue.SimpleQueue[tuple[_Errand, Answer]] = queue.SimpleQueue()
         self._busy: set[_Errand] = set()
         self._threads = 0
+        self._lock = threading.Lock()
         self._in_flight = in_flight
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
@@ -130,11 +132,16 @@ class RequestsTransport:
 
     def _work(self) -> None:
         while (errand := self._errands.get()) is not None:
-            if not errand.given_up:
-                self._answers.put((errand, self._send(errand)))
-            if errand.given_up:
-                # Another thread took this one's place.
-                return
+            with self._lock:
+                errand.carried = not errand.given_up
+            if not errand.carried:
+                continue
+            self._answers.put((errand, self._send(errand)))
+            with self._lock:
+                errand.carried = False
+                if errand.given_up:
+                    # Another thread took this one's place.
+                    return
 
     def _collect(self, wait: float) -> list[Answer]:
         """Return the answers that are in, after waiting for the first of them."""
@@ -157,10 +164,11 @@ class RequestsTransport:
         ``requests`` can only be told how long each single read may take. Its thread is left to itself: it ends when
         the body is to be read on, or with the connection.
         """
-        errand.given_up = True
+        with self._lock:
+            errand.given_up = True
+            self._threads -= errand.carried
         errand.reader.cut()
         self._busy.remove(errand)
-        self._threads -= 1
         response = errand.response
         if response is not None:
             with suppress(Exception):  # what an adapter's response can do is not known
