@@ -82,7 +82,7 @@ def test_what_is_cut_off_hands_out_nothing_more_and_counts_nothing_more():
             reader.read(before)
         reader.cut()
         for use in (reader.read, reader.rewind, lambda reader=reader: next(reader)):
-            with pytest.raises(TimeoutError, match="^the time for this request is over$"):
+            with pytest.raises(TimeoutError, match=r"^the time for this request is over$"):
                 use()
         assert (reader.begun, reader.taken, len(reader)) == (before > 0, before, 7)
 
