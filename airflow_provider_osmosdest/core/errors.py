@@ -194,8 +194,8 @@ class AmbiguousError(TransportError):
     """
     In doubt: some of the request's body may have left, and no whole answer came back, so the API may have its records.
 
-    A time-out, a reset, a connection that closed, or an answer that is cut off or garbled; but a status of 300 and above
-    that came whole is an answer, whatever became of the rest.
+    A time-out, a reset, a connection that closed, or an answer that is cut off or garbled; but a status of 300 and
+    above that came whole is an answer, whatever became of the rest.
     """
 
 
