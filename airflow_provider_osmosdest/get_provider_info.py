@@ -91,6 +91,17 @@ def get_provider_info() -> dict[str, object]:
                         "example": "aws_default",
                         "default": "",
                     },
+                    "group_access": {
+                        "description": (
+                            "What their group may do with files and folders that are made on a disk: none (modes 0600\n"
+                            "and 0700), read (0640 and 0750) or write (0660 and 0770). Everybody else may do nothing.\n"
+                            "Object stores have no modes.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "read",
+                        "default": "none",
+                    },
                 },
             },
         },

@@ -24,6 +24,7 @@ Every error this package raises, in one tree; each class says what to do about i
     │   ├── TooManyFailuresError  it ran to the end, with more failures than ``max_failures`` allows
     │   ├── StoppedError          somebody asked it to stop: a retry goes on where it stood
     │   └── WaitError             the API asked for a long wait: go on after it, without a worker slot
+    ├── SupersededError           a later attempt of the delivery has begun: this one must not send or write any more
     └── TransportError            one exchange brought no answer (never leaves the delivery engine)
         ├── NotSentError          no byte of the body left: safe to send again
         ├── AmbiguousError        in doubt: some of the body may have left, and no whole answer came back
@@ -56,6 +57,7 @@ __all__ = [
     "SourceError",
     "StoppedError",
     "StorageError",
+    "SupersededError",
     "SystemicError",
     "TlsError",
     "TooManyFailuresError",
@@ -175,6 +177,10 @@ class WaitError(DeliveryError):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the API asked to wait {seconds:,.0f} s; the delivery goes on after that")
         self.seconds = seconds
+
+
+class SupersededError(OsmosError):
+    """Stop at once: a later attempt of the same delivery has begun, and what is sent or written now would be twice."""
 
 
 class TransportError(OsmosError):
