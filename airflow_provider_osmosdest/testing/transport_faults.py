@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -350,6 +351,14 @@ class FaultContract(Exchanges):
         with ScriptedServer(answer()) as server:
             assert isinstance(ask(server.url.replace("http:", "https:")).error, TlsError)
         assert server.received == []
+
+    def test_tls_is_never_agreed_on(self, ask: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+            started = time.monotonic()
+            came = ask(url, connect_timeout=0.2)
+        assert isinstance(came.error, NotSentError)
+        assert time.monotonic() - started < 5
 
     # -- proxies ------------------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def status_stands(code: int, status: int, *, begun: bool) -> bool:
 
 
 def translated(
-    code: int, reason: str, status: int, *, begun: bool, sent: int | None, length: int, os_errno: int = 0
+    code: int, reason: str, status: int, *, begun: bool, sent: int | None, length: int, os_errno: int
 ) -> TransportError:
     """
     Tell from how far an exchange got whether the API can have any of the request's body.

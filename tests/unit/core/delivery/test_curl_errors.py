@@ -44,8 +44,8 @@ CODES = {**{getattr(pycurl, name): kind for name, kind in ROWS.items() if hasatt
 RESETS = [errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ECONNREFUSED]
 
 
-def of(code=pycurl.E_RECV_ERROR, *, status=0, begun=True, sent=5, length=5, **more):
-    return translated(code, "reason", status, begun=begun, sent=sent, length=length, **more)
+def of(code=pycurl.E_RECV_ERROR, *, status=0, begun=True, sent=5, length=5, os_errno=0):
+    return translated(code, "reason", status, begun=begun, sent=sent, length=length, os_errno=os_errno)
 
 
 def test_every_error_that_pycurl_names_has_a_row():
