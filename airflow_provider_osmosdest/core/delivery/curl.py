@@ -16,7 +16,8 @@ from urllib.request import getproxies_environment
 
 import pycurl  # noqa: TID253 - this module is itself imported only when a delivery starts
 
-from airflow_provider_osmosdest.core.delivery.curl_errors import head_is_whole, status_stands, translated
+from airflow_provider_osmosdest.core.delivery.answer_heads import head_is_whole, header_of
+from airflow_provider_osmosdest.core.delivery.curl_errors import status_stands, translated
 from airflow_provider_osmosdest.core.delivery.redirects import next_url
 from airflow_provider_osmosdest.core.delivery.transport import (
     ANSWER_BYTES,
@@ -253,11 +254,12 @@ class _Handle:
             body,
             whole=not code and self.size <= self._limit,
             retry_after=curl.getinfo(pycurl.RETRY_AFTER) or None,
-            location=curl.getinfo(pycurl.REDIRECT_URL),
+            location=curl.getinfo(pycurl.REDIRECT_URL) or header_of(self._head, b"location"),
         )
 
     def _error(self, code: int, reason: str, status: int, length: int) -> TransportError:
-        if self._repeated:
+        # A body in pieces cannot be rewound, on purpose: libcurl would do so only to send it again.
+        if self._repeated or code == pycurl.E_SEND_FAIL_REWIND:
             reason = "the server closed a kept connection without an answer"
         number = self.curl.getinfo(pycurl.OS_ERRNO)
         return translated(code, reason, status, begun=self._begun, sent=self._sent(), length=length, os_errno=number)

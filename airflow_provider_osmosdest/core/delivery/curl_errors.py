@@ -1,23 +1,19 @@
 """
 What became of an exchange that libcurl reports an error for: the one place that reads its codes.
 
-How far a request got is told by facts, never by the code: libcurl ends with "could not connect" where it took a request,
-lost the kept connection it went out on, and found no other.
+How far a request got is told by facts, never by the code: libcurl ends with "could not connect" where a kept connection
+took the request and closed, and there is no other to be had.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
 
 import pycurl  # noqa: TID253 - this module is itself imported only when a delivery starts
 
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["head_is_whole", "status_stands", "translated"]
+__all__ = ["status_stands", "translated"]
 
 # https://curl.se/libcurl/c/libcurl-errors.html; pycurl has no name for the last two.
 _SSL_CLIENTCERT = 98
@@ -64,7 +60,7 @@ def status_stands(code: int, status: int, *, begun: bool) -> bool:
 
 
 def translated(
-    code: int, reason: str, status: int, *, begun: bool, sent: int | None, length: int, os_errno: int = 0
+    code: int, reason: str, status: int, *, begun: bool, sent: int | None, length: int, os_errno: int
 ) -> TransportError:
     """
     Tell from how far an exchange got whether the API can have any of the request's body.
@@ -85,20 +81,3 @@ def translated(
         return AmbiguousError(reason)
     text = f"{reason} (after {sent:,} of {length:,} bytes)"
     return AmbiguousError(text) if sent else NotSentError(text)
-
-
-def head_is_whole(lines: Iterable[bytes]) -> bool:
-    """
-    Whether the head of an answer came to its end, which is an empty line.
-
-    libcurl takes a connection that closes among the headers for the end of an answer without a body.
-
-    :param lines: status lines and header lines as they came, those of interim answers before and trailers after it
-    """
-    whole = False
-    for line in lines:
-        if line.startswith(b"HTTP/"):
-            whole = False
-        elif not line.strip(b"\r\n"):
-            whole = True
-    return whole

@@ -42,7 +42,7 @@ class BodyReader:
 
     @property
     def begun(self) -> bool:
-        """Whether any of it was handed out; of an empty body, whether its end was."""
+        """Whether it was asked for any of it."""
         return self._begun
 
     @property

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.answer_heads import read_strictly
 from airflow_provider_osmosdest.core.delivery.redirects import next_url
 from airflow_provider_osmosdest.core.delivery.request_body import BodyReader
 from airflow_provider_osmosdest.core.delivery.retry import parse_retry_after
@@ -41,7 +42,7 @@ _STANDS = 300
 class _Errand:
     """One request under way, shared by the thread that carries it and the one that waits for its answer."""
 
-    __slots__ = ("deadline", "given_up", "kept", "reader", "request", "response")
+    __slots__ = ("carried", "deadline", "given_up", "kept", "reader", "request", "response")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -50,6 +51,7 @@ class _Errand:
         self.kept = bytearray()
         self.deadline = float("inf")
         self.given_up = False
+        self.carried = False
 
 
 class RequestsTransport:
@@ -79,12 +81,14 @@ class RequestsTransport:
         # A session looks for the next address of a redirect even where it may not follow, and raises what it likes
         # for one that is none.
         session.get_redirect_target = _nowhere  # type: ignore[assignment,method-assign]
+        read_strictly(session)
         self._headers = request_headers(target.headers, headers or {})
         self._limit = answer_bytes
         self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[_Errand, Answer]] = queue.SimpleQueue()
         self._busy: set[_Errand] = set()
         self._threads = 0
+        self._lock = threading.Lock()
         self._in_flight = in_flight
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
@@ -128,11 +132,16 @@ class RequestsTransport:
 
     def _work(self) -> None:
         while (errand := self._errands.get()) is not None:
-            if not errand.given_up:
-                self._answers.put((errand, self._send(errand)))
-            if errand.given_up:
-                # Another thread took this one's place.
-                return
+            with self._lock:
+                errand.carried = not errand.given_up
+            if not errand.carried:
+                continue
+            self._answers.put((errand, self._send(errand)))
+            with self._lock:
+                errand.carried = False
+                if errand.given_up:
+                    # Another thread took this one's place.
+                    return
 
     def _collect(self, wait: float) -> list[Answer]:
         """Return the answers that are in, after waiting for the first of them."""
@@ -155,10 +164,11 @@ class RequestsTransport:
         ``requests`` can only be told how long each single read may take. Its thread is left to itself: it ends when
         the body is to be read on, or with the connection.
         """
-        errand.given_up = True
+        with self._lock:
+            errand.given_up = True
+            self._threads -= errand.carried
         errand.reader.cut()
         self._busy.remove(errand)
-        self._threads -= 1
         response = errand.response
         if response is not None:
             with suppress(Exception):  # what an adapter's response can do is not known
@@ -263,10 +273,10 @@ def _by_progress(text: str, errand: _Errand) -> TransportError:
     Tell whether any of the body can have left.
 
     urllib3 reads it only once connected, TLS and the proxy's tunnel agreed on, and the headers sent. An adapter that
-    answers without reading it has sent it all the same.
+    answers without reading it has sent it all the same; an empty one, requests does not read.
     """
     taken, length = errand.reader.taken, errand.request.length
-    if errand.response is None and not errand.reader.begun:
+    if length and errand.response is None and not errand.reader.begun:
         return NotSentError(text)
     return AmbiguousError(f"{text} (after {taken:,} of {length:,} bytes)" if 0 < taken < length else text)
 
