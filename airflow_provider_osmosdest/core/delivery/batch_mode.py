@@ -12,7 +12,7 @@ from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.sends import Sends
 from airflow_provider_osmosdest.core.delivery.sizing import SizeLimit
 from airflow_provider_osmosdest.core.delivery.splitting import Splitter
-from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+from airflow_provider_osmosdest.core.delivery.verdict import REFUSALS, Verdict
 from airflow_provider_osmosdest.core.errors import DeliveryError, StoppedError, SystemicError, WaitError
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class BatchMode:
         """Return why to stop after this answer, ``None`` to go on."""
         if judgement.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(judgement):
             return self._patience.unanswered(judgement, chunk.size)
-        if judgement.verdict is Verdict.REFUSED and chunk.size == 1 and chunk.perhaps:
+        if judgement.verdict in REFUSALS and chunk.size == 1 and chunk.perhaps:
             # It may be refused for having been taken, which says nothing of the others.
             return None
         return self._patience.hear(judgement, chunk.size, in_full=in_full)

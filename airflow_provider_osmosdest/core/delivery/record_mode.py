@@ -12,7 +12,7 @@ from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.send_window import SendWindow
 from airflow_provider_osmosdest.core.delivery.sends import Sends
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
-from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+from airflow_provider_osmosdest.core.delivery.verdict import REFUSALS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -248,7 +248,7 @@ class RecordMode:
             heapq.heappush(self._later, (now + wait, errand.index, request))
             return
         judgement = errand.conclude(judgement)
-        if judgement.verdict is not Verdict.REFUSED or not errand.perhaps:
+        if judgement.verdict not in REFUSALS or not errand.perhaps:
             # What may be refused for having been taken says nothing of the others.
             error = self._patience.hear(judgement, 1, in_full=not self._attempt.once, hopeless=hopeless)
             self._stop = self._stop or error

@@ -16,6 +16,9 @@ IN_PROGRESS_SECONDS = 600.0
 """How long an API may answer that an earlier request with the same key is in progress, in seconds."""
 
 _REDIRECTS = 300
+_CONFLICT_SECONDS = 10.0
+"""How long a plain conflict may be a request in progress at least, in seconds; else as long as the time-out."""
+
 _ASKS = 10
 """How often to ask at most, within the time-out of a request, whether the one before it is done."""
 
@@ -45,7 +48,7 @@ class Sends:
 
     def __init__(self, retries: int, *, timeout: float, once: bool, inherited: bool) -> None:
         self._retries = retries
-        self._timeout = timeout
+        self._timeout = max(timeout, _CONFLICT_SECONDS)
         self._once = once
         self._inherited = inherited
         self._own = False

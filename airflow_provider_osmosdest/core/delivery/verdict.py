@@ -16,7 +16,7 @@ from airflow_provider_osmosdest.core.errors import (
     TransportError,
 )
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["REFUSALS", "Verdict", "judge"]
 
 
 class Verdict(Enum):
@@ -41,6 +41,9 @@ class Verdict(Enum):
     UNREADABLE = "unreadable"
     """A success that cannot be read: some records may have been taken, some not."""
 
+
+REFUSALS = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE})
+"""What a record may be refused with by itself."""
 
 _TOO_LARGE = frozenset({413})
 _TRANSIENT = frozenset({408, 425, 429, 503})
