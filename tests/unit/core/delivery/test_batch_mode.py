@@ -213,7 +213,7 @@ class TestStopping:
         assert isinstance(came.error, MisconfiguredError)
         assert "422" in str(came.error)
         assert "Idempotency-Key is already used" in str(came.error)
-        assert "a fault of airflow-provider-osmosdest, so please report it" in str(came.error)
+        assert "a bug of airflow-provider-osmosdest: please report it" in str(came.error)
         assert came.counts == ((0, 0, 0, 0, 6) if first is None else (0, 0, 0, 3, 3))
         assert set(map(len, came.sent)) == {3}, "nothing of it is sent in parts"
 

@@ -232,12 +232,14 @@ class TestHeld:
         assert not outcomes.journal.has_open
         assert [line["index"] for line in lines()] == list(range(9))
 
-    def test_one_of_which_a_send_may_have_been_taken_is_not_held(self, tmp_path):
+    @pytest.mark.parametrize("stopped", [True, False])
+    def test_so_is_one_of_which_a_send_may_have_been_taken(self, tmp_path, stopped):
         outcomes, _ = opened(tmp_path, most_held=5)
         outcomes.journal.doubt([(7, 8)])
-        outcomes.failed([(7, b"{}")], REFUSED, 1)
-        outcomes.close(stopped=True)
-        assert fate(outcomes, 7) == ({"unknown": 1}, True)
+        outcomes.failed([(6, b"{}"), (7, b"{}")], REFUSED, 1)
+        assert (outcomes.tally.rejected, outcomes.tally.unknown) == (0, 0)
+        outcomes.close(stopped=stopped)
+        assert fate(outcomes, 7) == ({"rejected": 1, "unknown": 1}, not stopped)
 
 
 def test_what_the_api_has_already_is_settled_and_no_failure(book):

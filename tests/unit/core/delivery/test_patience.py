@@ -41,7 +41,7 @@ def first_error(patience, judgement, records=1, tries=1_000, **more):
         (405, "method"),
         (501, "method"),
         (407, "proxy"),
-        (422, "a fault of airflow-provider-osmosdest, so please report it"),
+        (422, "a bug of airflow-provider-osmosdest: please report it"),
         (302, "redirect"),
         (505, "Check the connection"),
         (200, "Check success_when, item_errors and the base URL"),

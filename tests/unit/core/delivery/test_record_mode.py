@@ -278,7 +278,7 @@ def test_what_was_not_taken_through_all_retries_is_unsent_and_goes_again(deliver
 def test_a_key_said_to_have_come_with_other_bytes_stops_it(deliver):
     came = deliver(answering(422, b"Idempotency-Key is already used"), records(5), concurrency=1)
     assert isinstance(came.error, MisconfiguredError)
-    assert "a fault of airflow-provider-osmosdest, so please report it" in str(came.error)
+    assert "a bug of airflow-provider-osmosdest: please report it" in str(came.error)
     assert came.counts == (0, 0, 0, 0, 5)
 
 

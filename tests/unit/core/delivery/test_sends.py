@@ -261,7 +261,7 @@ class TestConclude:
     def test_a_success_that_does_not_read_like_one_puts_it_in_doubt(self):
         made = after(Judgement(Verdict.MISCONFIGURED, 200, "200: <html>"))
         assert (made.in_doubt, made.perhaps) == (True, "200: <html>")
-        assert not after(Judgement(Verdict.MISCONFIGURED, 302, "302: moved")).in_doubt
+        assert not after(Judgement(Verdict.MISCONFIGURED, 300, "300: moved")).in_doubt
         assert not after(Judgement(Verdict.MISCONFIGURED, None, "wrong name")).in_doubt
 
     @given(st.lists(st.sampled_from(ANY), min_size=1, max_size=6), st.booleans(), st.booleans())
