@@ -135,7 +135,10 @@ def _steps():
 STEPS = tuple(_steps())
 """What may be drawn for a request, the harmless first; what matters more stands there more than once."""
 
-_PROBLEM = b'{"type":"https://example.com/errors/request-in-progress","title":"A request with this key is in progress"}'
+# The example of draft-ietf-httpapi-idempotency-key-header, section 2.7.
+_PROBLEM = (
+    b'{"type":"https://developer.example.com/idempotency","title":"A request is outstanding for this Idempotency-Key"}'
+)
 IN_PROGRESS = {
     "plain": (409, None, b""),
     "asks to wait": (409, 90.0, b""),
@@ -205,7 +208,7 @@ class ModelApi:
     Process what arrives, by its rules, and keep a book of it.
 
     What it has stands in ``taken``, with the sends that brought it; what was answered by a refusal in ``refused``, by
-    500 although it was taken along with others in ``failed_after``, by something that is no answer in ``garbled``.
+    500 although it was taken in ``failed_after``, by something that is no answer in ``garbled``.
 
     :param rules: what it is like
     """
@@ -452,7 +455,7 @@ class World:
             api.work_on(send, step.requests, seen=happens is not Happens.QUEUED)
         elif happens in _ARRIVES:
             api.arrive(send)
-        if step.status == 500 and len(send.ids) > 1:
+        if step.status == 500:
             # Of what an earlier send brought, or will bring, this is a 500 after the commit, too.
             api.failed_after |= api.will_have().intersection(send.ids)
         if happens in _DIES:

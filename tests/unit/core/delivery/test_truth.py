@@ -263,10 +263,13 @@ class Desk:
     def check_twice(self):
         """Nothing was taken twice that must not be."""
         plan, api = self.plan, self.api
+        # What is cut after a 500 goes under other keys: an API that had committed it all the same gets it twice.
+        cuts = plan.options.get("batch_size", 1) > 1
+        strict = plan.rules.honours_keys and plan.options.get("on_no_answer") != "split"
         for at, sends in api.taken.items():
             later = sorted(sends, key=lambda send: send.number)[1:]
             assert not any(send.once for send in later), f"TWICE under at_most_once: {at}"
-            if plan.rules.honours_keys and plan.options.get("on_no_answer") != "split" and at not in api.failed_after:
+            if strict and not (cuts and at in api.failed_after):
                 assert not later, f"TWICE although keys are honoured: {at}"
 
     @property
