@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_osmosdest.core.delivery import sends
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
 from airflow_provider_osmosdest.core.delivery.ledger import read_entry
 from airflow_provider_osmosdest.core.delivery.ledger_store import MemoryLedgerStore
@@ -121,6 +122,12 @@ class Came:
 
     def indexes(self, outcome):
         return [line["index"] for line in self.lines if line["outcome"] == outcome]
+
+
+@pytest.fixture(autouse=True)
+def _short_conflicts(monkeypatch):
+    """A conflict may be a request in progress for as long as the time-out, and no ten seconds more."""
+    monkeypatch.setattr(sends, "_CONFLICT_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

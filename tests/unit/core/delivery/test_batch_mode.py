@@ -307,8 +307,9 @@ class TestInDoubt:
         assert not came.mendable
         assert seen[0] == seen[1]
 
-    def test_to_be_refused_for_having_been_taken_is_not_systemic(self, bench):
-        came = bench(following(SILENCE, said(422)), records(20), systemic_after=5)
+    @pytest.mark.parametrize("status", [422, 413])
+    def test_to_be_refused_for_having_been_taken_is_not_systemic(self, bench, status):
+        came = bench(following(SILENCE, said(status)), records(20), systemic_after=5)
         assert isinstance(came.error, TooManyFailuresError)
         assert came.counts == (0, 0, 0, 20, 0)
 

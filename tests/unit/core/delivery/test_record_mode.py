@@ -234,8 +234,9 @@ class TestInDoubt:
             "409 Conflict; an earlier request may have been taken: it was sent, and no answer that tells came back"
         )
 
-    def test_to_be_refused_for_having_been_taken_is_not_systemic(self, deliver):
-        given = {f"r{index}": [SILENCE, said(422)] for index in range(20)}
+    @pytest.mark.parametrize("status", [422, 413])
+    def test_to_be_refused_for_having_been_taken_is_not_systemic(self, deliver, status):
+        given = {f"r{index}": [SILENCE, said(status)] for index in range(20)}
         came = deliver(answering_each(**given), records(20), systemic_after=5, max_failures=20)
         assert came.error is None
         assert came.counts == (0, 0, 0, 20, 0)
