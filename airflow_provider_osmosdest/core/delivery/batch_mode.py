@@ -174,7 +174,7 @@ class BatchMode:
             raise
         match judgement.verdict:
             case Verdict.IN_DOUBT:
-                self._conclude(chunk, sends, in_doubt=not self._splits_unanswered)
+                self._conclude(chunk, sends, in_doubt=chunk.size == 1 or not self._splits_unanswered)
             case Verdict.MISCONFIGURED:
                 self._conclude(chunk, sends, in_doubt=sends.in_doubt)
             case _:

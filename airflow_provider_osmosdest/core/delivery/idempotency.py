@@ -19,8 +19,10 @@ KEY_REUSED = 422
 
 _CONFLICT = frozenset({409, 423})
 _LOOKED_AT = 4096
-_OF_THE_KEY = re.compile(rb"idempoten", re.IGNORECASE)
+_NAMES_THE_KEY = re.compile(rb"idempoten", re.IGNORECASE)
 _UNDER_WAY = re.compile(rb"in[ _-]?progress|outstanding|(?:being|still)[ _-]process|in[ _-]use", re.IGNORECASE)
+# Near each other and in one field: "order is in progress" and "e-mail already in use" speak of the record.
+_REQUEST_UNDER_WAY = re.compile(rb'(?:request|\bkey\b)[^"{}]{0,40}(?:%s)' % _UNDER_WAY.pattern, re.IGNORECASE)
 _OTHER_BODY = re.compile(rb"already|different|another|mismatch|re-?used|does not match|not match", re.IGNORECASE)
 
 
@@ -35,10 +37,9 @@ def about_the_key(status: int, body: bytes, retry_after: float | None) -> Verdic
     if status in _CONFLICT and retry_after:
         return Verdict.IN_PROGRESS
     body = body[:_LOOKED_AT]
-    if not _OF_THE_KEY.search(body):
-        return None
-    if status in _CONFLICT and _UNDER_WAY.search(body):
+    names_it = _NAMES_THE_KEY.search(body)
+    if status in _CONFLICT and ((names_it and _UNDER_WAY.search(body)) or _REQUEST_UNDER_WAY.search(body)):
         return Verdict.IN_PROGRESS
-    if status == KEY_REUSED and _OTHER_BODY.search(body):
+    if status == KEY_REUSED and names_it and _OTHER_BODY.search(body):
         return Verdict.MISCONFIGURED
     return None
