@@ -13,7 +13,7 @@ from airflow_provider_osmosdest.core.delivery.engine import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.target import masked_url
 from airflow_provider_osmosdest.core.delivery.transport import Answer, Body
-from airflow_provider_osmosdest.core.errors import NotSentError, StorageError
+from airflow_provider_osmosdest.core.errors import AmbiguousError, StorageError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of, seen_folder
 
@@ -116,7 +116,7 @@ class MailboxTransport:
             self._mailbox.publish(filter(len, pieces), batch_id=request.message_id, producer=self._producer)
         except (StorageError, OSError) as error:
             # It may be in the log for all that; published again under its batch_id, it is there once.
-            return Answer(request, error=NotSentError(f"{type(error).__name__}: {error}"))
+            return Answer(request, error=AmbiguousError(f"{type(error).__name__}: {error}"))
         return Answer(request, 200)
 
 

@@ -20,9 +20,15 @@ KEY_REUSED = 422
 _CONFLICT = frozenset({409, 423})
 _LOOKED_AT = 4096
 _NAMES_THE_KEY = re.compile(rb"idempoten", re.IGNORECASE)
-_UNDER_WAY = re.compile(rb"in[ _-]?progress|outstanding|(?:being|still)[ _-]process|in[ _-]use", re.IGNORECASE)
-# Near each other and in one field: "order is in progress" and "e-mail already in use" speak of the record.
-_REQUEST_UNDER_WAY = re.compile(rb'(?:request|\bkey\b)[^"{}]{0,40}(?:%s)' % _UNDER_WAY.pattern, re.IGNORECASE)
+_UNDER_WAY = re.compile(
+    rb"in[ _-]?(?:progress|flight|use)|outstanding|(?:being|still)[ _-](?:process|worked)", re.IGNORECASE
+)
+# Of the request or its key, and not of the record: "order is in progress", "e-mail already in use".
+_REQUEST_UNDER_WAY = re.compile(
+    rb'(?:\brequest[ _-](?:is[ _-])?(?:already[ _-]|currently[ _-]|still[ _-])?|\b(?:this|same|that)[ _-]key[^"{}]{0,20})'
+    rb"(?:%s)" % _UNDER_WAY.pattern,
+    re.IGNORECASE,
+)
 _OTHER_BODY = re.compile(rb"already|different|another|mismatch|re-?used|does not match|not match", re.IGNORECASE)
 
 

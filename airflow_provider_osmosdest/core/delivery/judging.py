@@ -106,7 +106,7 @@ class Judge:
         if verdict is Verdict.REFUSED and self._keyed:
             if of_the_key := about_the_key(answer.status, answer.body, answer.retry_after):
                 return self._judgement(of_the_key, answer)
-        elif verdict is Verdict.TRANSIENT and answer.status == TOO_EARLY and answer.retry_after:
+        elif verdict is Verdict.TRANSIENT and answer.status == TOO_EARLY and answer.retry_after and self._keyed:
             verdict = Verdict.IN_PROGRESS
         if not self._reads or verdict not in (Verdict.ACCEPTED, Verdict.REFUSED):
             return self._judgement(verdict, answer)

@@ -70,8 +70,8 @@ class Sends:
         :param now: seconds that only ever grow
         """
         verdict = judgement.verdict
-        if verdict in _PERHAPS_TAKEN:
-            self.lost(judgement.error, in_doubt=verdict is Verdict.IN_DOUBT)
+        if verdict in _PERHAPS_TAKEN or verdict is Verdict.IN_PROGRESS:
+            self.lost(judgement.error, in_doubt=verdict is not Verdict.FAILED)
         elif verdict is Verdict.MISCONFIGURED and judgement.status is not None and judgement.status < _REDIRECTS:
             # A success by its status that does not read like one.
             self.lost(judgement.error)

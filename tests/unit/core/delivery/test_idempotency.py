@@ -183,3 +183,28 @@ def test_only_the_start_of_an_answer_is_looked_at():
     assert about_the_key(409, b" " * (4096 - len(said)) + said, None) is Verdict.IN_PROGRESS
     assert about_the_key(409, b" " * (4097 - len(said)) + said, None) is None
     assert about_the_key(409, b"idempotency key" + b" " * 4096 + b"in use", None) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type": "https://example.com/errors/request-in-progress"}',
+        b'{"title": "A request with this key is in progress"}',
+        b'{"message": "A request with the same key is still processing"}',
+        b'{"detail": "idempotency key is still in flight"}',
+    ],
+)
+def test_a_request_that_is_named_without_its_header_is_one_in_progress(body):
+    assert about_the_key(409, body, None) is Verdict.IN_PROGRESS
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a leave request of this employee is in progress",
+        b'{"message": "key A-7 is already in use"}',
+        b'{"title": "the order is in progress"}',
+    ],
+)
+def test_a_record_that_is_in_progress_is_refused(body):
+    assert about_the_key(409, body, None) is None
