@@ -25,8 +25,8 @@ _UNDER_WAY = re.compile(
 )
 # Of the request or its key, and not of the record: "order is in progress", "e-mail already in use".
 _REQUEST_UNDER_WAY = re.compile(
-    rb'(?:\brequest[ _-](?:is[ _-])?(?:already[ _-]|currently[ _-]|still[ _-])?|\b(?:this|same|that)[ _-]key[^"{}]{0,20})'
-    rb"(?:%s)" % _UNDER_WAY.pattern,
+    rb"(?:\brequest[ _-](?:is[ _-])?(?:(?:already|currently|still)[ _-])?"
+    rb'|\b(?:this|same|that)[ _-]key[^"{}]{0,20})(?:%s)' % _UNDER_WAY.pattern,
     re.IGNORECASE,
 )
 _OTHER_BODY = re.compile(rb"already|different|another|mismatch|re-?used|does not match|not match", re.IGNORECASE)

@@ -224,7 +224,9 @@ def test_an_object_store_that_fails_for_a_while(tmp_path, seed, write_mode):
     assert errors
     assert all("503 Slow Down" in error and "s3://bucket" in error for error in errors)
     report = result.report
-    assert (report.read, report.delivered, report.invalid, report.rejected) == (count, count - 15, 10, 5)
+    assert (report.read, report.delivered, report.invalid) == (count, count - 15, 10)
+    # One that was on its way when the store failed, and is refused after that, may have been taken before.
+    assert (report.rejected + report.unknown, report.unsent) == (5, 0)
     names = [name for name in store.objects if name.startswith("failures-")]
     failures = [json.loads(line) for name in names for line in store.objects[name].splitlines()]
     assert sorted(failure["index"] for failure in failures) == sorted(invalid | poison)

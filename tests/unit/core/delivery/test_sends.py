@@ -171,7 +171,11 @@ class TestInDoubt:
         made = after(FAILED)
         assert (made.in_doubt, made.perhaps) == (False, "500: oops")
 
-    @pytest.mark.parametrize("judgement", [judgement for judgement in ANY if judgement not in (FAILED, SILENCE)])
+    def test_a_request_in_progress_may_take_it(self):
+        made = after(IN_PROGRESS)
+        assert (made.in_doubt, made.perhaps) == (True, IN_PROGRESS.error)
+
+    @pytest.mark.parametrize("judgement", [each for each in ANY if each not in (FAILED, SILENCE, IN_PROGRESS)])
     def test_no_other_answer_puts_it_in_doubt(self, judgement):
         made = after(judgement)
         assert (made.in_doubt, made.perhaps) == (False, "")
