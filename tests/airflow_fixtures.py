@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
+import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,3 +142,35 @@ def receiver(set_connection: Callable[..., None]) -> Iterator[Any]:
             extra={"headers": {"Authorization": f"Bearer {TOKEN}"}},
         )
         yield server
+
+
+@pytest.fixture
+def command(
+    airflow_db: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[Any, Any, str]]:
+    """Run a command as ``airflow osmosdest`` does; return its exit code, its document and its talk."""
+    from airflow_provider_osmosdest.cli.definition import get_cli_commands
+
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+
+    def run(*words: str) -> tuple[Any, Any, str]:
+        capfd.readouterr()
+        node: Any
+        node, rest = get_cli_commands()[0], list(words)
+        while hasattr(node, "subcommands"):
+            name = rest.pop(0)
+            (node,) = (each for each in node.subcommands if each.name == name)
+        parser = argparse.ArgumentParser()
+        for arg in node.args:
+            arg.add_to_parser(parser)
+        code: Any = 0
+        try:
+            node.func(parser.parse_args(rest))
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capfd.readouterr()
+        # Airflow's own remarks, which get past the descriptor to where pytest catches what is printed.
+        out = re.sub(r"^\d{4}-.* \[warning .*\n", "", out, flags=re.MULTILINE)
+        return code, json.loads(out) if out else None, err
+
+    return run

@@ -117,6 +117,22 @@ _FORGET_ARGS = (
 )
 
 
+_DELIVERY_ARGS = (
+    _arg(("--dag-id",), metavar="ID", help="Of the task instance whose delivery it is, with --run-id and --task-id"),
+    _arg(("--run-id",), metavar="ID", help="Id of the DAG run"),
+    _arg(("--task-id",), metavar="ID", help="Id of the task"),
+    _arg(("--map-index",), metavar="N", type=int, default=-1, help="Of a mapped task: which of its instances"),
+    _arg(("--folder",), metavar="PATH", help="Instead of a task instance: the folder of a delivery begun by hand"),
+)
+
+_DELIVERY_FORGET_ARGS = (
+    *_DELIVERY_ARGS,
+    _arg(("--new-id",), action="store_true", help="Go on under another delivery id, and so under other keys"),
+    _arg(("--yes",), action="store_true", help="Do not ask"),
+    _arg(("--force",), action="store_true", help="Also while the task runs: its attempt is told to stop first"),
+)
+
+
 def get_cli_commands() -> list[CLICommand]:
     """Return the commands this package adds to ``airflow``."""
     schema = GroupCommand(
@@ -157,9 +173,28 @@ def get_cli_commands() -> list[CLICommand]:
         GroupCommand(
             name="osmosdest",
             help="Move records to and from HTTP APIs",
-            subcommands=(schema, deliver, _seen(), _mailbox(), serve),
+            subcommands=(schema, deliver, _delivery(), _seen(), _mailbox(), serve),
         )
     ]
+
+
+def _delivery() -> GroupCommand:
+    where = "The result goes to stdout as one JSON document, the rest to stderr."
+    show = ActionCommand(
+        name="show",
+        help="Show what the ledger of a delivery says",
+        description=f"Show what of a delivery is settled, and what is in doubt. {where} Exit code 1: it is damaged.",
+        func=lazy_load_command("airflow_provider_osmosdest.cli.delivery.show_delivery"),
+        args=_DELIVERY_ARGS,
+    )
+    forget = ActionCommand(
+        name="forget",
+        help="Let all of a delivery be sent again",
+        description=f"Forget what of a delivery is settled, so that all of it is sent again. {where}",
+        func=lazy_load_command("airflow_provider_osmosdest.cli.delivery.forget_delivery"),
+        args=_DELIVERY_FORGET_ARGS,
+    )
+    return GroupCommand(name="delivery", help="Look after what a delivery has done", subcommands=(show, forget))
 
 
 def _seen() -> GroupCommand:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TaskRequest",
     "delivery_folder",
+    "folder_at",
     "landing_folder",
     "load_schema",
     "make_delivery",
@@ -129,6 +130,17 @@ def source_of(records: Any, records_format: str | None, conn_id: str | None = No
 def delivery_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:
     """Return the folder of a delivery: ``{storage_path}/deliveries/{dag_id}/{run_id}/{task_id}/{map_index}``."""
     return _task_folder("deliveries", instance)
+
+
+def folder_at(path: str) -> ObjectStoragePath | PrivatePath:
+    """Return the folder of a delivery that was begun by hand, opened as ``storage_path`` is."""
+    from airflow.sdk import ObjectStoragePath
+
+    settings = load_settings()
+    folder: ObjectStoragePath | PrivatePath = private(
+        ObjectStoragePath(path.rstrip("/"), conn_id=settings.storage_conn_id), settings.group_access
+    )
+    return folder
 
 
 def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:

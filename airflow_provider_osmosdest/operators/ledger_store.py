@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
 
-__all__ = ["TaskStateLedgerStore", "ledger_store"]
+__all__ = ["LEDGER_KEY", "TaskStateLedgerStore", "ledger_store"]
 
-_KEY = "osmosdest_ledger"
+LEDGER_KEY = "osmosdest_ledger"
+"""Where the task's state has the ledger."""
+
 _HOLDER_KEY = "osmosdest_attempt"
 # Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
 _MOST_BYTES = 48 * 1024
 # Through supervisor, API server and database a write takes some 10 ms, as long as 50 requests to a fast API.
 _OFTEN = 4
 _OFTEN_SECONDS = 1.0
-_SPILLED = {"in": "folder"}
 _HOLDER_SECONDS = 1.0
 _GONE = "another attempt"
 
@@ -43,30 +44,34 @@ class TaskStateLedgerStore:
     :param clock: seconds that only ever grow
     """
 
+    SPILLED: ClassVar = {"in": "folder"}
+    """What the state says instead of a ledger that is in the folder."""
+
     def __init__(self, store: Any, folder: Folder, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._file = FolderLedgerStore(folder)
         self._clock = clock
         self._written: deque[float] = deque(maxlen=_OFTEN)
         self._spilled = False
+        self._attempt: str | None = None
         self._holder: str | None = None
         self._asked = 0.0
 
     def load(self) -> bytes | None:
         """Return the document, ``None`` if there is none."""
         try:
-            value = self._store.get(_KEY)
+            value = self._store.get(LEDGER_KEY)
         except Exception as error:
             raise _failed("read", error) from error
         if value is None:
             return None
-        if value == _SPILLED:
+        if value == self.SPILLED:
             self._spilled = True
             document = self._file.load()
             if document is None:
                 raise StorageError(
-                    "the ledger of this delivery is not in its folder, where the task's state says it is. Restore it, "
-                    f"or delete the state {_KEY} of this task to send everything again."
+                    "the ledger of this delivery is not in its folder, where the task's state says it is. Restore it; "
+                    "or begin anew with 'airflow osmosdest delivery forget --new-id', after which all is sent again."
                 )
             return document
         return json.dumps(value).encode()
@@ -83,7 +88,7 @@ class TaskStateLedgerStore:
             if self._spilled:
                 return
         try:
-            self._store.set(_KEY, _SPILLED if spill else json.loads(document))
+            self._store.set(LEDGER_KEY, self.SPILLED if spill else json.loads(document))
         except Exception as error:
             raise _failed("written", error) from error
         self._spilled = spill
@@ -94,11 +99,19 @@ class TaskStateLedgerStore:
             self._store.set(_HOLDER_KEY, attempt)
         except Exception as error:
             raise _failed("written", error) from error
+        self._attempt = attempt
         if self._file.load() is not None:
             self._file.claim(attempt)
 
     def holder(self) -> str | None:
-        """Return the attempt that claimed the delivery last, as it was a second ago at most."""
+        """
+        Return the attempt that claimed the delivery last, as the task's state said a second ago at most.
+
+        A state that was written since was written for the attempt that Airflow takes for the last one, so a second is
+        soon enough. To a file in the folder anyone may write, and so beside it the holder is looked up each time.
+        """
+        if self._spilled and (holder := self._file.holder()) not in {None, self._attempt}:
+            return holder
         now = self._clock()
         if self._holder is None or now - self._asked >= _HOLDER_SECONDS:
             try:

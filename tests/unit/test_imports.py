@@ -52,7 +52,7 @@ ARROWS: dict[str, set[str]] = {
     "triggers": CORE | {"hooks"},
     "decorators": CORE | {"hooks", "operators"},
     "web": CORE | {"hooks", "settings"},
-    "cli": CORE | {"get_provider_info", "hooks", "settings", "web"},
+    "cli": CORE | {"get_provider_info", "hooks", "operators", "settings", "web"},
     "testing": CORE,
 }
 
@@ -78,6 +78,8 @@ IMPORTED_WHEN_RUN = {
     f"{PACKAGE}.core.delivery.curl",
     f"{PACKAGE}.core.delivery.curl_errors",
     f"{PACKAGE}.cli.commands",
+    f"{PACKAGE}.cli.delivery",
+    f"{PACKAGE}.cli.ledgers",
     f"{PACKAGE}.cli.seen",
     f"{PACKAGE}.cli.serve",
 }

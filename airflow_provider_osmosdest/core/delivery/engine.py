@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
+from airflow_provider_osmosdest.core.delivery.journal import Journal, begin, check_holder
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.narration import ending, failure_lines, opening
 from airflow_provider_osmosdest.core.delivery.new_files import new_files
@@ -193,6 +193,7 @@ def carry_out(
             "ask the API about them."
         )
     if delivery.options.retry_rejected and entry.parts and not entry.complete:
+        check_holder(store, attempt_id, entry.delivery_id)
         take_up_again(entry, store, delivery.folder)
     before = dict(entry.counts)
     sightings = None if entry.complete else sightings_of(delivery, entry, keeping=not surroundings.rehearsing)
@@ -253,6 +254,7 @@ def _closed(
     mendable = error is not None or journal.has_open
     complete = not mendable and failed <= allowed
     if complete and taken is not None:
+        journal.guard()
         # Before the ledger says that all is done: nobody would come back to it.
         taken.take(journal.delivery_id)
     failures_path = journal.close(complete=complete)

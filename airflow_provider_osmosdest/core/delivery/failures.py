@@ -168,7 +168,8 @@ def check_parts(folder: Folder, parts: Iterable[str]) -> None:
         except FileNotFoundError:
             raise StorageError(
                 f"{folder / part} is gone, which an earlier attempt of this delivery wrote its failures to. Restore "
-                "it, or remove the delivery's ledger to send everything again."
+                "it; or begin anew with 'airflow osmosdest delivery forget', after which all is sent again under the "
+                "same keys."
             ) from None
         except OSError as error:
             raise _unwritable(folder, error) from error

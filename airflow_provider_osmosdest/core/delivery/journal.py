@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.report import Tally
     from airflow_provider_osmosdest.core.seen.sightings import Sightings
 
-__all__ = ["PERIOD", "Journal", "begin"]
+__all__ = ["PERIOD", "Journal", "begin", "check_holder"]
 
 PERIOD = 1.0
 """Seconds between two writes at most, while answers come all the time."""
@@ -80,6 +80,20 @@ def begin(
     return entry
 
 
+def check_holder(store: LedgerStore, attempt: str, delivery_id: str) -> None:
+    """
+    Make sure that an attempt is still the one that goes on with its delivery.
+
+    :raises SupersededError: when a later one has begun
+    :raises StorageError: when that cannot be found out
+    """
+    if (store.holder() or attempt) != attempt:
+        raise SupersededError(
+            f"Another attempt of delivery {delivery_id} has begun since this one did. This one sends and "
+            "writes no more; what became of the records is in the report of the other."
+        )
+
+
 class Journal:
     """
     The ledger of a delivery that is under way.
@@ -114,6 +128,9 @@ class Journal:
         self._folder = folder
         self._tally = tally
         self._clock = clock
+        self._attempt = attempt
+        # What the ledger does not name may be what a later attempt is writing.
+        self._check_holder()
         remove_parts(folder, entry.parts)
         check_parts(folder, entry.parts)
         self._failures = FailuresFile(folder, parts=entry.parts, origin=origin)
@@ -126,8 +143,6 @@ class Journal:
         self._seconds = entry.seconds
         self._indexes: list[int] = []
         self._once = once
-        self._attempt = attempt
-        self._guarded = clock()
         self._sending: tuple[Chunk, ...] = ()
         self._owed = [chunk for chunk in entry.sending if not entry.settled.covers(chunk.start, chunk.stop)]
         self._window = (0, 0)
@@ -182,6 +197,8 @@ class Journal:
         :param records: index and JSON of each
         :param final: whether a retry leaves them as they are; else they are not settled
         """
+        # A part would be written over the one of the same name that a later attempt has made.
+        self.guard()
         file = self._failures if final else self._open
         indexes = file.write(outcome, records, status=status, error=error, attempts=attempts)
         if not indexes:
@@ -208,6 +225,7 @@ class Journal:
         :param reasons: what to count each under
         :param textual: they come from a format without types
         """
+        self.guard()
         self._failures.write_each(outcome, records, textual=textual)
         for reason, count in Counter(reasons).items():
             self._tally.count(outcome, count, reason)
@@ -243,7 +261,7 @@ class Journal:
 
     def guard(self) -> None:
         """
-        Make sure that no later attempt has begun; to be called before each send, and looked at once a second.
+        Make sure that no later attempt has begun; to be called before each send or write, and looked at once a second.
 
         A process that was stopped, or cut off, for longer than that finds out before it sends anything more.
 
@@ -253,11 +271,8 @@ class Journal:
             self._check_holder()
 
     def _check_holder(self) -> None:
-        if self._attempt is not None and (self._store.holder() or self._attempt) != self._attempt:
-            raise SupersededError(
-                f"Another attempt of delivery {self.delivery_id} has begun since this one did. This one sends and "
-                "writes no more; what became of the records is in the report of the other."
-            )
+        if self._attempt is not None:
+            check_holder(self._store, self._attempt, self.delivery_id)
         self._guarded = self._clock()
 
     def answered(self) -> None:
@@ -285,8 +300,10 @@ class Journal:
 
         :param last: nothing more is written in this attempt
         :raises StorageError: when ledger or failures cannot be written
+        :raises SupersededError: when a later attempt has begun
         """
-        self.guard()
+        # Not once a second: it would be written over the ledger of the later one.
+        self._check_holder()
         if self._waiting and (
             self._must_last or len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
         ):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAG_ID",
+    "FOLDER_DAG_ID",
     "TIMED_DAG_ID",
     "airflow_plan",
     "counting_airflow",
@@ -33,17 +34,32 @@ __all__ = [
 ]
 
 DAG_ID = "counted"
+FOLDER_DAG_ID = "in_its_folder"
 TIMED_DAG_ID = "timed"
+
+HEARTBEAT_TIMEOUT = 15
+"""Seconds after which Airflow takes a task for dead; whoever lowers it has tests fail on a slow machine."""
 
 DAG_TEXT = f"""
 from datetime import timedelta
+from pathlib import Path
 
 from airflow.sdk import DAG
 
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
 
-def deliver(**limits):
-    HttpDestinationOperator(
+# As on Airflow 3.2, which has no task state store. How it ends is written down: its log goes to a process that stands.
+class InItsFolder(HttpDestinationOperator):
+    def execute(self, context):
+        try:
+            return super().execute({{name: context[name] for name in context if name != "task_state_store"}})
+        except Exception as error:
+            Path(f"{{self.records}}.error").write_text(type(error).__name__)
+            raise
+
+
+def deliver(operator=HttpDestinationOperator, **limits):
+    operator(
         task_id="deliver",
         http_conn_id="counting",
         records="{{{{ dag_run.conf['records'] }}}}",
@@ -64,6 +80,9 @@ def deliver(**limits):
 with DAG({DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
     deliver()
 
+with DAG({FOLDER_DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
+    deliver(InItsFolder)
+
 with DAG({TIMED_DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
     deliver(execution_timeout=timedelta(seconds=3))
 """
@@ -83,9 +102,13 @@ def counting_airflow(home: Path, server: CountingServer, more: Mapping[str, str]
         "AIRFLOW_CONN_COUNTING": json.dumps({"conn_type": "osmos_http", "host": server.url}),
         # How soon a task learns that somebody marked it, in seconds.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
+        # Workers that are stopped take no other task.
+        "AIRFLOW__CORE__PARALLELISM": "8",
         **(more or {}),
     }
-    with running_standalone(home, environment, {DAG_ID, TIMED_DAG_ID}) as api:
+    with running_standalone(home, environment, {DAG_ID, FOLDER_DAG_ID, TIMED_DAG_ID}) as api:
         yield api
 
 

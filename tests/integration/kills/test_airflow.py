@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ import pytest
 
 from tests.integration.kills.airflow_kills import (
     DAG_ID,
+    FOLDER_DAG_ID,
     TIMED_DAG_ID,
     airflow_plan,
     killed_task,
@@ -28,6 +34,13 @@ from tests.standalone import until
 pytestmark = pytest.mark.system
 
 COUNT = 2_000
+# Where the ledger lies, and how it is delivered. At most once must hold without the server's help.
+REVENANTS = (
+    (DAG_ID, ("batch", "at_most_once", False)),
+    (DAG_ID, ("record", "at_least_once", True)),
+    (FOLDER_DAG_ID, ("batch", "at_least_once", True)),
+    (FOLDER_DAG_ID, ("record", "at_most_once", False)),
+)
 CONCURRENCY = 16
 TASK = "taskInstances/deliver"
 
@@ -162,6 +175,39 @@ def test_a_task_marked_failed_stops_and_goes_on_when_cleared(airflow, begin):
     assert min(task.times().values()) == 2
 
 
+def test_what_a_person_forgets_is_sent_again_under_the_same_keys(airflow, server, home, begin):
+    task = begin(delay=0.0)
+    assert airflow.wait(task.run) == "success"
+    before, _ = read_delivery(airflow, task.run)
+    shown = delivery_command(home, "show", task)
+    assert (shown["status"], shown["ledger"]) == ("complete", "task state osmosdest_ledger")
+    assert (shown["delivery_id"], shown["settled"]["records"]) == (before["delivery_id"], COUNT)
+
+    forgotten = delivery_command(home, "forget", task, "--yes")
+    assert forgotten == {"forgotten": before["delivery_id"], "delivery_id": before["delivery_id"]}
+    assert delivery_command(home, "show", task)["settled"]["records"] == 0
+    task.clear()
+    assert airflow.wait(task.run) == "success"
+    after, failures = read_delivery(airflow, task.run)
+    assert (after["delivery_id"], after["delivered"], failures) == (before["delivery_id"], COUNT, [])
+    keys = Counter(request["key"] for request in server.accepted(task.name))
+    assert (len(keys), set(keys.values())) == (COUNT, {2})
+    assert delivery_command(home, "show", task)["attempts"] == 1
+
+
+def delivery_command(home, name, task, *words):
+    """Run a command of ``airflow osmosdest delivery`` beside Airflow, as a person does; return its document."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW_", "PYTEST_"))}
+    _, _, _, _, dag_id, _, run_id = task.run.split("/")
+    command = [sys.executable, "-m", "airflow", "osmosdest", "delivery", name]
+    command += ["--dag-id", dag_id, "--run-id", run_id, "--task-id", "deliver", *words]
+    done = subprocess.run(
+        command, env={**environment, "AIRFLOW_HOME": str(home)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def test_execution_timeout_ends_an_attempt_and_the_next_goes_on(airflow, begin):
     task = begin(TIMED_DAG_ID)
     first = running_pid(airflow, task.run, set())
@@ -175,3 +221,94 @@ def test_execution_timeout_ends_an_attempt_and_the_next_goes_on(airflow, begin):
     check_done(task, report["delivery_id"], tries)
     said = json.dumps(airflow.log(task.run, "deliver", 1))
     assert "AirflowTaskTimeout" in said
+
+
+@dataclass
+class Revenant:
+    """
+    An attempt that is stopped with all that watches it, taken for dead, and comes back when the next one is done.
+
+    :param task: what it delivers
+    :param pid: its process
+    :param most: records in flight at most
+    :param error: where it writes down how it ended, if its ledger is in its folder
+    """
+
+    task: Task
+    pid: int
+    most: int
+    error: Path
+
+    def __post_init__(self):
+        # It watches the task, and sends its heartbeats.
+        self.worker = int(re.search(r"^PPid:\s*(\d+)$", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)[1])
+        assert b"LocalExecutor" in Path(f"/proc/{self.worker}/cmdline").read_bytes()
+
+    def stop(self):
+        for pid in (self.worker, self.pid):
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self, *pids):
+        for pid in pids or (self.pid, self.worker):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def left(self, home):
+        """All that a delivery leaves behind, of which the ledger may be in Airflow's database."""
+        files = {path.name: path.read_bytes() for path in self.task.folder.iterdir()}
+        run_id = self.task.run.rsplit("/", 1)[1]
+        with closing(sqlite3.connect(f"file:{home / 'airflow.db'}?mode=ro", uri=True)) as database:
+            rows = database.execute(
+                "select key, value, updated_at from task_state_store where run_id = ? order by key", (run_id,)
+            ).fetchall()
+        return files, rows
+
+
+def begin_revenant(airflow, server, home, folder, *, dag_id, kind):
+    limits = {"batch_size": 20} if kind[0] == "batch" else {"concurrency": CONCURRENCY}
+    options = {"write_mode": kind[0], "guarantee": kind[1], "max_failures": "100%", **limits}
+    plan = Plan(kind, COUNT, frozenset(), frozenset(), 0.06, options, ())
+    name = "-".join(map(str, ("revenant", dag_id, *kind)))
+    run = start_task(plan, airflow, server, name, folder / name, dag_id)
+    run_id = run.rsplit("/", 1)[1]
+    task = Task(airflow, server, name, run, home / "osmosdest/deliveries" / dag_id / run_id / "deliver" / "-1")
+    return Revenant(task, task.at_work(), max(limits.values()), folder / name / "in.ndjson.error")
+
+
+def test_an_attempt_that_comes_back_sends_and_writes_no_more(airflow, server, home, tmp_path):
+    # All of them die at once, so that Airflow's time-out is waited for once.
+    with ExitStack() as stack:
+        revenants = []
+        for dag_id, kind in REVENANTS:
+            revenant = begin_revenant(airflow, server, home, tmp_path, dag_id=dag_id, kind=kind)
+            revenant.stop()
+            stack.callback(revenant.go_on)
+            revenants.append((revenant, kind))
+        for revenant, kind in revenants:
+            task = revenant.task
+            assert airflow.wait(task.run) == "success", task.name
+            assert airflow.get(f"{task.run}/{TASK}")["try_number"] == 2, task.name
+            assert alive(revenant.pid)
+            before, left, moment = task.times(), revenant.left(home), time.monotonic()
+
+            if DAG_ID not in task.run.split("/"):
+                # Alone, so that nobody can end it before it finds out itself.
+                revenant.go_on(revenant.pid)
+                until(f"error of {task.name}", 30, revenant.error.exists)
+                assert revenant.error.read_text() == "SupersededError"
+            revenant.go_on()
+            until(f"end of {task.name}", 60, lambda pid=revenant.pid: not alive(pid))
+            assert revenant.left(home) == left, task.name
+            # What it had handed to its connection when it was stopped may go out still.
+            late = [request for request in server.accepted(task.name) if request["at"] >= moment]
+            assert sum(len(request["ids"]) for request in late) <= revenant.most, task.name
+            report, failures = read_delivery(airflow, task.run)
+            times = task.times()
+            assert max(times.values()) == 1, task.name
+            assert len(before) <= len(times)
+            if kind[1] == "at_most_once":
+                assert report["delivered"] + report["unknown"] == COUNT
+                assert {failure["outcome"] for failure in failures} <= {"unknown"}
+                assert report["delivered"] <= len(before) <= COUNT
+            else:
+                assert (report["delivered"], failures, len(before)) == (COUNT, [], COUNT)
