@@ -74,7 +74,7 @@ class Task:
 
 
 @pytest.fixture
-def begin(airflow, server, home, tmp_path, request):
+def begin(airflow, server, airflow_home, tmp_path, request):
     def begin(dag_id=DAG_ID, delay=0.04):
         plan = Plan(
             ("record", "at_least_once", False),
@@ -88,7 +88,8 @@ def begin(airflow, server, home, tmp_path, request):
         name = request.node.name
         run = start_task(plan, airflow, server, name, tmp_path / "run", dag_id)
         run_id = run.rsplit("/", 1)[1]
-        return Task(airflow, server, name, run, home / "osmosdest/deliveries" / dag_id / run_id / "deliver" / "-1")
+        folder = airflow_home / "osmosdest/deliveries" / dag_id / run_id / "deliver" / "-1"
+        return Task(airflow, server, name, run, folder)
 
     return begin
 
