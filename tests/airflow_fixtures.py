@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parent.parent / "example_dags"
 TOKEN = "tok-9f31c2e7a4"
 
+# The marks of tests that run DAGs.
+WARNINGS_OF_AIRFLOW = [
+    # What Airflow warns itself of is none of our business; what it warns us of is.
+    pytest.mark.filterwarnings("default"),
+    # Whenever it looks for DAG files, it uses pathspec's pattern by a name that pathspec 1.0 calls deprecated.
+    pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"),
+    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
+]
+
 
 def load_example(name: str) -> ModuleType:
     """Import a file of ``example_dags`` anew."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,28 +42,61 @@ def _isolate_airflow() -> None:
     )
 
 
+def _keep_bytecode() -> None:
+    """
+    Compile each file once, not in each process that the tests start, whatever this machine is set up with.
+
+    Pytest rewrites what it imports, which for these tests takes seconds, and keeps that together with the bytecode.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
 _isolate_airflow()
+_keep_bytecode()
 choose_profile()
+
+
+# What measures rates, kills processes under way or runs a whole Airflow: never two of them at a time.
+IN_TURN = (
+    "tests/integration/faults/test_figures.py",
+    "tests/integration/kills/",
+    "tests/integration/sources/test_http_source.py",
+    "tests/system/",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
-    Run files of unit tests side by side, and all else one after the other in one process.
+    Give one process what has to be done in turn, another one the rest that runs servers or DAGs, and share out the
+    files of unit tests.
 
-    What runs a whole Airflow, or kills processes under way, takes the machine as it is without its like beside it.
+    What is in turn mostly waits, for Airflow or for a rate, so that on two cores the other process has nearly all of
+    one. What runs DAGs is together because a process pays for Airflow's database and imports once.
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return file if file.startswith("tests/unit/") else "all else"
+            if file.startswith(IN_TURN):
+                return "in turn"
+            return file if file.startswith("tests/unit/") else "integration"
 
+    # By the order of collection, which pytest_collection_modifyitems has made, and not by how many tests there are.
+    config.option.loadscopereorder = False
     return Scheduling(config, log)
 
 
-pytest_plugins = ["tests.airflow_fixtures"]
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes, begin with what takes longest, so that none of them ends long after the others."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (not item.nodeid.startswith(IN_TURN), item.nodeid.startswith("tests/unit/")))
+
+
+pytest_plugins = ["tests.leftovers", "tests.airflow_fixtures", "tests.object_stores", "tests.shared_airflow"]
 
 
 @pytest.fixture(autouse=True)

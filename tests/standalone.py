@@ -1,4 +1,8 @@
-"""``airflow standalone`` for tests: a whole Airflow in processes of its own, seen through its REST API."""
+"""
+A whole Airflow for tests, seen through its REST API: each component is a process, as in production.
+
+``airflow standalone`` runs the same four, and leaves some of their children behind when it is told to end.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,38 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
+import psutil
+
 from airflow_provider_osmosdest.testing.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Api", "running_for", "running_standalone", "standalone_environment", "until"]
+__all__ = ["HEARTBEAT_TIMEOUT", "Api", "airflow_environment", "files_of", "running_airflow", "until"]
 
-START_SECONDS = 120
-RUN_SECONDS = 90
+# Long enough for a machine that is busy with other things.
+START_SECONDS = 240
+
+HEARTBEAT_TIMEOUT = 15
+"""Seconds after which Airflow takes a task for dead: fewer would have tests fail on a slow machine."""
+
+STOP_SECONDS = 2
+RUN_SECONDS = 300
+
+# All logs are on this machine, and the API server reads them there.
+COMPONENTS = (
+    ("api-server",),
+    ("scheduler", "--skip-serve-logs"),
+    ("dag-processor",),
+    ("triggerer", "--skip-serve-logs"),
+)
 
 
 def until(what: str, seconds: float, probe: Callable[[], Any]) -> Any:
@@ -93,7 +113,7 @@ class Api:
         return json.loads(value) if isinstance(value, str) else value
 
 
-def standalone_environment(home: Path) -> dict[str, str]:
+def airflow_environment(home: Path) -> dict[str, str]:
     """Return what Airflow's processes see: nothing of another Airflow, nothing of pytest's."""
     port = free_port()
     api = f"http://127.0.0.1:{port}"
@@ -113,42 +133,42 @@ def standalone_environment(home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PARALLELISM": "2",
+        # Workers that are stopped take no other task.
+        "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        # How soon a task learns that somebody marked it, in seconds.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # How soon a task whose worker is silent is tried again.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
+        # What a test waits for is noticed soon: seconds between two looks.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
 
 @contextmanager
-def running_standalone(home: Path, environment: dict[str, str], dag_ids: set[str]) -> Iterator[Api]:
+def running_airflow(home: Path, environment: dict[str, str], dag_ids: set[str]) -> Iterator[Api]:
     """
-    Run ``airflow standalone`` until the end of the block.
+    Run a whole Airflow until the end of the block.
 
-    :param home: the ``AIRFLOW_HOME``, with its DAGs
-    :param environment: see :func:`standalone_environment`
+    :param home: the ``AIRFLOW_HOME``, with its DAGs; what the components print is in ``airflow.log``
+    :param environment: see :func:`airflow_environment`
     :param dag_ids: DAGs that must be parsed before it counts as ready
     """
-    log = home / "standalone.log"
+    log = home / "airflow.log"
     api = Api(environment["AIRFLOW__API__BASE_URL"])
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
-            env=environment,
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    components: list[subprocess.Popen[bytes]] = []
 
     def ready() -> bool:
-        assert process.poll() is None, "airflow standalone has ended"
+        for each in components:
+            assert each.poll() is None, f"{each.args!r} has ended with {each.returncode}"
         try:
-            if api.get("/api/v2/monitor/health")["scheduler"]["status"] != "healthy":
+            health = api.get("/api/v2/monitor/health")
+            if any(health[each]["status"] != "healthy" for each in ("scheduler", "triggerer", "dag_processor")):
                 return False
             api.token = api.get("/auth/token")["access_token"]
             dags = {dag["dag_id"] for dag in api.get("/api/v2/dags")["dags"]}
@@ -156,36 +176,61 @@ def running_standalone(home: Path, environment: dict[str, str], dag_ids: set[str
             return False
         return dags >= dag_ids
 
-    try:
-        until("Airflow that has parsed the DAGs", START_SECONDS, ready)
-        yield api
-    except BaseException as error:
-        error.add_note(log.read_text(errors="replace")[-20_000:])
-        raise
-    finally:
-        _stop(process, home)
+    with log.open("ab") as output:
 
+        def start(*words: str) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [sys.executable, "-m", "airflow", *words],
+                env=environment,
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A process group of its own, by which it is ended with all that it has started.
+                start_new_session=True,
+            )
 
-def _stop(process: subprocess.Popen[bytes], home: Path) -> None:
-    """Ask Airflow to end, then kill whatever is left of it: with some of its processes that is always needed."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=2)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for child in running_for(home):
-        os.kill(child, signal.SIGKILL)
-
-
-def running_for(home: Path) -> list[int]:
-    """Return the processes whose environment names this Airflow home; only Linux lets us look."""
-    mark = f"AIRFLOW_HOME={home}".encode() + b"\0"
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+            assert start("db", "migrate").wait(START_SECONDS) == 0, "airflow db migrate has failed"
+            components.extend(start(*words) for words in COMPONENTS)
+            until("Airflow that has parsed the DAGs", START_SECONDS, ready)
+            yield api
+        except BaseException as error:
+            error.add_note(log.read_text(errors="replace")[-20_000:])
+            raise
+        finally:
+            _stop(components)
+
+
+def _stop(components: list[subprocess.Popen[bytes]]) -> None:
+    """Ask each component to end, then kill whatever is left of it: with some of them that is always needed."""
+    # Not all of them are in the group: a task has one of its own.
+    descendants = [child for each in components for child in _children(each.pid)]
+    for each in components:
+        each.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for each in components:
+        with suppress(subprocess.TimeoutExpired):
+            each.wait(max(0.0, deadline - time.monotonic()))
+    for each in components:
+        # The group keeps the number of the process it began with, also once that one has ended.
+        with suppress(ProcessLookupError):
+            os.killpg(each.pid, signal.SIGKILL)
+        each.wait()
+    for child in descendants:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def files_of(home: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield each file below a folder with its content, but for those that a running Airflow has just taken away."""
+    for path in home.rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            yield path, path.read_bytes()

@@ -19,13 +19,9 @@ from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 from airflow_provider_osmosdest.hooks.publishing import make_publishing, publishing_transport
-from tests.airflow_fixtures import EXAMPLES, load_example
+from tests.airflow_fixtures import EXAMPLES, WARNINGS_OF_AIRFLOW, load_example
 
-pytestmark = [
-    # What Airflow warns itself of is none of our business; what it warns us of is.
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 FLIGHTS = """\
 year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,tailnum,origin,dest,air_time,distance,hour,minute,time_hour

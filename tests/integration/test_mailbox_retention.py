@@ -15,28 +15,7 @@ from airflow_provider_osmosdest.core.mailbox.retention import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.mailbox.survey import overview
-from tests.mailbox_servers import BUCKET, NoAzuriteError, azure_server, no_azurite, s3_options, s3_server
-
-
-@pytest.fixture(scope="module")
-def s3():
-    pytest.importorskip("s3fs")
-    with s3_server() as address:
-        yield UPath(f"s3://{BUCKET}/retention", **s3_options(address))
-
-
-@pytest.fixture(scope="module")
-def azure():
-    adlfs = pytest.importorskip("adlfs")
-    if reason := no_azurite():
-        pytest.skip(reason)
-    try:
-        with azure_server() as connection:
-            options = {"connection_string": connection}
-            adlfs.AzureBlobFileSystem(**options).mkdir(BUCKET)
-            yield UPath(f"abfs://{BUCKET}/retention", **options)
-    except NoAzuriteError as error:
-        pytest.skip(str(error))
+from tests.mailbox_servers import BUCKET
 
 
 @pytest.fixture(params=["disk", "file", "airflow", "s3", "azure"])
@@ -49,7 +28,8 @@ def root(request, tmp_path):
         from airflow.sdk import ObjectStoragePath
 
         return ObjectStoragePath(tmp_path.as_uri())
-    return request.getfixturevalue(request.param)
+    scheme = {"s3": "s3", "azure": "abfs"}[request.param]
+    return UPath(f"{scheme}://{BUCKET}/retention", **request.getfixturevalue(request.param))
 
 
 def test_what_is_listed_has_its_size_and_its_age(root):

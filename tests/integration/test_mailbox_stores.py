@@ -9,30 +9,9 @@ from upath import UPath
 
 from airflow_provider_osmosdest.testing.mailbox_stress import Place, stress
 from airflow_provider_osmosdest.testing.store_contract import StoreContract
-from tests.mailbox_servers import BUCKET, NoAzuriteError, azure_server, no_azurite, s3_options, s3_server
+from tests.mailbox_servers import BUCKET
 
 _NUMBERS = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def s3():
-    pytest.importorskip("s3fs")
-    with s3_server() as address:
-        yield s3_options(address)
-
-
-@pytest.fixture(scope="module")
-def azure():
-    adlfs = pytest.importorskip("adlfs")
-    if reason := no_azurite():
-        pytest.skip(reason)
-    try:
-        with azure_server() as connection:
-            options = {"connection_string": connection}
-            adlfs.AzureBlobFileSystem(**options).mkdir(BUCKET)
-            yield options
-    except NoAzuriteError as error:
-        pytest.skip(str(error))
 
 
 class TestS3(StoreContract):

@@ -18,19 +18,12 @@ from airflow_provider_osmosdest.core.seen.files import SeenFiles
 from airflow_provider_osmosdest.core.seen.segments import list_segments
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
-from tests.mailbox_servers import BUCKET, s3_options, s3_server
+from tests.mailbox_servers import BUCKET
 
 SCHEMA = DestinationSchema.load(
     [{"name": "id", "type": "integer", "nullable": False}, {"name": "note", "type": "string"}]
 )
 _NUMBERS = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def s3():
-    pytest.importorskip("s3fs")
-    with s3_server() as address:
-        yield s3_options(address)
 
 
 @pytest.fixture(params=["disk", "s3"])

@@ -9,11 +9,9 @@ from airflow.sdk import DAG, Asset
 
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
+from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 
-pytestmark = [
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 
 @pytest.mark.parametrize("write_mode", ["batch", "record"])

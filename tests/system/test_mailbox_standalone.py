@@ -6,7 +6,6 @@ Airflow runs as in production, and the partner is a process of its own that know
 
 from __future__ import annotations
 
-import base64
 import json
 import random
 import secrets
@@ -26,63 +25,29 @@ from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
-from airflow_provider_osmosdest.core.mailbox.tokens import Access, new_token
-from tests.airflow_fixtures import EXAMPLES
-from tests.standalone import Api, running_standalone, standalone_environment, until
+from tests.shared_airflow import READ, SIGNING_SECRET, WRITE
+from tests.standalone import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.standalone import Api
 
 pytestmark = pytest.mark.system
-
-READ, WRITE = new_token("read"), new_token("write")
-SIGNING_SECRET = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
 
 # 5 seconds is what is meant, and what it took is printed; a machine that is busy with other things takes longer.
 START_SECONDS = 30.0
 WATCH_SECONDS = 120.0
 
-DAGS = ("mailbox_publish", "inbox_to_pipeline")
 
+@pytest.fixture(scope="module", autouse=True)
+def _watcher(airflow: Api, airflow_home: Path) -> None:
+    """Wait for the watcher: what a POST has to wait for in Airflow's first seconds is no measure."""
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("airflow")
-
-
-@pytest.fixture(scope="module")
-def environment(home: Path) -> dict[str, str]:
-    (home / "dags").mkdir()
-    for name in DAGS:
-        shutil.copy(EXAMPLES / f"{name}.py", home / "dags")
-
-    def connection(name: str) -> str:
-        now = datetime.now(UTC)
-        access = [
-            Access.of(READ, name="reader", direction="read", created_at=now).to_dict(),
-            Access.of(WRITE, name="writer", direction="write", created_at=now).to_dict(),
-        ]
-        extra = {"path": str(home / name), "access": access}
-        return json.dumps({"conn_type": "osmos_mailbox", "password": SIGNING_SECRET, "extra": extra})
-
-    return {
-        **standalone_environment(home),
-        "AIRFLOW_CONN_ORDERS_INBOX": connection("orders"),
-        "AIRFLOW_CONN_FLIGHTS_MAILBOX": connection("flights"),
-    }
-
-
-@pytest.fixture(scope="module")
-def airflow(home: Path, environment: dict[str, str]) -> Iterator[Api]:
     def watches() -> bool:
-        return "Watching mailbox 'orders_inbox'" in (home / "standalone.log").read_text(errors="replace")
+        return "Watching mailbox 'orders_inbox'" in (airflow_home / "airflow.log").read_text(errors="replace")
 
-    with running_standalone(home, environment, set(DAGS)) as api:
-        # What a POST has to wait for in Airflow's first seconds, or on a busy machine its first minute, is no measure.
-        began = time.monotonic()
-        until("watcher of orders_inbox", WATCH_SECONDS, watches)
-        print(f"from Airflow being up to the watcher's running: {time.monotonic() - began:.2f} s")  # noqa: T201 - a figure
-        yield api
+    began = time.monotonic()
+    until("watcher of orders_inbox", WATCH_SECONDS, watches)
+    print(f"from Airflow being up to the watcher's running: {time.monotonic() - began:.2f} s")  # noqa: T201 - a figure
 
 
 def runs_of(airflow: Api, dag_id: str) -> list[dict[str, Any]]:
@@ -142,7 +107,7 @@ def check_start(airflow: Api, known: set[str], sent: datetime) -> tuple[dict[str
     return run, (datetime.fromisoformat(run["start_date"]) - sent).total_seconds()
 
 
-def test_a_post_starts_a_dag_that_lands_the_records(airflow, home):
+def test_a_post_starts_a_dag_that_lands_the_records(airflow, airflow_home):
     body = json.dumps([{"item": "tea", "quantity": 2}, {"item": "jam", "quantity": 1}, {"item": "tea", "quantity": 3}])
     took = []
     for number in range(1, 4):
@@ -157,7 +122,7 @@ def test_a_post_starts_a_dag_that_lands_the_records(airflow, home):
         landed = airflow.xcom(path, "read")
         assert (landed["records"], landed["consumer"]) == (3, "order-totals")
         assert airflow.xcom(path, "total") == {"tea": 5, "jam": 1}
-        assert Path(landed["path"]).is_relative_to(home / "osmosdest" / "landed" / "inbox_to_pipeline")
+        assert Path(landed["path"]).is_relative_to(airflow_home / "osmosdest" / "landed" / "inbox_to_pipeline")
         assert len(runs_of(airflow, "inbox_to_pipeline")) == number
     print("from POST to the start of the DAG run:", *(f"{seconds:.2f} s" for seconds in took))  # noqa: T201 - a figure
 
@@ -171,9 +136,9 @@ def test_a_signed_webhook_starts_it_too(airflow):
     assert airflow.xcom(path, "total") == {"oil": 1}
 
 
-def test_what_rings_is_a_doorbell_and_remembered(airflow, environment):
+def test_what_rings_is_a_doorbell_and_remembered(airflow, shared_environment):
     known = {run["dag_run_id"] for run in runs_of(airflow, "inbox_to_pipeline")}
-    publish_from_another_process(environment, [{"item": "salt", "quantity": 4}])
+    publish_from_another_process(shared_environment, [{"item": "salt", "quantity": 4}])
     run, _ = check_start(airflow, known, datetime.now(UTC))
     path = f"/api/v2/dags/inbox_to_pipeline/dagRuns/{run['dag_run_id']}"
     assert airflow.wait(path) == "success"
@@ -219,7 +184,7 @@ def last_line(path: Path) -> bytes:
         return file.read().rstrip(b"\n").rpartition(b"\n")[2]
 
 
-def test_what_a_dag_publishes_reaches_a_consumer_that_is_killed_ten_times(airflow, home, tmp_path):
+def test_what_a_dag_publishes_reaches_a_consumer_that_is_killed_ten_times(airflow, airflow_home, tmp_path):
     began = time.monotonic()
     run = airflow.run("mailbox_publish")
     report = airflow.xcom(run, "publish")
@@ -227,7 +192,7 @@ def test_what_a_dag_publishes_reaches_a_consumer_that_is_killed_ten_times(airflo
     assert published == report["read"] > 300_000
     took = time.monotonic() - began
 
-    mailbox = Mailbox(Store(home / "flights"), MailboxSettings("flights_mailbox"))
+    mailbox = Mailbox(Store(airflow_home / "flights_mailbox"), MailboxSettings("flights_mailbox"))
     expected = b"".join(
         mailbox.read(Position(seq), limit=entry.records, max_bytes=2**30).lines
         for seq in range(1, mailbox.log.tail().seq + 1)

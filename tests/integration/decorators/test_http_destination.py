@@ -8,12 +8,9 @@ import pytest
 from airflow.sdk import DAG, task
 
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
+from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 
-pytestmark = [
-    # What Airflow warns itself of is none of our business; what it warns us of is.
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 ITEM = {"fields": [{"name": "id", "type": "integer", "nullable": False}]}
 

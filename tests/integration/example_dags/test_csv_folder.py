@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
-from tests.airflow_fixtures import EXAMPLES
+from tests.airflow_fixtures import EXAMPLES, WARNINGS_OF_AIRFLOW
 
-pytestmark = [
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 HEADER = "id,customer,amount,ordered_on\n"
 

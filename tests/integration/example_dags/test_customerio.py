@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_osmosdest.testing.servers import ScriptedServer
-from tests.airflow_fixtures import EXAMPLES
+from tests.airflow_fixtures import EXAMPLES, WARNINGS_OF_AIRFLOW
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.testing.servers import Conversation
 
-pytestmark = [
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 KEY = b"Bearer app-key-4711"
 

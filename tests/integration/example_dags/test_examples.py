@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.airflow_fixtures import EXAMPLES
+from tests.airflow_fixtures import EXAMPLES, WARNINGS_OF_AIRFLOW
 
-pytestmark = [
-    # What Airflow warns itself of is none of our business; what it warns us of is.
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 TASKS = {
     "deliver_flights": {"unpack_flights", "deliver"},

@@ -9,13 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_provider_osmosdest.testing.servers import ScriptedServer
-from tests.airflow_fixtures import EXAMPLES
+from tests.airflow_fixtures import EXAMPLES, WARNINGS_OF_AIRFLOW
 
-pytestmark = [
-    # What Airflow warns itself of is none of our business; what it warns us of is.
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 
 def order(number: int, minute: int) -> dict[str, Any]:

@@ -13,19 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.kills.killing import SCHEMA, Figures, Plan, check, read_out
-from tests.standalone import running_standalone, standalone_environment, until
+from tests.standalone import airflow_environment, running_airflow, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from tests.integration.kills.counting_server import CountingServer
     from tests.standalone import Api
 
 __all__ = [
     "DAG_ID",
+    "DAG_TEXT",
     "FOLDER_DAG_ID",
     "TIMED_DAG_ID",
     "airflow_plan",
+    "connections",
     "counting_airflow",
     "killed_task",
     "read_delivery",
@@ -36,9 +38,6 @@ __all__ = [
 DAG_ID = "counted"
 FOLDER_DAG_ID = "in_its_folder"
 TIMED_DAG_ID = "timed"
-
-HEARTBEAT_TIMEOUT = 15
-"""Seconds after which Airflow takes a task for dead; whoever lowers it has tests fail on a slow machine."""
 
 DAG_TEXT = f"""
 from datetime import timedelta
@@ -89,27 +88,18 @@ with DAG({TIMED_DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
 
 
 @contextmanager
-def counting_airflow(home: Path, server: CountingServer, more: Mapping[str, str] | None = None) -> Iterator[Api]:
-    """
-    Run an Airflow whose tasks deliver to a server.
-
-    :param more: environment variables
-    """
-    (home / "dags").mkdir(exist_ok=True)
+def counting_airflow(home: Path, server: CountingServer) -> Iterator[Api]:
+    """Run an Airflow whose tasks deliver to a server."""
+    (home / "dags").mkdir()
     (home / "dags" / "counted.py").write_text(DAG_TEXT)
-    environment = {
-        **standalone_environment(home),
-        "AIRFLOW_CONN_COUNTING": json.dumps({"conn_type": "osmos_http", "host": server.url}),
-        # How soon a task learns that somebody marked it, in seconds.
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
-        # Workers that are stopped take no other task.
-        "AIRFLOW__CORE__PARALLELISM": "8",
-        **(more or {}),
-    }
-    with running_standalone(home, environment, {DAG_ID, FOLDER_DAG_ID, TIMED_DAG_ID}) as api:
+    environment = {**airflow_environment(home), **connections(server)}
+    with running_airflow(home, environment, {DAG_ID, FOLDER_DAG_ID, TIMED_DAG_ID}) as api:
         yield api
+
+
+def connections(server: CountingServer) -> dict[str, str]:
+    """Return the connection of the DAGs as an environment variable."""
+    return {"AIRFLOW_CONN_COUNTING": json.dumps({"conn_type": "osmos_http", "host": server.url})}
 
 
 def airflow_plan(seed: int) -> Plan:

@@ -87,7 +87,7 @@ class Task:
 
 
 @pytest.fixture
-def begin(airflow, server, home, tmp_path, request):
+def begin(airflow, server, airflow_home, tmp_path, request):
     def begin(dag_id=DAG_ID, delay=0.04):
         plan = Plan(
             ("record", "at_least_once", False),
@@ -101,7 +101,8 @@ def begin(airflow, server, home, tmp_path, request):
         name = request.node.name
         run = start_task(plan, airflow, server, name, tmp_path / "run", dag_id)
         run_id = run.rsplit("/", 1)[1]
-        return Task(airflow, server, name, run, home / "osmosdest/deliveries" / dag_id / run_id / "deliver" / "-1")
+        folder = airflow_home / "osmosdest/deliveries" / dag_id / run_id / "deliver" / "-1"
+        return Task(airflow, server, name, run, folder)
 
     return begin
 
@@ -175,24 +176,24 @@ def test_a_task_marked_failed_stops_and_goes_on_when_cleared(airflow, begin):
     assert min(task.times().values()) == 2
 
 
-def test_what_a_person_forgets_is_sent_again_under_the_same_keys(airflow, server, home, begin):
+def test_what_a_person_forgets_is_sent_again_under_the_same_keys(airflow, server, airflow_home, begin):
     task = begin(delay=0.0)
     assert airflow.wait(task.run) == "success"
     before, _ = read_delivery(airflow, task.run)
-    shown = delivery_command(home, "show", task)
+    shown = delivery_command(airflow_home, "show", task)
     assert (shown["status"], shown["ledger"]) == ("complete", "task state osmosdest_ledger")
     assert (shown["delivery_id"], shown["settled"]["records"]) == (before["delivery_id"], COUNT)
 
-    forgotten = delivery_command(home, "forget", task, "--yes")
+    forgotten = delivery_command(airflow_home, "forget", task, "--yes")
     assert forgotten == {"forgotten": before["delivery_id"], "delivery_id": before["delivery_id"]}
-    assert delivery_command(home, "show", task)["settled"]["records"] == 0
+    assert delivery_command(airflow_home, "show", task)["settled"]["records"] == 0
     task.clear()
     assert airflow.wait(task.run) == "success"
     after, failures = read_delivery(airflow, task.run)
     assert (after["delivery_id"], after["delivered"], failures) == (before["delivery_id"], COUNT, [])
     keys = Counter(request["key"] for request in server.accepted(task.name))
     assert (len(keys), set(keys.values())) == (COUNT, {2})
-    assert delivery_command(home, "show", task)["attempts"] == 1
+    assert delivery_command(airflow_home, "show", task)["attempts"] == 1
 
 
 def delivery_command(home, name, task, *words):
@@ -275,12 +276,12 @@ def begin_revenant(airflow, server, home, folder, *, dag_id, kind):
     return Revenant(task, task.at_work(), max(limits.values()), folder / name / "in.ndjson.error")
 
 
-def test_an_attempt_that_comes_back_sends_and_writes_no_more(airflow, server, home, tmp_path):
+def test_an_attempt_that_comes_back_sends_and_writes_no_more(airflow, server, airflow_home, tmp_path):
     # All of them die at once, so that Airflow's time-out is waited for once.
     with ExitStack() as stack:
         revenants = []
         for dag_id, kind in REVENANTS:
-            revenant = begin_revenant(airflow, server, home, tmp_path, dag_id=dag_id, kind=kind)
+            revenant = begin_revenant(airflow, server, airflow_home, tmp_path, dag_id=dag_id, kind=kind)
             revenant.stop()
             stack.callback(revenant.go_on)
             revenants.append((revenant, kind))
@@ -289,7 +290,7 @@ def test_an_attempt_that_comes_back_sends_and_writes_no_more(airflow, server, ho
             assert airflow.wait(task.run) == "success", task.name
             assert airflow.get(f"{task.run}/{TASK}")["try_number"] == 2, task.name
             assert alive(revenant.pid)
-            before, left, moment = task.times(), revenant.left(home), time.monotonic()
+            before, left, moment = task.times(), revenant.left(airflow_home), time.monotonic()
 
             if DAG_ID not in task.run.split("/"):
                 # Alone, so that nobody can end it before it finds out itself.
@@ -298,7 +299,7 @@ def test_an_attempt_that_comes_back_sends_and_writes_no_more(airflow, server, ho
                 assert revenant.error.read_text() == "SupersededError"
             revenant.go_on()
             until(f"end of {task.name}", 60, lambda pid=revenant.pid: not alive(pid))
-            assert revenant.left(home) == left, task.name
+            assert revenant.left(airflow_home) == left, task.name
             # What it had handed to its connection when it was stopped may go out still.
             late = [request for request in server.accepted(task.name) if request["at"] >= moment]
             assert sum(len(request["ids"]) for request in late) <= revenant.most, task.name

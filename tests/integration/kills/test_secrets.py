@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from tests.integration.kills.secret_deliveries import CONN_IDS, DAG_ID, ENDPOINTS, traces
+from tests.standalone import files_of
 
 pytestmark = pytest.mark.system
 
@@ -39,23 +40,23 @@ def test_the_server_saw_them(run, echoing):
         assert everything[kind] in seen
 
 
-def test_nothing_that_is_left_behind_holds_one(run, home):
-    written = [path for path in home.rglob("*") if path.is_file()]
+def test_nothing_that_is_left_behind_holds_one(run, airflow_home):
+    written = dict(files_of(airflow_home))
     names = {path.name for path in written}
     assert {"report.json", "failures-00000.ndjson", "airflow.db"} <= names
     assert any(name.startswith("attempt=") for name in names), "task logs are among it"
     found = [
-        f"{what} in {path.relative_to(home)}"
-        for path in written
+        f"{what} in {path.relative_to(airflow_home)}"
+        for path, content in written.items()
         for what, trace in traces().items()
-        if trace in path.read_bytes()
+        if trace in content
     ]
     assert not found, found
 
 
-def test_the_database_was_searched_too(run, home):
+def test_the_database_was_searched_too(run, airflow_home):
     # XCom, task state and rendered templates are in it, as text that a search of bytes finds.
-    with closing(sqlite3.connect(f"file:{home / 'airflow.db'}?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"file:{airflow_home / 'airflow.db'}?mode=ro", uri=True)) as database:
         (state,) = database.execute("select count(*) from task_state_store where key = 'osmosdest_ledger'").fetchone()
         (rendered,) = database.execute(
             "select rendered_fields from rendered_task_instance_fields where task_id = 'with_bearer_refuse'"

@@ -14,12 +14,9 @@ from airflow.sdk import DAG, ObjectStoragePath, task
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
+from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 
-pytestmark = [
-    # What Airflow warns itself of is none of our business; what it warns us of is.
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 ITEM = {"fields": [{"name": "id", "type": "integer", "nullable": False}, {"name": "name", "type": "string"}]}
 ITEMS = [{"id": number, "name": f"item {number}"} for number in range(10)]

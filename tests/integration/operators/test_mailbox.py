@@ -15,12 +15,9 @@ from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 from airflow_provider_osmosdest.operators.mailbox import MailboxPublishOperator, MailboxReadOperator
+from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 
-pytestmark = [
-    # What Airflow warns itself of is none of our business; what it warns us of is.
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 ITEM = {"fields": [{"name": "id", "type": "integer", "nullable": False}, {"name": "name", "type": "string"}]}
 ITEMS = [{"id": number, "name": f"item {number}"} for number in range(10)]

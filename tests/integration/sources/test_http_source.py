@@ -15,46 +15,12 @@ from typing import Any
 import pytest
 
 from tests.integration.sources.servers import NPM, datasette, items, json_server
-from tests.standalone import running_standalone, standalone_environment, until
+from tests.standalone import until
 
 pytestmark = pytest.mark.system
 
-DAG_TEXT = """
-from datetime import timedelta
-
-from airflow.sdk import DAG
-
-from airflow_provider_osmosdest.operators.http_source import HttpSourceOperator
-
-with DAG("pulling", schedule=None, render_template_as_native_obj=True):
-    HttpSourceOperator(
-        task_id="pull",
-        http_conn_id="{{ dag_run.conf['connection'] }}",
-        endpoint="{{ dag_run.conf['endpoint'] }}",
-        query="{{ dag_run.conf['query'] }}",
-        data_selector="{{ dag_run.conf['selector'] }}",
-        paginator="{{ dag_run.conf['paginator'] }}",
-        requests_per_second="{{ dag_run.conf['rate'] }}",
-        retries=3,
-        retry_delay=timedelta(seconds=1),
-    )
-"""
 VARIABLES = 60
 COUNT = 300
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("airflow")
-
-
-@pytest.fixture(scope="module")
-def airflow(home):
-    (home / "dags").mkdir()
-    (home / "dags" / "pulling.py").write_text(DAG_TEXT)
-    environment = {**standalone_environment(home), "AIRFLOW__OSMOSDEST__STORAGE_PATH": str(home / "storage")}
-    with running_standalone(home, environment, {"pulling"}) as api:
-        yield api
 
 
 class Puller:
@@ -71,7 +37,7 @@ class Puller:
     def __call__(self, *, kill_at: int, **conf: Any) -> tuple[list[Any], dict[str, Any], int]:
         """Return records, report and tries of a run whose task is killed once it has kept so many pages."""
         run = self._api.trigger("pulling", {"selector": None, "query": None, **conf})
-        pages = self._home / "storage" / "deliveries" / "pulling" / run.rpartition("/")[2] / "pull/-1/pages"
+        pages = self._home / "osmosdest" / "deliveries" / "pulling" / run.rpartition("/")[2] / "pull/-1/pages"
         until("kept pages", 60, lambda: len(list(pages.glob("*"))) >= kill_at)
         os.kill(self._api.get(f"{run}/taskInstances/pull")["pid"], signal.SIGKILL)
         assert self._api.wait(run) == "success", self._api.log(run, "pull", 2)
@@ -82,8 +48,8 @@ class Puller:
 
 
 @pytest.fixture
-def pull(airflow, home):
-    return Puller(airflow, home)
+def pull(airflow, airflow_home):
+    return Puller(airflow, airflow_home)
 
 
 def test_airflows_own_rest_api_by_offset_with_a_bearer_token(airflow, pull):

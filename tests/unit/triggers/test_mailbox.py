@@ -11,12 +11,9 @@ from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 from airflow_provider_osmosdest.triggers.mailbox import MailboxEventTrigger, MailboxTrigger, Sighting
 from airflow_provider_osmosdest.triggers.shared import SharedPoll
+from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 
-pytestmark = [
-    # What Airflow warns itself of is none of our business; what it warns us of is.
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("error:::airflow_provider_osmosdest"),
-]
+pytestmark = WARNINGS_OF_AIRFLOW
 
 INTERVAL = 0.02
 

@@ -1,0 +1,35 @@
+"""The object stores that a run of the tests starts, shared by all that need one; each has a prefix of its own in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.mailbox_servers import BUCKET, NoAzuriteError, azure_server, no_azurite, s3_options, s3_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, Any]]:
+    """Run moto; what s3fs needs to reach it."""
+    pytest.importorskip("s3fs")
+    with s3_server() as address:
+        yield s3_options(address)
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[dict[str, Any]]:
+    """Run azurite, which npm takes long to install; what adlfs needs to reach it."""
+    adlfs = pytest.importorskip("adlfs")
+    if reason := no_azurite():
+        pytest.skip(reason)
+    try:
+        with azure_server() as connection:
+            options = {"connection_string": connection}
+            adlfs.AzureBlobFileSystem(**options).mkdir(BUCKET)
+            yield options
+    except NoAzuriteError as error:
+        pytest.skip(str(error))
