@@ -60,6 +60,10 @@ def append(
     while True:
         for entry in log.entries(seq + 1):
             if entry.batch_id == draft.batch_id:
+                if (earliest := log.earliest(fresh=True)) > entry.seq:
+                    # Purged since, of which its claim then tells; or made by a publisher that was held up, at a place
+                    # that had been purged by then, where no reader finds it.
+                    raise Passed(earliest)
                 return entry, True
             seq = entry.seq
         looked = clock()
