@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CurlTransport"]
 
+_TOO_LARGE = 413
 _LONGEST = 2_000_000.0
 """Seconds that fit into libcurl's milliseconds: some 23 days."""
 
@@ -293,6 +294,7 @@ class CurlTransport:
         self._handles = [_Handle(target, self._lines, answer_bytes, may_repeat=may_repeat) for _ in range(in_flight)]
         self._free = list(self._handles)
         self._busy: dict[Any, _Handle] = {}
+        self._wary = False
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
         """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
@@ -324,6 +326,8 @@ class CurlTransport:
             for curl, code, reason in (*((curl, 0, "") for curl in done), *failed):
                 handle = self._release(curl)
                 answer = handle.answer(code, reason)
+                # Servers close the connection on which they refused a body for its size, and seldom say so.
+                self._wary = self._wary or answer.status == _TOO_LARGE
                 if answer.location is None or not self._follow(handle, answer):
                     answers.append(answer)
         return answers
@@ -338,6 +342,7 @@ class CurlTransport:
 
     def _start(self, request: Request, followed: int) -> None:
         handle = self._free.pop()
+        request.fresh, self._wary = request.fresh or self._wary, False
         handle.load(request, self._lines)
         handle.followed = followed
         self._busy[handle.curl] = handle

@@ -117,9 +117,12 @@ class Judge:
         try:
             document = json.loads(answer.body)
         except (ValueError, RecursionError):
-            if verdict is Verdict.ACCEPTED:
-                return self._judgement(Verdict.MISCONFIGURED, answer, "an answer that is not JSON")
-            return self._judgement(verdict, answer)
+            if verdict is not Verdict.ACCEPTED:
+                return self._judgement(verdict, answer)
+            # What has to say that it is a success, and does not, is none; what only lists what it refused may be one.
+            if self._success is not None:
+                return self._judgement(Verdict.REFUSED, answer, "the answer is not JSON")
+            return self._judgement(Verdict.MISCONFIGURED, answer, "what is not JSON")
         prefix = ""
         if verdict is Verdict.ACCEPTED and self._success is not None and not _search(self._success, document):
             verdict = Verdict.REFUSED

@@ -200,9 +200,9 @@ class TestStopping:
         assert came.indexes("rejected") == [0, 1, 2, 3, 4]
 
     def test_a_success_that_cannot_be_read_stops_it(self, bench):
-        came = bench(answering(200, b"<html>"), records(6), success_when="ok", batch_size=3)
+        came = bench(answering(200, b"<html>"), records(6), item_errors="failed", batch_size=3)
         assert isinstance(came.error, MisconfiguredError)
-        assert "answered an answer that is not JSON: 200 OK: <html>. Check success_when" in str(came.error)
+        assert "answered what is not JSON: 200 OK: <html>. Check success_when" in str(came.error)
         assert came.counts == (0, 0, 0, 3, 3)
         assert came.report.requests == 1
         assert came.indexes("unknown") == [0, 1, 2]

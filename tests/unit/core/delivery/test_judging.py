@@ -85,10 +85,10 @@ class TestSuccessWhen:
         assert judgement.error.startswith("success_when (status == 'ok') is not true: 200 OK")
 
     @pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b'{"status": "ok"', b"\xff", b"[" * 100_000])
-    def test_a_success_that_is_not_json_cannot_be_read(self, body):
+    def test_what_is_not_json_is_no_success(self, body):
         judgement = self.judge(answered(200, body), 1)
-        assert judgement.verdict is Verdict.MISCONFIGURED
-        assert judgement.error.startswith("an answer that is not JSON: 200 OK")
+        assert judgement.verdict is Verdict.REFUSED
+        assert judgement.error.startswith("the answer is not JSON: 200 OK")
 
     def test_it_is_not_asked_of_a_refusal_or_an_error(self):
         assert self.judge(answered(500, {"status": "ok"}), 1).verdict is Verdict.FAILED
@@ -148,7 +148,9 @@ class TestItemErrors:
         assert re.search(found, judgement.error)
 
     def test_a_success_that_is_not_json_cannot_be_read_and_a_refusal_that_is_not_json_stays_one(self):
-        assert self.judge(answered(200, b"ok"), 1).verdict is Verdict.MISCONFIGURED
+        judgement = self.judge(answered(200, b"ok"), 1)
+        assert judgement.verdict is Verdict.MISCONFIGURED
+        assert judgement.error == "what is not JSON: 200 OK: ok"
         judgement = self.judge(answered(400, b"no"), 1)
         assert judgement.verdict is Verdict.REFUSED
         assert judgement.error == "400 Bad Request: no"

@@ -284,7 +284,7 @@ def test_a_key_said_to_have_come_with_other_bytes_stops_it(deliver):
 
 
 def test_a_success_that_cannot_be_read_stops_it(deliver):
-    came = deliver(answering(200, b"<html>"), records(5), success_when="ok", concurrency=1)
+    came = deliver(answering(200, b"<html>"), records(5), item_errors="failed", concurrency=1)
     assert isinstance(came.error, MisconfiguredError)
     assert came.counts == (0, 0, 0, 1, 4)
 
