@@ -26,13 +26,17 @@ class Patience:
     :param where: the endpoint, for messages
     :param advice: what to do when it cannot be reached, the end of a sentence
     :param reopens: nothing was accepted in earlier attempts either, so what is refused until a stop is not settled
+    :param refuses: it is an API, which may refuse records; else it is a store, which takes each batch once
     """
 
-    def __init__(self, systemic_after: int, where: str, advice: str, *, reopens: bool = True) -> None:
+    def __init__(
+        self, systemic_after: int, where: str, advice: str, *, reopens: bool = True, refuses: bool = True
+    ) -> None:
         self._systemic_after = systemic_after
         self._where = where
         self._advice = advice
         self._reopens = reopens
+        self._refuses = refuses
         self._accepted = False
         self._alike = 0
         self._status: int | None = None
@@ -75,6 +79,12 @@ class Patience:
 
         :param records: how many are in the chunk
         """
+        if not self._refuses:
+            return GivenUpError(
+                f"{self._where} cannot be reached: {judgement.error}. It may have taken {records:,} records, which are "
+                "'unknown'; the rest is 'unsent'. Another attempt goes on with them, and none is taken twice; "
+                f"{self._advice}."
+            )
         return GivenUpError(
             f"{self._where} gave no answer that tells whether it took {records:,} records sent together, through all "
             f"retries; the last was {judgement.error}. They are 'unknown', and are not sent in parts, as the API could "

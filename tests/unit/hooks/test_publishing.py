@@ -12,7 +12,13 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
-from airflow_provider_osmosdest.core.errors import GivenUpError, NotSentError, OptionsError, StoppedError, StorageError
+from airflow_provider_osmosdest.core.errors import (
+    AmbiguousError,
+    GivenUpError,
+    OptionsError,
+    StoppedError,
+    StorageError,
+)
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
@@ -149,11 +155,12 @@ def test_a_store_that_stays_down_ends_the_attempt_and_says_what_to_look_at(publi
     result, said = publish(ids(10), Unwell(mailbox, down), batch_size=5)
     assert isinstance(result.error, GivenUpError)
     assert result.mendable
-    assert result.report.unsent == 10
+    assert (result.report.unknown, result.report.unsent) == (5, 5)
     assert str(result.error) == (
         f"connection 'orders' (mailbox in {mailbox.store.root}) cannot be reached: StorageError: the disk is full. "
-        "What was not sent is 'unsent'; check the mailbox's path, its storage connection and the network, or retry the "
-        "task when it is well."
+        "It may have taken 5 records, which are 'unknown'; the rest is 'unsent'. Another attempt goes on with them, "
+        "and none is taken twice; check the mailbox's path, its storage connection and the network, or retry the task when "
+        "it is well."
     )
     assert not [line for line in said if "POST" in line]
     result, _ = publish(ids(10), batch_size=5)
@@ -249,7 +256,7 @@ class TestTransport:
         transport = MailboxTransport(Unwell(mailbox, iter([(OSError("no"), None)])), "me")
         (answer,) = transport.exchange([Request(b'{"id":1}\n', message_id="x")], 5)
         assert answer.status is None
-        assert isinstance(answer.error, NotSentError)
+        assert isinstance(answer.error, AmbiguousError)
         assert str(answer.error) == "OSError: no"
         transport.close()
 
