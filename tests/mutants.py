@@ -41,7 +41,7 @@ only_mutate = ["{package}/{module}"]
 pytest_add_cli_args = ["-p", "no:xdist", "-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
 # Seconds in which a change has to be noticed, as a multiple of what the tests take without it; many loop for ever.
-timeout_multiplier = 3.0
+timeout_multiplier = 2.0
 timeout_constant = 2.0
 """
 
