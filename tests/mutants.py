@@ -12,11 +12,12 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 import tomllib
-from contextlib import chdir
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -135,12 +136,17 @@ def mutate(module: str, tests: list[str], children: int) -> Result:
         command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(children)]
         # Where Python looks for the package first must be the changed copy, not the checkout.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        process = subprocess.Popen(command, cwd=work, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=work, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             code = process.wait(_SECONDS)
         except subprocess.TimeoutExpired:
-            process.terminate()
             raise SystemExit(f"error: {module}: its tests took more than {_SECONDS} s; see {log}") from None
+        finally:
+            # Also when this program is interrupted: a process that tries a change may run for ever.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     if code:
         raise SystemExit(f"error: {module}: mutmut ended with {code}; its output is in {log}\n{_end_of(log)}")
     return _result(work, module, time.monotonic() - began)
