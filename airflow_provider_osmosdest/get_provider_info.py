@@ -91,6 +91,17 @@ def get_provider_info() -> dict[str, object]:
                         "example": "aws_default",
                         "default": "",
                     },
+                    "group_access": {
+                        "description": (
+                            "What their group may do with files and folders that are made on a disk: none (modes 0600\n"
+                            "and 0700), read (0640 and 0750) or write (0660 and 0770). Everybody else may do nothing.\n"
+                            "Object stores have no modes.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "read",
+                        "default": "none",
+                    },
                 },
             },
         },
@@ -278,6 +289,33 @@ def get_provider_info() -> dict[str, object]:
                         "schema": {
                             "type": ["string", "null"],
                             "examples": ["ok", "status == 'accepted'"],
+                        },
+                    },
+                    "already_exists_when": {
+                        "label": "Already exists when",
+                        "description": (
+                            "A JMESPath over {status, body} of an answer that is true where the API has the record "
+                            "already: it counts as duplicate then, and is no failure."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "examples": ["status == `409`", "body.code == 'duplicate'"],
+                        },
+                    },
+                    "on_no_answer": {
+                        "label": "On no answer",
+                        "description": (
+                            "Batch mode: what to do with records sent together where no answer came through all "
+                            "retries."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["stop", "split"],
+                            "values_display": {
+                                "stop": "stop: nothing is sent twice; another attempt asks again",
+                                "split": "split: send parts of it, of which the API may take some twice",
+                            },
+                            "default": "stop",
                         },
                     },
                     "timeout": {

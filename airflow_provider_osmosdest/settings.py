@@ -14,15 +14,17 @@ SECTION = "osmosdest"
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
-    Where deliveries are kept.
+    Where deliveries are kept, and who may read them there.
 
     :param storage_path: folder that holds a folder per delivery: a local path, or a URL that Airflow's object
         storage understands; never with a slash at its end
     :param storage_conn_id: id of the Airflow Connection that opens it; ``None`` if none is needed
+    :param group_access: what the group of files and folders on a disk may do: ``none``, ``read`` or ``write``
     """
 
     storage_path: str
     storage_conn_id: str | None = None
+    group_access: str = "none"
 
 
 @functools.cache
@@ -43,4 +45,5 @@ def load_settings() -> Settings:
     return Settings(
         storage_path=path.rstrip("/") or "/",
         storage_conn_id=conf.get(SECTION, "storage_conn_id", fallback="").strip() or None,
+        group_access=conf.get(SECTION, "group_access", fallback="").strip().lower() or "none",
     )

@@ -48,6 +48,8 @@ _DELIVER_ARGS = (
     _arg(("--compression",), choices=("none", "gzip", "zstd"), help="Compression of request bodies"),
     _arg(("--item-errors",), metavar="JMESPATH", help="Lists the refused items of an answer"),
     _arg(("--success-when",), metavar="JMESPATH", help="Is true for a success"),
+    _arg(("--already-exists-when",), metavar="JMESPATH", help="Is true where the API has the record already"),
+    _arg(("--on-no-answer",), choices=("stop", "split"), help="What to do with a batch that no answer came to"),
     _arg(("--concurrency",), metavar="N", help="Requests in flight in record mode: a number, or auto"),
     _arg(
         ("--guarantee",), choices=("at_least_once", "at_most_once"), help="Whether to send again what may have arrived"
@@ -67,6 +69,7 @@ _SERVE_ARGS = (
     _arg(("--host",), help="Address to listen on (default: 127.0.0.1)", default="127.0.0.1"),
     _arg(("--port",), help="Port to listen on (default: 8090)", type=int, default=8090),
     _arg(("--workers",), metavar="N", help="Processes that serve (default: 1)", type=int, default=1),
+    _arg(("--without-database",), help="Airflow has no metadata database here: do not ask it", action="store_true"),
 )
 
 _MAILBOX_ID = _arg(("--conn-id",), help="Id of a connection of type osmos_mailbox", required=True)

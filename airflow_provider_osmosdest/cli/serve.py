@@ -18,7 +18,7 @@ def serve_mailboxes(args: Namespace) -> None:
     """
     Serve until a signal ends it.
 
-    :param args: ``host``, ``port`` and ``workers``
+    :param args: ``host``, ``port``, ``workers`` and ``without_database``
     :raises SystemExit: with 2 for a port or a number of workers that cannot be one
     """
     with exit_codes():
@@ -28,7 +28,7 @@ def serve_mailboxes(args: Namespace) -> None:
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     from airflow_provider_osmosdest.web.serving import serve
 
-    serve(args.host, args.port, args.workers)
+    serve(args.host, args.port, args.workers, database=not args.without_database)
 
 
 def _check(option: str, found: int, least: int, most: int) -> None:

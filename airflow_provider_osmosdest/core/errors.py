@@ -24,9 +24,10 @@ Every error this package raises, in one tree; each class says what to do about i
     │   ├── TooManyFailuresError  it ran to the end, with more failures than ``max_failures`` allows
     │   ├── StoppedError          somebody asked it to stop: a retry goes on where it stood
     │   └── WaitError             the API asked for a long wait: go on after it, without a worker slot
+    ├── SupersededError           a later attempt of the delivery has begun: this one must not send or write any more
     └── TransportError            one exchange brought no answer (never leaves the delivery engine)
-        ├── NotSentError          nothing of the request can have been processed: safe to send again
-        ├── AmbiguousError        the request went out, no answer came back: it may have been processed
+        ├── NotSentError          no byte of the body left: safe to send again
+        ├── AmbiguousError        in doubt: some of the body may have left, and no whole answer came back
         ├── TlsError              the peer's identity cannot be verified: stop
         └── CredentialsError      the token endpoint refuses the credentials: stop
 
@@ -56,6 +57,7 @@ __all__ = [
     "SourceError",
     "StoppedError",
     "StorageError",
+    "SupersededError",
     "SystemicError",
     "TlsError",
     "TooManyFailuresError",
@@ -177,16 +179,30 @@ class WaitError(DeliveryError):
         self.seconds = seconds
 
 
+class SupersededError(OsmosError):
+    """Stop at once: a later attempt of the same delivery has begun, and what is sent or written now would be twice."""
+
+
 class TransportError(OsmosError):
     """One exchange brought no whole answer."""
 
 
 class NotSentError(TransportError):
-    """The request cannot have been processed (no connection, or it broke before the body was out)."""
+    """
+    No byte of the request's body left: safe to send again.
+
+    There was no connection, TLS or a proxy's tunnel was not agreed on, there was no token, or the connection broke
+    before anything was taken.
+    """
 
 
 class AmbiguousError(TransportError):
-    """The request went out and no whole answer came back: it may have been processed."""
+    """
+    In doubt: some of the request's body may have left, and no whole answer came back, so the API may have its records.
+
+    A time-out, a reset, a connection that closed, or an answer that is cut off or garbled; but a status of 300 and
+    above that came whole is an answer, whatever became of the rest.
+    """
 
 
 class TlsError(TransportError):

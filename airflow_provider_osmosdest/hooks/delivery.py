@@ -15,6 +15,7 @@ from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaErr
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.scopes import scope_of_endpoint
+from airflow_provider_osmosdest.core.storage import PrivatePath, private
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.settings import load_settings
 
@@ -125,22 +126,22 @@ def source_of(records: Any, records_format: str | None, conn_id: str | None = No
     return open_source(records, records_format=records_format or None)
 
 
-def delivery_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
+def delivery_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:
     """Return the folder of a delivery: ``{storage_path}/deliveries/{dag_id}/{run_id}/{task_id}/{map_index}``."""
     return _task_folder("deliveries", instance)
 
 
-def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
+def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:
     """Return where a task lands records: ``{storage_path}/landed/{dag_id}/{run_id}/{task_id}/{map_index}``."""
     return _task_folder("landed", instance)
 
 
-def seen_folder(conn_id: str, endpoint: str = "") -> ObjectStoragePath:
+def seen_folder(conn_id: str, endpoint: str = "") -> ObjectStoragePath | PrivatePath:
     """Return where what a connection's endpoint has taken is kept: ``{storage_path}/seen/{conn_id}/{endpoint}``."""
     return _task_folder("seen", (conn_id, scope_of_endpoint(endpoint)))
 
 
-def seen_folders(conn_id: str) -> dict[str, ObjectStoragePath]:
+def seen_folders(conn_id: str) -> dict[str, ObjectStoragePath | PrivatePath]:
     """
     Return the folders of :func:`seen_folder` that a connection has, by endpoint.
 
@@ -157,17 +158,18 @@ def seen_folders(conn_id: str) -> dict[str, ObjectStoragePath]:
     return dict(sorted(found.items()))
 
 
-def watermark_folder(instance: tuple[str, ...]) -> ObjectStoragePath:
+def watermark_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:
     """Return what a task keeps between its runs: ``{storage_path}/sources/{dag_id}/{task_id}/{map_index}``."""
     dag_id, _, task_id, map_index = instance
     return _task_folder("sources", (dag_id, task_id, map_index))
 
 
-def _task_folder(kind: str, instance: tuple[str, ...]) -> ObjectStoragePath:
+def _task_folder(kind: str, instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:
     from airflow.sdk import ObjectStoragePath
 
     settings = load_settings()
-    folder = ObjectStoragePath(settings.storage_path, conn_id=settings.storage_conn_id) / kind
+    root = ObjectStoragePath(settings.storage_path, conn_id=settings.storage_conn_id)
+    folder: ObjectStoragePath | PrivatePath = private(root, settings.group_access) / kind
     for name in instance:
         folder /= _path_part(name)
     return folder

@@ -15,8 +15,10 @@ from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.retention import purge
 from airflow_provider_osmosdest.core.mailbox.store import Store
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
+from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.hooks.delivery import source_of
 from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
+from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.retention import Purged
     from airflow_provider_osmosdest.core.records import Source
 
-__all__ = ["MailboxHook", "open_mailbox"]
+__all__ = ["MailboxHook", "default_store", "open_mailbox"]
 
 
 class MailboxHook(BaseHook):
@@ -210,12 +212,23 @@ def open_mailbox(connector: MailboxConnector) -> Mailbox:
     return Mailbox(store, connector.settings)
 
 
+def default_store() -> Store:
+    """
+    Return the store of the mailboxes that have no path of their own, without trying it out.
+
+    :raises ConnectorError: when there is no way to it
+    """
+    home = load_settings()
+    return _store(home.storage_path, home.storage_conn_id)
+
+
 def _store(path: str, storage_conn_id: str | None) -> Store:
     from airflow.sdk import ObjectStoragePath
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:
-        return Store(ObjectStoragePath(path, conn_id=storage_conn_id))
+        root = private(ObjectStoragePath(path, conn_id=storage_conn_id), load_settings().group_access)
+        return Store(root)
     except AirflowNotFoundException as error:
         msg = f"storage_conn_id is {storage_conn_id!r}, and there is no such connection"
         raise ConnectorError(msg) from error

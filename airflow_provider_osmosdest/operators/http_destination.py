@@ -46,6 +46,8 @@ class HttpDestinationOperator(DeliveringOperator):
     :param compression: ``none``, ``gzip`` or ``zstd``
     :param item_errors: JMESPath that lists the items an answer refuses
     :param success_when: JMESPath that is true for a success
+    :param already_exists_when: JMESPath over ``{status, body}`` that is true where the API has the record already
+    :param on_no_answer: ``stop`` or ``split``
     :param concurrency: requests in flight in ``record`` mode: a number, or ``auto``
     :param max_failures: how many records may fail: a count, a share with a point (``0.02``), or ``"2%"``
     :param timeout: seconds to wait for an answer once the body is sent
@@ -110,6 +112,8 @@ class HttpDestinationOperator(DeliveringOperator):
         compression: str | None = None,
         item_errors: str | None = None,
         success_when: str | None = None,
+        already_exists_when: str | None = None,
+        on_no_answer: str | None = None,
         concurrency: int | str | None = None,
         max_failures: float | str | None = None,
         timeout: float | str | None = None,
@@ -153,6 +157,8 @@ class HttpDestinationOperator(DeliveringOperator):
         self.compression = compression
         self.item_errors = item_errors
         self.success_when = success_when
+        self.already_exists_when = already_exists_when
+        self.on_no_answer = on_no_answer
         self.concurrency = concurrency
         self.max_failures = max_failures
         self.timeout = timeout

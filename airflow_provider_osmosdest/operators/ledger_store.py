@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["TaskStateLedgerStore", "ledger_store"]
 
 _KEY = "osmosdest_ledger"
+_HOLDER_KEY = "osmosdest_attempt"
 # Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
 _MOST_BYTES = 48 * 1024
 # Through supervisor, API server and database a write takes some 10 ms, as long as 50 requests to a fast API.
 _OFTEN = 4
 _OFTEN_SECONDS = 1.0
 _SPILLED = {"in": "folder"}
+_HOLDER_SECONDS = 1.0
+_GONE = "another attempt"
 
 
 class TaskStateLedgerStore:
@@ -46,6 +49,8 @@ class TaskStateLedgerStore:
         self._clock = clock
         self._written: deque[float] = deque(maxlen=_OFTEN)
         self._spilled = False
+        self._holder: str | None = None
+        self._asked = 0.0
 
     def load(self) -> bytes | None:
         """Return the document, ``None`` if there is none."""
@@ -82,6 +87,27 @@ class TaskStateLedgerStore:
         except Exception as error:
             raise _failed("written", error) from error
         self._spilled = spill
+
+    def claim(self, attempt: str) -> None:
+        """Make an attempt the one that goes on, wherever the ledger lies."""
+        try:
+            self._store.set(_HOLDER_KEY, attempt)
+        except Exception as error:
+            raise _failed("written", error) from error
+        if self._file.load() is not None:
+            self._file.claim(attempt)
+
+    def holder(self) -> str | None:
+        """Return the attempt that claimed the delivery last, as it was a second ago at most."""
+        now = self._clock()
+        if self._holder is None or now - self._asked >= _HOLDER_SECONDS:
+            try:
+                # Airflow has no state for a task instance whose next try has begun.
+                self._holder = str(self._store.get(_HOLDER_KEY) or _GONE)
+            except Exception as error:
+                raise _failed("read", error) from error
+            self._asked = now
+        return self._holder
 
 
 def ledger_store(context: Context, folder: Folder) -> LedgerStore:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.delivery.ledger import DocumentStore
     from airflow_provider_osmosdest.core.source.running import PullOrder
 
 __all__ = ["AssetWatermarkStore", "with_watermark"]
@@ -32,7 +32,7 @@ class AssetWatermarkStore:
     :param file: the other place; what stands there is taken up where the state knows nothing
     """
 
-    def __init__(self, accessor: Any, key: str, file: LedgerStore) -> None:
+    def __init__(self, accessor: Any, key: str, file: DocumentStore) -> None:
         self._accessor = accessor
         self._key = key
         self._file = file

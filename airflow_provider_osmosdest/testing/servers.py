@@ -177,6 +177,12 @@ class ScriptedServer:
             thread.join(timeout=5)
         self._listener.close()
 
+    def stop_listening(self) -> None:
+        """Refuse connections from now on; those that are open stay."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.append(thread)

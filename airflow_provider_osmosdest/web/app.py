@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from airflow_provider_osmosdest.web.guard import Guard
+from airflow_provider_osmosdest.web.health import Checks, Health
 from airflow_provider_osmosdest.web.problems import handle_problems
 from airflow_provider_osmosdest.web.registry import Registry
-from airflow_provider_osmosdest.web.routes import batches, consumers, documents, inbox, records
+from airflow_provider_osmosdest.web.routes import batches, consumers, documents, health, inbox, records
 from airflow_provider_osmosdest.web.services import Services
+from airflow_provider_osmosdest.web.waiting import ON_SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
 __all__ = ["create_app"]
 
 
-def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1") -> FastAPI:
+def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1", checks: Checks | None = None) -> FastAPI:
     """
     Make the app that serves mailboxes.
 
     :param load: opens a mailbox by its id, ``None`` where there is none; called in a thread
     :param prefix: what the paths begin with, below wherever the app is mounted
+    :param checks: what the route ``health`` asks besides the stores of the mailboxes in use
     """
+    registry = Registry(load)
+    services = Services(registry, Health(checks or Checks(), registry.stores))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        # The first question loads what asks the database, which takes longer than an answer is waited for.
+        warming = asyncio.create_task(services.health.findings())
+        yield {ON_SHUTDOWN: services.waiting.end}
+        warming.cancel()
+
     app = FastAPI(
         title="Osmos mailboxes",
         # Each mailbox describes itself, to those who hold a token of it.
         openapi_url=None,
         redirect_slashes=False,
         middleware=[Middleware(Guard)],
+        lifespan=lifespan,
     )
-    app.state.services = Services(Registry(load))
+    app.state.services = services
     handle_problems(app)
     for router in (records.router, inbox.router, consumers.router, batches.router, documents.router):
         app.include_router(router, prefix=f"{prefix}/mailboxes/{{mailbox_id}}")
+    app.include_router(health.router, prefix=prefix)
     return app

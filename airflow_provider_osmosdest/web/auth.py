@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.tokens import Direction
 
-__all__ = ["Grant", "authorize", "holding", "keep_rate", "mailbox_of", "reading", "unauthorized", "writing"]
+__all__ = [
+    "Grant",
+    "authorize",
+    "authorize_again",
+    "holding",
+    "keep_rate",
+    "mailbox_of",
+    "reading",
+    "unauthorized",
+    "writing",
+]
 
 _SEARCHED = 8
 _DECOYS = tuple(
@@ -51,6 +61,29 @@ async def authorize(request: Request, mailbox_id: str, direction: Direction | No
     :raises Problem: 401 for a missing, malformed, wrong, expired or other mailbox's token, and for a mailbox that does
         not exist: the same answer, after the same time; 403 for the other direction; 429 for too many requests
     """
+    grant = await _opened(request, mailbox_id)
+    keep_rate(request, grant.mailbox, grant.access.sha256)
+    if direction not in (None, grant.access.direction):
+        raise Problem(403, "Forbidden", f"this token is not for {direction} access; use one that is")
+    return grant
+
+
+async def authorize_again(request: Request, grant: Grant) -> None:
+    """
+    Make sure that a request that has waited may still do what it might when it came; it is not counted once more.
+
+    :param request: the request
+    :param grant: what it was allowed then
+    :raises Problem: 401 where its token was revoked, or has expired, meanwhile
+    """
+    arrived = asyncio.get_running_loop().time()
+    now = await _opened(request, grant.mailbox.settings.mailbox_id)
+    if now.access.direction != grant.access.direction:
+        raise await unauthorized(request, arrived)
+
+
+async def _opened(request: Request, mailbox_id: str) -> Grant:
+    """Return what a request's token opens, in whichever direction."""
     arrived = asyncio.get_running_loop().time()
     mailbox = await mailbox_of(request, mailbox_id)
     kept = mailbox.settings.access if mailbox is not None else ()
@@ -58,9 +91,6 @@ async def authorize(request: Request, mailbox_id: str, direction: Direction | No
     access = find(searched, _bearer(request), None, datetime.now(UTC))
     if mailbox is None or access is None:
         raise await unauthorized(request, arrived)
-    keep_rate(request, mailbox, access.sha256)
-    if direction not in (None, access.direction):
-        raise Problem(403, "Forbidden", f"this token is not for {direction} access; use one that is")
     return Grant(mailbox, access)
 
 

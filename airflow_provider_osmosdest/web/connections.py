@@ -12,12 +12,15 @@ from airflow_provider_osmosdest.web.registry import UndecidedError
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
-__all__ = ["open_mailbox"]
+__all__ = ["check_database", "check_storage", "open_mailbox"]
 
 # What a mailbox's id may be; nothing else reaches a secrets backend.
 _CONN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
 _VARIABLE_PREFIX = "AIRFLOW_CONN_"
+
+_NO_ID = "osmosdest.health"
+_NO_NAME = "health"
 
 
 def open_mailbox(conn_id: str) -> Mailbox | None:
@@ -47,6 +50,28 @@ def open_mailbox(conn_id: str) -> Mailbox | None:
     except AirflowNotFoundException:
         _check_backends(conn_id)
         return None
+
+
+def check_database() -> None:
+    """
+    Ask Airflow's metadata database for a connection, as a request for a mailbox does; blocks.
+
+    :raises Exception: it does not answer; which one depends on the database
+    """
+    from airflow.secrets.metastore import MetastoreBackend
+
+    MetastoreBackend().get_connection(_NO_ID)
+
+
+def check_storage() -> None:
+    """
+    Ask the store of the mailboxes without a path, ``[osmosdest] storage_path``, for an object; blocks.
+
+    :raises OsmosError: it cannot be opened, or does not answer
+    """
+    from airflow_provider_osmosdest.hooks.mailbox import default_store
+
+    default_store().get(_NO_NAME)
 
 
 def _check_case(conn_id: str) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from airflow_provider_osmosdest.web.auth import authorize_again
 from airflow_provider_osmosdest.web.formats import CSV, JSON, formats_of, to_csv, to_json
 from airflow_provider_osmosdest.web.negotiation import codings, pick_coding, pick_media_type
 from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, parameter, problems, reference
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.reading import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+    from airflow_provider_osmosdest.web.auth import Grant
     from airflow_provider_osmosdest.web.representations import Representation
 
 __all__ = [
@@ -73,7 +75,7 @@ def page_request(request: Request, mailbox: Mailbox, *known: str) -> PageRequest
 
 async def answer_page(
     request: Request,
-    mailbox: Mailbox,
+    grant: Grant,
     asked: PageRequest,
     read: Callable[[], tuple[Page, str]],
     *,
@@ -83,11 +85,13 @@ async def answer_page(
     Answer with a page, or with 204 when there was nothing for as long as the client would wait.
 
     :param request: the request
-    :param mailbox: whose page it asks for
+    :param grant: what it may do; what may have changed when it has waited
     :param asked: its parameters
     :param read: reads the page and returns it with the cursor of the next one; called in a thread
     :param onward: where records are read by cursor, relative to the request's URL: no proxy can make that wrong
+    :raises Problem: 401 where its token was revoked while it waited
     """
+    mailbox = grant.mailbox
     schema = mailbox.settings.schema
     media_type = pick_media_type(_joined(request, "accept"), formats_of(schema))
     coding = pick_coding(_joined(request, "accept-encoding"), codings())
@@ -105,7 +109,7 @@ async def answer_page(
         return page, cursor, represent(content, media_type, coding)
 
     page, cursor, representation = await in_thread(request, attempt)
-    if representation is None and await _something_comes(request, mailbox, page, asked.wait):
+    if representation is None and await _something_comes(request, grant, page, asked.wait):
         page, cursor, representation = await in_thread(request, attempt)
     headers = {NEXT_CURSOR: cursor, UP_TO_DATE: "true" if page.up_to_date else "false"}
     if not page.up_to_date:
@@ -166,7 +170,8 @@ def page_answers(settings: MailboxSettings) -> dict[str, Any]:
     }
 
 
-async def _something_comes(request: Request, mailbox: Mailbox, page: Page, seconds: float) -> bool:
+async def _something_comes(request: Request, grant: Grant, page: Page, seconds: float) -> bool:
+    mailbox = grant.mailbox
     position = page.next.position
 
     async def look() -> bool:
@@ -177,7 +182,12 @@ async def _something_comes(request: Request, mailbox: Mailbox, page: Page, secon
             pass
 
     waiting = services(request).waiting
-    return await waiting.until_new(mailbox.settings.mailbox_id, position, seconds, look=look, gone=gone)
+    came = await waiting.until_new(mailbox.settings.mailbox_id, position, seconds, look=look, gone=gone)
+    # A server that is about to end has no time to look its mailboxes up, and says nothing of what is in them.
+    if not waiting.ended:
+        await authorize_again(request, grant)
+        return came
+    return False
 
 
 def _joined(request: Request, name: str) -> str | None:

@@ -34,9 +34,10 @@ class LazyApp:
         with self._making:
             if self._app is None:
                 from airflow_provider_osmosdest.web.app import create_app
-                from airflow_provider_osmosdest.web.connections import open_mailbox
+                from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox
+                from airflow_provider_osmosdest.web.health import Checks
 
-                self._app = create_app(open_mailbox)
+                self._app = create_app(open_mailbox, checks=Checks(check_database, check_storage))
             return self._app
 
 

@@ -22,6 +22,7 @@ _IDLE_SECONDS = 30.0
 _LONGEST_SECONDS = 300.0
 _ROOM_BYTES = 128 * 2**20
 _STRANGERS_BYTES = 32 * 2**20
+_STRANGERS = 500
 _RETRY_SECONDS = 2
 
 _LINGER_SECONDS = 5.0
@@ -33,37 +34,48 @@ class Room:
     How many bytes of bodies are in memory, over all requests.
 
     :param most: bytes
+    :param bodies: how many bodies may be on their way at once; ``None`` for as many as fit
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, bodies: int | None = None) -> None:
         self._most = most
+        self._bodies = bodies
         self.held = 0
+        self.holders = 0
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Callable[[int], None]]:
         """
         Hand out what takes room for one request, and give it all back at the end.
 
-        :raises Problem: from what is handed out, 503 when there is no room left
+        :raises Problem: also from what is handed out, 503 when there is no room left
         """
         mine = 0
 
         def take(size: int) -> None:
             nonlocal mine
             if self.held + size > self._most:
-                raise Problem(
-                    503,
-                    "Too many bodies",
-                    f"other bodies are being taken now; send this one again in {_RETRY_SECONDS} s",
-                    headers={"Retry-After": str(_RETRY_SECONDS)},
-                )
+                raise _full()
             self.held += size
             mine += size
 
+        if self.holders == self._bodies:
+            raise _full()
+        self.holders += 1
         try:
             yield take
         finally:
+            self.holders -= 1
             self.held -= mine
+
+
+def _full() -> Problem:
+    return Problem(
+        503,
+        "Too many bodies",
+        f"other bodies are being taken now; send this one again in {_RETRY_SECONDS} s",
+        headers={"Retry-After": str(_RETRY_SECONDS)},
+    )
 
 
 class Bodies:
@@ -71,7 +83,7 @@ class Bodies:
 
     def __init__(self) -> None:
         self.trusted = Room(_ROOM_BYTES)
-        self.strangers = Room(_STRANGERS_BYTES)
+        self.strangers = Room(_STRANGERS_BYTES, _STRANGERS)
 
 
 class Incoming:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+    from airflow_provider_osmosdest.core.mailbox.store import Store
 
 __all__ = ["Registry", "UndecidedError"]
 
@@ -25,6 +26,7 @@ _TTL_SECONDS = 5.0
 _KEEP_SECONDS = 300.0
 _MOST = 1024
 _THREADS = 4
+_MOST_STORES = 4
 _log = logging.getLogger(__name__)
 
 
@@ -104,6 +106,11 @@ class Registry:
             opening.add_done_callback(lambda _: self._opening.pop(mailbox_id))
         # Whoever asked first may go; the others still want to know.
         return await asyncio.shield(opening)
+
+    def stores(self) -> dict[str, Store]:
+        """Return the stores of the mailboxes that were asked for last, a few of them, by their paths."""
+        used = [known.mailbox for known in reversed(self._known.values()) if known.mailbox is not None]
+        return {str(each.store.root): each.store for each in used[:_MOST_STORES]}
 
     async def _open(self, mailbox_id: str) -> Mailbox | None:
         try:

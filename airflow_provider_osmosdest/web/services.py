@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from airflow_provider_osmosdest.web.health import Health
     from airflow_provider_osmosdest.web.registry import Registry
 
 __all__ = ["Services", "in_thread", "services"]
@@ -33,6 +34,7 @@ class Services:
     The shared parts of one app, which belong to its event loop.
 
     :param registry: the open mailboxes
+    :param health: whether what they need answers
     :param failures: failed attempts by address
     :param rates: requests by token
     :param waiting: who waits for records
@@ -41,6 +43,7 @@ class Services:
     """
 
     registry: Registry
+    health: Health
     failures: Failures = field(default_factory=Failures)
     rates: Rates = field(default_factory=Rates)
     waiting: Waiting = field(default_factory=Waiting)

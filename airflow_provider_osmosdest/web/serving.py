@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import dataclasses
 import logging
 import logging.config
-from typing import TYPE_CHECKING, Any
+import math
+import os
+import resource
+import signal
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
 from airflow_provider_osmosdest.hooks.remarks import drop_remarks
 from airflow_provider_osmosdest.web.app import create_app
-from airflow_provider_osmosdest.web.connections import open_mailbox
+from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox
+from airflow_provider_osmosdest.web.health import Checks
+from airflow_provider_osmosdest.web.protocol import Bounds, Protocols
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
     from fastapi import FastAPI
 
-__all__ = ["WithoutQuery", "make_app", "serve"]
+__all__ = ["WithoutQuery", "make_app", "make_app_without_database", "serve"]
 
 _PREFIX = "/osmos/v1"
 """The paths are those on Airflow's API server, so that a partner can be moved from one to the other."""
 
 _GRACE_SECONDS = 5
-_KEEP_ALIVE_SECONDS = 75  # longer than partners pause between two requests on one connection
+_FILES = 4096
+"""How many open files and connections a process needs for :class:`~airflow_provider_osmosdest.web.protocol.Bounds`."""
 
 
 class WithoutQuery(logging.Filter):
@@ -43,35 +55,96 @@ class WithoutQuery(logging.Filter):
         return True
 
 
-def make_app() -> FastAPI:
-    """Make the app, in each process that serves."""
+def make_app(*, database: bool = True) -> FastAPI:
+    """
+    Make the app, in each process that serves.
+
+    :param database: the route ``health`` asks Airflow's metadata database
+    """
     # Sets up logging in its own way when it is first imported, which in a worker is now: ours goes over it.
     import airflow  # noqa: F401
 
     logging.config.dictConfig(_log_config())
     drop_remarks()
-    return create_app(open_mailbox, prefix=_PREFIX)
+    checks = Checks(check_database if database else None, check_storage)
+    return create_app(open_mailbox, prefix=_PREFIX, checks=checks)
 
 
-def serve(host: str, port: int, workers: int) -> None:
+def make_app_without_database() -> FastAPI:
+    """Make the app where all connections come from the environment or a secrets backend."""
+    return make_app(database=False)
+
+
+def serve(host: str, port: int, workers: int, *, database: bool = True, bounds: Bounds | None = None) -> None:
     """
     Serve until a signal ends it.
 
     :param host: the address to listen on
     :param port: the port; 0 takes a free one
     :param workers: how many processes serve
+    :param database: there is a metadata database of Airflow's
+    :param bounds: what clients may take of each process
     """
-    uvicorn.run(
-        f"{__name__}:make_app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_config=_log_config(),
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-    )
+    bounds = _within(bounds or Bounds(), _raise_file_limit())
+    factory = make_app if database else make_app_without_database
+    with _exiting_on_sigterm():
+        uvicorn.run(
+            f"{__name__}:{factory.__name__}",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            # Makes a protocol for each connection, as the class that uvicorn's hint asks for would.
+            http=cast("type[asyncio.Protocol]", Protocols(bounds)),
+            # An upgrade would take a connection out of its bounds.
+            ws="none",
+            h11_max_incomplete_event_size=bounds.header_bytes,
+            timeout_keep_alive=math.ceil(bounds.idle_seconds),
+            log_config=_log_config(),
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+
+
+@contextlib.contextmanager
+def _exiting_on_sigterm() -> Iterator[None]:
+    """
+    Exit with 0 when told to stop: uvicorn ends in good order, and then sends itself the signal again.
+
+    At once, as the signal itself would: a thread that waits for a store, or a database, may wait for long.
+    """
+
+    def leave(*_: object) -> None:
+        logging.shutdown()
+        os._exit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _raise_file_limit() -> int:
+    """Let this process, and its workers, open as many files as they need, if they may; return how many they can."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited or soft >= _FILES:
+        return _FILES
+    raised = _FILES if hard == unlimited else min(hard, _FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    return raised
+
+
+def _within(bounds: Bounds, files: int) -> Bounds:
+    """
+    Return bounds that leave files for stores, databases and logs.
+
+    :param bounds: the bounds that are wanted
+    :param files: how many files and connections can be open at once
+    """
+    share = min(1.0, files / _FILES)
+    return dataclasses.replace(bounds, connections=int(bounds.connections * share), unasked=int(bounds.unasked * share))
 
 
 def _log_config() -> dict[str, Any]:

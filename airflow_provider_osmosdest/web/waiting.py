@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.mailbox.cursor import Position
 
-__all__ = ["Waiting"]
+__all__ = ["ON_SHUTDOWN", "Waiting"]
+
+ON_SHUTDOWN = "osmos_on_shutdown"
+"""In the state of an app's lifespan: what its server is to call when it begins to shut down."""
 
 _LOOK_SECONDS = 0.5
 _MOST_WAITERS = 1000
@@ -49,6 +52,8 @@ class Waiting:
         self._most = most
         self._watches: dict[tuple[str, Position], _Watch] = {}
         self._waiters = 0
+        self._leaving: set[asyncio.Future[None]] = set()
+        self.ended = False
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -71,7 +76,7 @@ class Waiting:
         :param seconds: how long to wait at most
         :param look: tells whether there is something there; one waiter's is used for all at this position
         :param gone: returns once the client has gone
-        :return: there is something; false when the time is up, or the client has gone
+        :return: there is something; false when the time is up, the client has gone, or waiting has ended for all
         :raises Problem: 503 when too many wait already
         """
         if self._waiters >= self._most:
@@ -81,6 +86,8 @@ class Waiting:
                 "too many requests wait for records already; ask without wait, or again later",
                 headers={"Retry-After": str(_RETRY_SECONDS)},
             )
+        if self.ended:
+            return False
         key = (mailbox_id, position)
         watch = self._watches.get(key)
         if watch is None or watch.task is None or watch.task.done():
@@ -89,6 +96,7 @@ class Waiting:
         self._waiters += 1
         watch.waiters += 1
         leaving = asyncio.ensure_future(gone())
+        self._leaving.add(leaving)
         try:
             await asyncio.wait({watch.task, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not watch.task.done():
@@ -97,6 +105,7 @@ class Waiting:
             watch.task.result()
             return True
         finally:
+            self._leaving.discard(leaving)
             leaving.cancel()
             self._waiters -= 1
             watch.waiters -= 1
@@ -114,6 +123,12 @@ class Waiting:
         for (each, _), watch in self._watches.items():
             if each == mailbox_id:
                 watch.nudge.set()
+
+    def end(self) -> None:
+        """End every wait, and let none begin, because the server is about to end."""
+        self.ended = True
+        for leaving in self._leaving:
+            leaving.cancel()
 
     async def _looks(self, watch: _Watch, look: Callable[[], Awaitable[bool]]) -> None:
         while True:

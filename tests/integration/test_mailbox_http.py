@@ -7,18 +7,9 @@ import json
 import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 import uvicorn
@@ -32,94 +23,12 @@ from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
-from airflow_provider_osmosdest.core.mailbox.tokens import Access, new_token
 from airflow_provider_osmosdest.testing.servers import free_port
 from airflow_provider_osmosdest.web.app import create_app
+from tests.serving import READ, Serving, access, serving
 from tests.standalone import until
 
 pytestmark = pytest.mark.slow
-
-OPENER = build_opener(ProxyHandler({}))
-READ = new_token("read")
-
-
-@dataclass
-class Serving:
-    """The process, what it has said, and how to ask it."""
-
-    process: subprocess.Popen[bytes]
-    url: str
-    log: Path
-
-    def get(self, path, token=READ, box="orders", **headers):
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        named["Authorization"] = f"Bearer {token}"
-        return OPENER.open(Request(f"{self.url}/osmos/v1/mailboxes/{box}{path}", headers=named), timeout=30)
-
-    def status(self, path, **kwargs):
-        try:
-            with self.get(path, **kwargs) as answer:
-                return answer.status
-        except HTTPError as error:
-            error.close()
-            return error.code
-
-    def connect(self, path):
-        """Send a request and leave its answer to whoever wants it."""
-        parts = urlsplit(self.url)
-        sock = socket.create_connection((parts.hostname, parts.port), timeout=30)
-        sock.sendall(
-            f"GET /osmos/v1/mailboxes/orders{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {READ}\r\n\r\n".encode()
-        )
-        return sock
-
-    def threads(self):
-        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
-
-
-@contextmanager
-def serving(tmp_path, *options):
-    """Run the command without a database: the connections are in its environment."""
-    box = {"path": f"file://{tmp_path}/box", "access": [access("read", READ).to_dict()]}
-    port = free_port()
-    log = tmp_path / "serve.log"
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_"))},
-        "AIRFLOW_HOME": str(tmp_path / "home"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////nowhere/at/all.db",
-        "AIRFLOW_CONN_ORDERS": json.dumps({"conn_type": "osmos_mailbox", "extra": box}),
-        "AIRFLOW_CONN_API": json.dumps({"conn_type": "osmos_http", "host": "https://example.com", "extra": box}),
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "osmosdest", "serve", "--port", str(port), *options],
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    served = Serving(process, f"http://127.0.0.1:{port}", log)
-
-    def ready():
-        assert process.poll() is None, log.read_text()
-        with suppress(URLError, ConnectionError):
-            return served.status("/batches") == 200
-        return False
-
-    try:
-        until("server", 60, ready)
-        yield served
-    except BaseException as error:
-        error.add_note(log.read_text()[-5000:])
-        raise
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-def access(direction, token):
-    return Access.of(token, name=direction, direction=direction, created_at=datetime.now(UTC))
 
 
 @pytest.fixture
@@ -184,7 +93,7 @@ def test_it_ends_while_somebody_waits(tmp_path, mailbox):
             cursor = json.load(answer)["cursor"]
         with served.connect(f"/records?cursor={cursor}&wait=30"):
             served.process.send_signal(signal.SIGTERM)
-            assert served.process.wait(timeout=20) is not None
+            assert served.process.wait(timeout=20) == 0
 
 
 def test_a_download_that_breaks_off_is_resumed(tmp_path, mailbox):

@@ -32,6 +32,12 @@ def test_an_empty_connection_id_is_none(monkeypatch):
     assert load_settings().storage_conn_id is None
 
 
+@pytest.mark.parametrize(("said", "kept"), [("", "none"), (" Read ", "read"), ("write", "write")])
+def test_what_a_group_may_do(monkeypatch, said, kept):
+    monkeypatch.setenv("AIRFLOW__OSMOSDEST__GROUP_ACCESS", said)
+    assert load_settings().group_access == kept
+
+
 def test_it_is_read_once(monkeypatch):
     first = load_settings()
     monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_PATH", "s3://elsewhere")

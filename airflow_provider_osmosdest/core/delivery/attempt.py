@@ -29,6 +29,7 @@ GLANCE = 1.0
 """Seconds between two looks at progress, ledger and the wish to stop, while answers are awaited."""
 
 _PASSING = frozenset({Verdict.TRANSIENT, Verdict.UNREACHABLE})
+_PERHAPS_TAKEN = frozenset({Verdict.IN_DOUBT, Verdict.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class Attempt:
         return self.options.once
 
     def passing(self, judgement: Judgement) -> bool:
-        """Whether the same request may go again, and may fare better."""
-        return judgement.verdict in _PASSING or (judgement.verdict is Verdict.AMBIGUOUS and not self.once)
+        """Whether the API is unavailable as it seems, and the same request may fare better later."""
+        return judgement.verdict in _PASSING or (judgement.verdict in _PERHAPS_TAKEN and not self.once)
 
     def check_stop(self) -> None:
         """

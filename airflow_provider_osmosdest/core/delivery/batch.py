@@ -6,7 +6,6 @@ import re
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -137,9 +136,7 @@ class Batch:
 
     def index_ranges(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Return the indexes the records from ordinal ``start`` to ``stop`` lie in, without the holes."""
-        chunk = self.chunk(start, stop)
-        borders = [chunk.start - 1, *chunk.without, chunk.stop]
-        return [(first + 1, last) for first, last in pairwise(borders) if first + 1 < last]
+        return self.chunk(start, stop).ranges()
 
     def ordinals(self, start: int, stop: int) -> tuple[int, int]:
         """Return from which to which ordinal the records with an index from ``start`` to ``stop`` stand."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.attempt import GLANCE
+from airflow_provider_osmosdest.core.delivery.sends import EARLIER
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
-from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+from airflow_provider_osmosdest.core.errors import StoppedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_osmosdest.core.delivery.attempt import Attempt
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
+    from airflow_provider_osmosdest.core.delivery.sends import Sends
 
 __all__ = ["Courier"]
 
@@ -27,50 +31,42 @@ class Courier:
         self._transport = attempt.transport
         self._pacer = attempt.pacer
         self._tally = attempt.outcomes.tally
-        self.under_way = False
-        """Whether the chunk that is sent, or was last, may have arrived without an answer that tells."""
 
-    def send(self, body: Body, size: int, retries: int, key: str) -> tuple[Judgement, int]:
+    def send(self, body: Body, size: int, key: str, sends: Sends, note: Callable[[], None]) -> Judgement:
         """
-        Send a chunk.
+        Send a chunk until an answer settles it, or its retries are spent.
 
         :param body: its bytes
         :param size: how many records are in it
-        :param retries: how often to send it again after a transient failure
         :param key: its idempotency key, the same each time
-        :return: the last judgement, and how many requests it took
-        :raises StoppedError: when somebody wishes to stop; what was sent and not answered is not settled then
+        :param sends: what is known of its sends, which goes on from here
+        :param note: called before the first of them
+        :return: what the answers came to
+        :raises StoppedError: when the task is to stop; ``sends`` says whether the chunk is in doubt then
         :raises WaitError: before a wait that is too long to hold a worker slot for
         """
         attempt = self._attempt
         if attempt.compress is not None:
             body = attempt.compress(body)
         request = Request(body, headers=attempt.key_header(key), message_id=key)
-        sent = 0
-        self.under_way = False
-        doubt: Judgement | None = None
+        self._wait_turn(size)
+        note()
         while True:
-            self._wait_turn(size)
-            self.under_way = True
-            judgement = self._once(request, size)
-            if judgement.verdict is Verdict.AMBIGUOUS:
-                doubt = judgement
-            self.under_way = doubt is not None
-            sent += 1
+            judgement = self._once(request, size, sends)
             now = attempt.now()
-            if not attempt.passing(judgement):
+            wait = max(attempt.backoff.wait(sends.attempts - 1, judgement.retry_after), sends.least_wait(judgement))
+            if attempt.passing(judgement):
+                # The courier waits itself; the pacer is told only of what holds beyond this chunk.
+                self._pacer.failed(judgement.status, wait, None, now)
+            else:
                 self._pacer.succeeded(0.0, 1, now)
-                return judgement, sent
-            wait = attempt.backoff.wait(sent - 1, judgement.retry_after)
-            # The courier waits itself; the pacer is told only of what holds beyond this chunk.
-            self._pacer.failed(judgement.status, wait, None, now)
-            if sent > retries:
-                # Where any of them may have arrived, that is what is known of the chunk.
-                return doubt or judgement, sent
+            if not sends.again(judgement, now):
+                return sends.conclude(judgement)
             attempt.check_wait(wait)
             self._tally.retries += 1
             request.fresh = judgement.status is None
             self._wait(wait)
+            self._wait_turn(size)
 
     def _wait_turn(self, size: int) -> None:
         attempt = self._attempt
@@ -81,15 +77,21 @@ class Courier:
             self._wait(wait)
         self._pacer.started(1, size, attempt.now())
 
-    def _once(self, request: Request, size: int) -> Judgement:
+    def _once(self, request: Request, size: int, sends: Sends) -> Judgement:
         attempt = self._attempt
+        attempt.outcomes.journal.guard()
+        sends.attempts += 1
         self._tally.requests += 1
         self._tally.bytes_sent += request.length
         started = attempt.now()
         answers = self._transport.exchange([request], GLANCE)
-        while not answers:
-            attempt.glance()
-            answers = self._transport.exchange([], GLANCE)
+        try:
+            while not answers:
+                attempt.glance()
+                answers = self._transport.exchange([], GLANCE)
+        except StoppedError:
+            sends.lost(EARLIER)
+            raise
         if attempt.timed is not None:
             attempt.timed(attempt.now() - started)
         attempt.progress.tick()

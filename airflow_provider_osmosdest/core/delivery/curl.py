@@ -2,7 +2,7 @@
 The transport: libcurl's multi interface, one thread, many requests in flight.
 
 Measured at 12-18 µs of processor time a request, against 480 for ``HttpHook.run`` (docs/benchmarks.md). libcurl also
-tells "never connected" from "sent, then silence", which the verdict table needs.
+tells how far a request got, which the verdict table needs; :mod:`~.curl_errors` reads it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 import pycurl  # noqa: TID253 - this module is itself imported only when a delivery starts
 
+from airflow_provider_osmosdest.core.delivery.answer_heads import head_is_whole, header_of
 from airflow_provider_osmosdest.core.delivery.curl_errors import status_stands, translated
 from airflow_provider_osmosdest.core.delivery.redirects import next_url
 from airflow_provider_osmosdest.core.delivery.transport import (
@@ -27,11 +29,13 @@ from airflow_provider_osmosdest.core.delivery.transport import (
     seconds_for,
 )
 from airflow_provider_osmosdest.core.delivery.wire import ascii_url, trusted_certificates
+from airflow_provider_osmosdest.core.errors import AmbiguousError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_osmosdest.core.delivery.target import Target
+    from airflow_provider_osmosdest.core.errors import TransportError
 
 __all__ = ["CurlTransport"]
 
@@ -48,14 +52,16 @@ class _Handle:
     """One easy handle, kept for many requests, with the buffers its callbacks write to."""
 
     __slots__ = (
-        "_all_taken",
         "_begun",
+        "_connected",
         "_fresh",
+        "_head",
         "_limit",
         "_may_repeat",
         "_offset",
         "_piece",
         "_plain",
+        "_repeated",
         "_target",
         "_timeout_raised",
         "curl",
@@ -82,8 +88,10 @@ class _Handle:
         self._timeout_raised = False
         self._may_repeat = may_repeat
         self._fresh = False
+        self._connected = False
         self._begun = False
-        self._all_taken = False
+        self._repeated = False
+        self._head: list[bytes] = []
         self._target = target
         self._configure(target, lines)
 
@@ -95,7 +103,7 @@ class _Handle:
             curl.setopt(pycurl.CUSTOMREQUEST, target.method)
         curl.setopt(pycurl.HTTPHEADER, list(lines))
         curl.setopt(pycurl.NOSIGNAL, 1)
-        # Resets and half-sent bodies are told apart by byte counts, which only HTTP/1.1 keeps per request.
+        # What left of a body is told by byte counts, which only HTTP/1.1 keeps per request.
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
@@ -108,7 +116,9 @@ class _Handle:
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(target.connect_timeout * 1000))
         # Some servers compress whether asked or not; libcurl undoes it only where it has asked.
         curl.setopt(pycurl.ENCODING, "gzip, deflate")
+        curl.setopt(pycurl.SOCKOPTFUNCTION, self._may_connect)
         curl.setopt(pycurl.PREREQFUNCTION, self._may_send)
+        curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
         curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(SLOWEST))
         if target.verify is False:
@@ -132,7 +142,8 @@ class _Handle:
         self.request = request
         self.kept = []
         self.size = 0
-        self._begun = False
+        self._connected = self._begun = self._repeated = False
+        self._head.clear()
         if isinstance(request.body, Body) is self._plain:
             self._change_kind(lines)
         fresh = request.fresh or not self._may_repeat
@@ -167,7 +178,6 @@ class _Handle:
         self._plain = not self._plain
         if not self._plain:
             self.curl.setopt(pycurl.READFUNCTION, self._read)
-            self.curl.setopt(pycurl.SEEKFUNCTION, self._seek)
 
     def _milliseconds(self, length: int) -> int:
         return int(min(seconds_for(self._target.timeout, length), _LONGEST) * 1000)
@@ -185,26 +195,40 @@ class _Handle:
             self._offset = 0
         return b""
 
-    def _seek(self, offset: int, origin: int) -> int:
-        """Go back to the start, which libcurl asks for when a kept connection turns out to be closed."""
-        if offset or origin:
-            return pycurl.SEEKFUNC_FAIL
-        pieces = self.request.body.pieces  # type: ignore[union-attr]
-        self._all_taken = sum(map(len, pieces[self._piece :])) <= self._offset
-        self._piece = self._offset = 0
-        return pycurl.SEEKFUNC_OK
+    def _may_connect(self, *_: object) -> int:
+        """
+        Note that a connection is opened for this request, and refuse a second one once the request has begun.
+
+        Where a kept connection closes without an answer, libcurl sends the request again on another. What it counts
+        as uploaded starts at zero then, so how much of the body the first connection took cannot be known: to send
+        it again is not the transport's to decide.
+        """
+        if self._begun:
+            self._repeated = True
+            return pycurl.SOCKOPT_ERROR
+        self._connected = True
+        return pycurl.SOCKOPT_OK
 
     def _may_send(self, *_: object) -> int:
-        """
-        Say whether the request may go out: once.
-
-        Where a kept connection closes without an answer, libcurl would send it again on a new one. It may only while
-        the server cannot have seen all of it; else to send it again is not the transport's to decide.
-        """
-        if self._begun and (self._plain or self._all_taken):
+        """Say whether the request may go out: once; the second connection may be one that was kept, too."""
+        if self._begun:
+            self._repeated = True
             return pycurl.PREREQFUNC_ABORT
         self._begun = True
         return pycurl.PREREQFUNC_OK
+
+    def _sent(self) -> int | None:
+        """
+        Return how many bytes of the body left at most, ``None`` where that cannot be known.
+
+        libcurl counts what ``send()`` or ``SSL_write()`` took. Where a TLS write blocks half-way, records of it have
+        left and nothing is counted yet (lib/vtls/openssl.c: no partial writes).
+        """
+        proxies = {**getproxies_environment(), **self._target.proxies}.values()
+        tls = any(urlsplit(url).scheme == "https" for url in (self.url, *proxies))
+        if tls or not self._connected:
+            return None
+        return int(self.curl.getinfo(pycurl.SIZE_UPLOAD_T))
 
     def _write(self, data: bytes) -> None:
         self.size += len(data)
@@ -217,10 +241,12 @@ class _Handle:
         assert request is not None
         curl = self.curl
         status: int = curl.getinfo(pycurl.RESPONSE_CODE)
-        if code and not status_stands(code, status):
-            return Answer(request, error=translated(curl, code, reason, status, request.length))
+        if code and not status_stands(code, status, begun=self._begun):
+            return Answer(request, error=self._error(code, reason, status, request.length))
         body = b"".join(self.kept)[: self._limit]
         if 200 <= status < 300:  # noqa: PLR2004 - success needs no more of the headers
+            if not self.size and not head_is_whole(self._head):
+                return Answer(request, error=AmbiguousError(f"the answer {status} broke off in its headers"))
             return Answer(request, status, body, whole=not code and self.size <= self._limit)
         return Answer(
             request,
@@ -228,8 +254,15 @@ class _Handle:
             body,
             whole=not code and self.size <= self._limit,
             retry_after=curl.getinfo(pycurl.RETRY_AFTER) or None,
-            location=curl.getinfo(pycurl.REDIRECT_URL),
+            location=curl.getinfo(pycurl.REDIRECT_URL) or header_of(self._head, b"location"),
         )
+
+    def _error(self, code: int, reason: str, status: int, length: int) -> TransportError:
+        # A body in pieces cannot be rewound, on purpose: libcurl would do so only to send it again.
+        if self._repeated or code == pycurl.E_SEND_FAIL_REWIND:
+            reason = "the server closed a kept connection without an answer"
+        number = self.curl.getinfo(pycurl.OS_ERRNO)
+        return translated(code, reason, status, begun=self._begun, sent=self._sent(), length=length, os_errno=number)
 
 
 class CurlTransport:
@@ -240,8 +273,8 @@ class CurlTransport:
     :param in_flight: requests in flight at most; more are refused by :meth:`exchange`
     :param headers: headers for every request beside the target's, which win
     :param answer_bytes: how much of an answer is kept, in bytes
-    :param may_repeat: let libcurl send a request again by itself when a kept connection turns out to be closed; without
-        it every request has a connection of its own
+    :param may_repeat: let requests go out on kept connections, which may turn out to be closed, so that the caller has
+        to send them again; without it every request has a connection of its own
     """
 
     def __init__(
@@ -288,12 +321,11 @@ class CurlTransport:
         more = 1
         while more:
             more, done, failed = self._multi.info_read(256)
-            for curl in done:
+            for curl, code, reason in (*((curl, 0, "") for curl in done), *failed):
                 handle = self._release(curl)
-                answer = handle.answer()
+                answer = handle.answer(code, reason)
                 if answer.location is None or not self._follow(handle, answer):
                     answers.append(answer)
-            answers.extend(self._release(curl).answer(code, reason) for curl, code, reason in failed)
         return answers
 
     def _follow(self, handle: _Handle, answer: Answer) -> bool:

@@ -1,9 +1,13 @@
-"""What became of an exchange that libcurl reports an error for: the one place that reads its codes."""
+"""
+What became of an exchange that libcurl reports an error for: the one place that reads its codes.
+
+How far a request got is told by facts, never by the code: libcurl ends with "could not connect" where a kept connection
+took the request and closed, and there is no other to be had.
+"""
 
 from __future__ import annotations
 
 import errno
-from typing import Any
 
 import pycurl  # noqa: TID253 - this module is itself imported only when a delivery starts
 
@@ -11,15 +15,9 @@ from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError,
 
 __all__ = ["status_stands", "translated"]
 
-# https://curl.se/libcurl/c/libcurl-errors.html
-_NEVER_CONNECTED = frozenset(
-    {
-        pycurl.E_COULDNT_RESOLVE_PROXY,
-        pycurl.E_COULDNT_RESOLVE_HOST,
-        pycurl.E_COULDNT_CONNECT,
-        pycurl.E_INTERFACE_FAILED,
-    }
-)
+# https://curl.se/libcurl/c/libcurl-errors.html; pycurl has no name for the last two.
+_SSL_CLIENTCERT = 98
+_ECH_REQUIRED = 101
 _TLS = frozenset(
     {
         pycurl.E_SSL_CONNECT_ERROR,
@@ -27,50 +25,59 @@ _TLS = frozenset(
         pycurl.E_SSL_CERTPROBLEM,
         pycurl.E_SSL_CIPHER,
         pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CRL_BADFILE,
+        pycurl.E_SSL_ENGINE_NOTFOUND,
+        pycurl.E_SSL_ENGINE_SETFAILED,
+        pycurl.E_SSL_ENGINE_INITFAILED,
         pycurl.E_SSL_ISSUER_ERROR,
         pycurl.E_SSL_INVALIDCERTSTATUS,
         pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
         pycurl.E_USE_SSL_FAILED,
+        _SSL_CLIENTCERT,
+        _ECH_REQUIRED,
     }
 )
-# The status came whole, whatever became of the rest: a refusal stands, and was often sent before the body was out.
-_STATUS_STANDS = frozenset(
-    {pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_PARTIAL_FILE, pycurl.E_OPERATION_TIMEDOUT}
-)
+# What breaks a connection while TLS is agreed on, and says nothing of a setting.
 _RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ECONNREFUSED})
 
+_SUCCESS = 200
+_STANDS = 300
+"""The first status that is an answer even where the rest of it is missing; a success may promise what is not there."""
 
-def status_stands(code: int, status: int) -> bool:
+
+def status_stands(code: int, status: int, *, begun: bool) -> bool:
     """
     Whether a status is the answer although the exchange ended in an error.
 
+    libcurl tells a status only once its whole line is in; refusals often come before the body is out.
+
     :param code: libcurl's error
     :param status: the status code, 0 where none came
+    :param begun: libcurl was about to send the request; before that only a proxy can have answered
     """
-    if code == pycurl.E_BAD_CONTENT_ENCODING:
-        return status > 0
-    return status >= 300 and code in _STATUS_STANDS  # noqa: PLR2004 - what was promised to a success may be missing
+    least = _SUCCESS if code == pycurl.E_BAD_CONTENT_ENCODING else _STANDS
+    return begun and status >= least
 
 
-def translated(curl: Any, code: int, reason: str, status: int, length: int) -> TransportError:
+def translated(
+    code: int, reason: str, status: int, *, begun: bool, sent: int | None, length: int, os_errno: int
+) -> TransportError:
     """
-    Tell from libcurl's error whether the API can have seen the whole request.
+    Tell from how far an exchange got whether the API can have any of the request's body.
 
-    :param curl: the handle, as the exchange left it
     :param code: libcurl's error
     :param reason: its message
     :param status: the status code, 0 where none came
-    :param length: bytes of the request's body
+    :param begun: libcurl was about to send the request: connected, TLS and the proxy's tunnel agreed on
+    :param sent: bytes of the body that left at most, ``None`` where that is not known
+    :param length: bytes of the body
+    :param os_errno: the system's error number of the last failure, 0 for none
     """
-    if code == pycurl.E_ABORTED_BY_CALLBACK:
-        return AmbiguousError("the server closed the connection without an answer")
-    number: int = curl.getinfo(pycurl.OS_ERRNO)
-    if code in _TLS and number not in _RESETS:
-        return TlsError(reason)
-    if code in _NEVER_CONNECTED or code in _TLS or not curl.getinfo(pycurl.PRETRANSFER_TIME):
-        return NotSentError(reason)
-    # libcurl counts what the socket took, never less than what went out: short of the body is safe.
-    sent = int(curl.getinfo(pycurl.SIZE_UPLOAD_T))
-    if sent < length:
-        return NotSentError(f"{reason} (after {sent:,} of {length:,} bytes)")
-    return AmbiguousError(f"{reason} (answer {status} not whole)" if status else reason)
+    if not begun:
+        return TlsError(reason) if code in _TLS and os_errno not in _RESETS else NotSentError(reason)
+    if status:
+        return AmbiguousError(f"{reason} (answer {status} not whole)")
+    if sent is None or sent >= length:
+        return AmbiguousError(reason)
+    text = f"{reason} (after {sent:,} of {length:,} bytes)"
+    return AmbiguousError(text) if sent else NotSentError(text)

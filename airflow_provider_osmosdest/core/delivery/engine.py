@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from airflow_provider_osmosdest.core.delivery.doubt import recall
 from airflow_provider_osmosdest.core.delivery.journal import Journal, begin
 from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.narration import ending, failure_lines, opening
@@ -19,7 +19,8 @@ from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
 from airflow_provider_osmosdest.core.delivery.running import send_all
 from airflow_provider_osmosdest.core.delivery.target import Place
-from airflow_provider_osmosdest.core.errors import OsmosError, TooManyFailuresError, WaitError
+from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError, StorageError, TooManyFailuresError
+from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Result", "Surroundings", "TransportFactory", "carry_out", "deliver"]
 
+
+_MOST_HELD = 10_000
+"""Refusals more than a systemic stop takes that are held back until something is accepted, in records."""
 
 _P = TypeVar("_P", bound=Place)
 _P_co = TypeVar("_P_co", bound=Place, covariant=True)
@@ -146,10 +150,12 @@ def deliver(
     :param say: takes the lines of the log, a few and then one every 10 seconds
     :param surroundings: what the delivery may ask of its caller
     :raises StorageError: when report, failures or ledger cannot be read or written
+    :raises SupersededError: when a later attempt of the delivery has begun; nothing was written then
     :raises ConfigurationError: when options, schema and mapping do not fit together; nothing was sent
     """
     surroundings = surroundings or Surroundings()
     say(opening(source.description, delivery))
+    try_out(delivery.folder)
     result = carry_out(delivery, source, transport, say, surroundings)
     write_report(result.report, delivery.folder)
     allowed = delivery.options.failures_allowed(result.report.read)
@@ -175,17 +181,36 @@ def carry_out(
     tally = Tally()
     taking = new_files(delivery, source, store, tally, say)
     source = ReplaySource(taking or source, delivery.mapping)
+    # Before the ledger is read: what an attempt before this one notes after that, it sends no more.
+    attempt_id = uuid.uuid4().hex
+    store.claim(attempt_id)
     entry = begin(store, source.fingerprint, warn, surroundings.occasion)
-    unheard = recall(entry, warn, once=delivery.options.once and not entry.complete)
+    once = delivery.options.once
+    if once and not entry.complete and (doubts := entry.doubts()):
+        warn(
+            f"Warning: an earlier attempt may have sent up to {len(doubts):,} records without an answer that tells. As "
+            "the guarantee is at_most_once, they become unknown, stand in the failures file, and are not sent again: "
+            "ask the API about them."
+        )
     if delivery.options.retry_rejected and entry.parts and not entry.complete:
         take_up_again(entry, store, delivery.folder)
     before = dict(entry.counts)
     sightings = None if entry.complete else sightings_of(delivery, entry, keeping=not surroundings.rehearsing)
-    journal = Journal(entry, store, delivery.folder, tally, origin=source.origin, sightings=sightings, unheard=unheard)
+    journal = Journal(
+        entry,
+        store,
+        delivery.folder,
+        tally,
+        origin=source.origin,
+        sightings=sightings,
+        once=once,
+        attempt=attempt_id,
+    )
     if entry.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
         return _closed(delivery, journal, tally, None)
-    outcomes = Outcomes(tally, journal, resends_unknown=not delivery.options.once)
+    most_held = delivery.options.systemic_after + _MOST_HELD
+    outcomes = Outcomes(tally, journal, resends_unknown=not once, most_held=most_held)
     progress = Progress(tally, lambda: source.progress, say)
     attempt = attempt_at(
         delivery,
@@ -200,6 +225,7 @@ def carry_out(
         # Before the first send, so that every attempt knows the delivery by one id.
         journal.write()
         error = send_all(source, tools.validator, mode_of(attempt, tools), attempt)
+        outcomes.close(stopped=isinstance(error, DeliveryError))
     finally:
         attempt.transport.close()
     if taking is not None:
@@ -212,6 +238,16 @@ def _closed(
     delivery: Delivery[Place], journal: Journal, tally: Tally, error: OsmosError | None, taken: NewFiles | None = None
 ) -> Result:
     """Close the books: decide whether it failed, whether another attempt may mend it, and write the ledger."""
+    if error is not None:
+        # An attempt that stops early has not read again what those before it have settled.
+        tally.read = max(tally.read, tally.settled)
+    elif tally.settled != tally.read:
+        # Of a green task the numbers are all that is looked at.
+        error = StorageError(
+            f"the report does not add up: {tally.read:,} records were read, and {tally.settled:,} have an outcome. The "
+            "ledger speaks of other records than the source holds now, or was changed. Look at it with 'airflow "
+            "osmosdest delivery show'; after 'airflow osmosdest delivery forget' all is sent again under the same keys."
+        )
     allowed = delivery.options.failures_allowed(tally.read)
     failed = tally.failed
     mendable = error is not None or journal.has_open
@@ -219,11 +255,12 @@ def _closed(
     if complete and taken is not None:
         # Before the ledger says that all is done: nobody would come back to it.
         taken.take(journal.delivery_id)
-    failures_path = journal.close(complete=complete, waiting=isinstance(error, WaitError))
+    failures_path = journal.close(complete=complete)
     if error is None and failed > allowed:
         error = TooManyFailuresError(
             f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows {allowed:,}: "
-            f"{tally.invalid:,} invalid, {tally.rejected:,} rejected, {tally.unknown:,} unknown. Each is in "
+            f"{tally.invalid:,} invalid, {tally.rejected:,} rejected, {tally.unknown:,} unknown, {tally.unsent:,} "
+            "unsent. Each is in "
             f"{failures_path} with its reason."
         )
     report = tally.report(

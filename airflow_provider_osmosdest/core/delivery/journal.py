@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.delivery.failures import FailuresFile, check_parts, fold_parts, remove_parts
 from airflow_provider_osmosdest.core.delivery.ledger import COUNTS, Entry, read_entry
 from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
+from airflow_provider_osmosdest.core.errors import SupersededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -55,10 +56,10 @@ def begin(
         )
         return entry
     entry.occasion = occasion
-    if not entry.settled and not entry.sending:
+    if not entry.settled and not entry.doubts():
         if fingerprint is None or fingerprint != entry.fingerprint:
             # An index of another source says nothing of this one.
-            entry.fingerprint, entry.reach, entry.doubtful = fingerprint, 0, RangeSet()
+            entry.fingerprint = fingerprint
         return entry
     if fingerprint is None:
         say(
@@ -90,7 +91,8 @@ class Journal:
     :param clock: seconds that only ever grow
     :param origin: returns what else a failure record says of the record with an index
     :param sightings: keeps what is delivered as seen
-    :param unheard: what must not be sent, as an earlier attempt may have
+    :param once: nothing may be sent again that may have been taken
+    :param attempt: names this attempt, which has claimed the delivery; ``None`` where no other can begin
     """
 
     def __init__(
@@ -103,7 +105,8 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
         origin: Callable[[int], bytes] | None = None,
         sightings: Sightings | None = None,
-        unheard: RangeSet | None = None,
+        once: bool = False,
+        attempt: str | None = None,
     ) -> None:
         self._entry = entry
         self._sightings = sightings
@@ -122,13 +125,19 @@ class Journal:
         self._waiting_since = self._written = self._started = clock()
         self._seconds = entry.seconds
         self._indexes: list[int] = []
-        self.resumed = tuple(chunk for chunk in entry.sending if not entry.settled.covers(chunk.start, chunk.stop))
-        self._owed = list(self.resumed)
+        self._once = once
+        self._attempt = attempt
+        self._guarded = clock()
+        self._sending: tuple[Chunk, ...] = ()
+        self._owed = [chunk for chunk in entry.sending if not entry.settled.covers(chunk.start, chunk.stop)]
+        self._window = (0, 0)
         self.earlier = entry.settled.copy()
-        self.unheard = unheard or RangeSet()
-        self._reach = entry.reach
+        self.in_doubt = entry.in_doubt = entry.doubts()
+        """Indexes of which a send may have been taken; what is settled since may be among them."""
+        self.resumed = () if once else tuple(self._owed)
+        self.forbidden = self.in_doubt.copy() if once else RangeSet()
+        """Indexes that must not be sent, as an earlier attempt may have sent them."""
         entry.attempts += 1
-        entry.sending = ()
         for name in COUNTS:
             setattr(tally, name, entry.counts.get(name, 0))
         tally.reasons.update(entry.reasons)
@@ -175,6 +184,8 @@ class Journal:
         """
         file = self._failures if final else self._open
         indexes = file.write(outcome, records, status=status, error=error, attempts=attempts)
+        if not indexes:
+            return
         self._tally.count(outcome, len(indexes), error)
         reason = f"{outcome}: {error}"
         if final:
@@ -183,7 +194,7 @@ class Journal:
             self._wait(dict.fromkeys(indexes, (outcome, reason)))
         else:
             if outcome == "unknown":
-                self._entry.doubtful.add_all(indexes)
+                self.in_doubt.add_all(indexes)
             self._open_counts[outcome] += len(indexes)
             self._open_reasons[reason] += len(indexes)
 
@@ -211,30 +222,71 @@ class Journal:
         if self._sightings is not None:
             self._sightings.fail(settled)
 
-    def take_over(self, chunk: Chunk) -> None:
-        """Note an earlier attempt's chunk no longer: from the next write on it is settled, or noted as sent again."""
+    def note(self, chunk: Chunk) -> None:
+        """
+        Write that a chunk is about to be sent; it is in doubt until :meth:`answered`.
+
+        :raises StorageError: when ledger or failures cannot be written; it must not be sent then
+        """
+        self._sending = (chunk,)
         if chunk in self._owed:
             self._owed.remove(chunk)
+        self.write()
+        self._check_holder()
 
-    def reaches(self, stop: int, ahead: int) -> None:
-        """Note that records below ``stop`` may have been sent; write no more of it until one at ``ahead`` is sent."""
-        self._reach = max(self._reach, ahead)
-        if stop > self._entry.reach:
-            self.write(self._entry.sending)
+    def note_window(self, window: tuple[int, int]) -> None:
+        """Write that the indexes of a window may be sent from now on, until the next one; errors as :meth:`note`."""
+        self._window = window
+        self.write()
+        # After the write: an attempt that has not begun by now finds the window in the ledger.
+        self._check_holder()
+
+    def guard(self) -> None:
+        """
+        Make sure that no later attempt has begun; to be called before each send, and looked at once a second.
+
+        A process that was stopped, or cut off, for longer than that finds out before it sends anything more.
+
+        :raises SupersededError: when one has
+        """
+        if self._clock() - self._guarded >= PERIOD:
+            self._check_holder()
+
+    def _check_holder(self) -> None:
+        if self._attempt is not None and (self._store.holder() or self._attempt) != self._attempt:
+            raise SupersededError(
+                f"Another attempt of delivery {self.delivery_id} has begun since this one did. This one sends and "
+                "writes no more; what became of the records is in the report of the other."
+            )
+        self._guarded = self._clock()
+
+    def answered(self) -> None:
+        """Note that what was sent last is not in doubt: the next write says so."""
+        self._sending = ()
+
+    def left_in_doubt(self) -> None:
+        """Keep what was sent last as a chunk that the next attempt sends again as it was."""
+        self._owed += self._sending
+        self._sending = ()
+
+    def doubt(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Note index ranges of which a send may have been taken, until they are settled."""
+        for start, stop in ranges:
+            self.in_doubt.add(start, stop)
 
     def tick(self) -> None:
         """Write the ledger if it was not written for :data:`PERIOD` seconds."""
         if self._clock() - self._written >= PERIOD:
-            self.write(self._entry.sending)
+            self.write()
 
-    def write(self, sending: tuple[Chunk, ...] = (), *, last: bool = False) -> None:
+    def write(self, *, last: bool = False) -> None:
         """
         Write the ledger.
 
-        :param sending: what is about to be sent
         :param last: nothing more is written in this attempt
         :raises StorageError: when ledger or failures cannot be written
         """
+        self.guard()
         if self._waiting and (
             self._must_last or len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
         ):
@@ -244,12 +296,14 @@ class Journal:
             entry.settled.add_all(self._indexes)
             self._indexes = []
         # What an earlier attempt may have sent stays noted until its turn comes: records before it may come first.
-        entry.sending = (*sending, *(chunk for chunk in self._owed if chunk not in sending))
-        entry.reach = self._reach
+        entry.sending = (*self._sending, *self._owed)
+        entry.window = self._window
         entry.seconds = self.seconds
         entry.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
         entry.reasons = self._tally.reasons - self._open_reasons
         settled = entry.settled
+        if self.in_doubt:
+            self.in_doubt = entry.in_doubt = self.in_doubt.without(settled)
         if self._sightings is not None:
             # What the last ledger calls settled is never read again: it has to be known as seen before.
             self._sightings.keep(settled, last=last)
@@ -262,27 +316,27 @@ class Journal:
         entry.settled = settled
         self._written = self._clock()
 
-    def close(self, *, complete: bool, waiting: bool = False) -> str | None:
+    def close(self, *, complete: bool) -> str | None:
         """
         Make all of it durable, and fold the failures file into one part.
 
         :param complete: nothing is left that another attempt could mend
-        :param waiting: the attempt goes on later; what waits for its next request may have arrived by one before
         :return: the path of the failures file, with ``*`` where it has several parts; ``None`` for no failures
         """
+        self._check_holder()
         self._open.close()
         self._make_durable()
         self._entry.complete = complete
-        if not waiting:
-            # What was sent is settled or noted as doubtful by now.
-            self._reach = 0
+        # What was sent is settled, or noted as in doubt, by now.
+        self._window = (0, 0)
+        self.left_in_doubt()
+        self._owed = [chunk for chunk in self._owed if not self._entry.settled.covers(chunk.start, chunk.stop)]
         parts = self._entry.parts
         if len(parts) > 1:
             name = f"failures-all-{self._entry.attempts}.ndjson"
             if fold_parts(self._folder, parts, name):
                 self._entry.parts = [name]
-        # What was about to be sent when the delivery stopped is what the next attempt begins with.
-        self.write(() if complete else self._entry.sending, last=True)
+        self.write(last=True)
         if len(parts) > len(self._entry.parts):
             remove_parts(self._folder, [*self._entry.parts, *self._open.parts])
         names = [*self._entry.parts, *self._open.parts]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["FolderLedgerStore", "MemoryLedgerStore"]
 
 _NAME = "ledger.json"
+_HOLDER = "attempt"
+"""Names the attempt that goes on with the delivery."""
 
 
 class FolderLedgerStore:
@@ -35,30 +37,46 @@ class FolderLedgerStore:
 
     def load(self) -> bytes | None:
         """Return the document, ``None`` if there is none."""
+        return self._read(self._path)
+
+    def save(self, document: bytes, *, last: bool = False) -> None:  # noqa: ARG002 - the protocol's signature
+        """Replace the document."""
+        self._write(self._path, document)
+
+    def claim(self, attempt: str) -> None:
+        """Make an attempt the one that goes on."""
+        self._write(self._folder / _HOLDER, attempt.encode())
+
+    def holder(self) -> str | None:
+        """Return the attempt that claimed the delivery last."""
+        content = self._read(self._folder / _HOLDER)
+        return None if content is None else content.decode(errors="replace")
+
+    def _read(self, path: Any) -> bytes | None:
         try:
-            with self._path.open("rb") as file:
+            with path.open("rb") as file:
                 content: bytes = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._failed("read", error) from error
+            raise _failed(path, "read", error) from error
         return content
 
-    def save(self, document: bytes, *, last: bool = False) -> None:  # noqa: ARG002 - the protocol's signature
-        """Replace the document."""
+    def _write(self, path: Any, content: bytes) -> None:
         try:
             if not self._made:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._made = True
-            write_whole(self._path, document)
+            write_whole(path, content)
         except OSError as error:
-            raise self._failed("written", error) from error
+            raise _failed(path, "written", error) from error
 
-    def _failed(self, what: str, error: OSError) -> StorageError:
-        return StorageError(
-            f"the ledger {self._path} cannot be {what}: {error}. Without it a retry would send records twice; mend "
-            "the storage ([osmosdest] storage_path), then retry the task."
-        )
+
+def _failed(path: Any, what: str, error: OSError) -> StorageError:
+    return StorageError(
+        f"the ledger {path} cannot be {what}: {error}. Without it a retry would send records twice; mend "
+        "the storage ([osmosdest] storage_path), then retry the task."
+    )
 
 
 class MemoryLedgerStore:
@@ -66,6 +84,7 @@ class MemoryLedgerStore:
 
     def __init__(self) -> None:
         self.document: bytes | None = None
+        self.attempt: str | None = None
 
     def load(self) -> bytes | None:
         """Return the document, ``None`` if there is none."""
@@ -74,3 +93,11 @@ class MemoryLedgerStore:
     def save(self, document: bytes, *, last: bool = False) -> None:  # noqa: ARG002 - the protocol's signature
         """Replace the document."""
         self.document = document
+
+    def claim(self, attempt: str) -> None:
+        """Make an attempt the one that goes on."""
+        self.attempt = attempt
+
+    def holder(self) -> str | None:
+        """Return the attempt that claimed the delivery last."""
+        return self.attempt

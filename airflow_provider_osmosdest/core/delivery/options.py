@@ -32,6 +32,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "batch_format": ("json", "ndjson"),
     "on_batch_failure": ("split", "fail"),
     "compression": ("none", "gzip", "zstd"),
+    "on_no_answer": ("stop", "split"),
     "guarantee": ("at_least_once", "at_most_once"),
     "deduplicate": ("none", "in_file", "records", "files"),
 }
@@ -48,7 +49,8 @@ _WHOLE: dict[str, tuple[int, int | None]] = {
 }
 _NUMBERS = ("timeout", "backoff", "max_backoff", "defer_after", "requests_per_second", "records_per_second")
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_OPTIONAL = ("max_batch_bytes", "envelope", "item_errors", "success_when", "requests_per_second", "records_per_second")
+_EXPRESSIONS = ("item_errors", "success_when", "already_exists_when")
+_OPTIONAL = ("max_batch_bytes", "envelope", *_EXPRESSIONS, "requests_per_second", "records_per_second")
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 """The header's usual name: draft-ietf-httpapi-idempotency-key-header."""
 
@@ -74,6 +76,11 @@ class DeliveryOptions:
     :param item_errors: JMESPath over an answer's JSON that lists the items it refused: positions in the
         sent array, or objects with ``index`` and optionally ``error``
     :param success_when: JMESPath over a 2xx answer's JSON that must be true for it to be a success
+    :param already_exists_when: JMESPath over ``{status, body}`` of an answer that is true where the API has the record
+        already, such as ``status == `409```: it counts as ``duplicate`` then. Asked of answers to one record, and of
+        each item that ``item_errors`` lists (``body`` is the item then, and ``status`` its own where it has one)
+    :param on_no_answer: what to do with several records sent together where no answer came through all retries:
+        ``stop`` the delivery, with them ``unknown``, or ``split`` them, by which the API may take records twice
     :param concurrency: requests in flight in ``record`` mode: a number, or ``auto`` for as many, and as fast, as the
         API takes
     :param max_failures: how many records may fail before the delivery counts as failed: a count, or a share
@@ -108,6 +115,8 @@ class DeliveryOptions:
     compression: Literal["none", "gzip", "zstd"] = "none"
     item_errors: str | None = None
     success_when: str | None = None
+    already_exists_when: str | None = None
+    on_no_answer: Literal["stop", "split"] = "stop"
     concurrency: int | Literal["auto"] = 16
     max_failures: int | float | str = 0
     timeout: float = DEFAULT_TIMEOUT
@@ -137,7 +146,7 @@ class DeliveryOptions:
             _check_whole(name, getattr(self, name), low, high)
         for name in _NUMBERS:
             _check_number(name, getattr(self, name))
-        for name in ("item_errors", "success_when"):
+        for name in _EXPRESSIONS:
             _check_expression(name, getattr(self, name))
         _check_truth("retry_rejected", self.retry_rejected)
         _check_header("idempotency_header", self.idempotency_header)

@@ -25,12 +25,14 @@ class Patience:
     :param systemic_after: refused single records, all with one status, after which to stop where none was accepted
     :param where: the endpoint, for messages
     :param advice: what to do when it cannot be reached, the end of a sentence
+    :param reopens: nothing was accepted in earlier attempts either, so what is refused until a stop is not settled
     """
 
-    def __init__(self, systemic_after: int, where: str, advice: str) -> None:
+    def __init__(self, systemic_after: int, where: str, advice: str, *, reopens: bool = True) -> None:
         self._systemic_after = systemic_after
         self._where = where
         self._advice = advice
+        self._reopens = reopens
         self._accepted = False
         self._alike = 0
         self._status: int | None = None
@@ -51,6 +53,9 @@ class Patience:
             case Verdict.ACCEPTED:
                 self.accepted()
                 return None
+            case Verdict.EXISTS if records == 1:
+                self.accepted()
+                return None
             case Verdict.MISCONFIGURED:
                 said = f"{'was sent nothing:' if judgement.status is None else 'answered'} {judgement.error}"
                 return MisconfiguredError(f"{self._where} {said}. {_advice(judgement.status)}")
@@ -59,10 +64,25 @@ class Patience:
                     f"{self._where} took a request, but {judgement.error}. Its records are 'unknown'. Mend item_errors "
                     "before anything more is sent."
                 )
-            case Verdict.REFUSED | Verdict.TOO_LARGE:
+            case Verdict.REFUSED | Verdict.TOO_LARGE | Verdict.EXISTS:
                 return self._refused(judgement, records)
             case _:
                 return self._spent_all(judgement, in_full=in_full, hopeless=hopeless)
+
+    def unanswered(self, judgement: Judgement, records: int) -> DeliveryError:
+        """
+        Return the error to stop with where the retries of a chunk of many records were spent in doubt.
+
+        :param records: how many are in the chunk
+        """
+        return GivenUpError(
+            f"{self._where} gave no answer that tells whether it took {records:,} records sent together, through all "
+            f"retries; the last was {judgement.error}. They are 'unknown', and are not sent in parts, as the API could "
+            "take them twice; the rest is 'unsent'. Another attempt asks again, with the same records under the same "
+            "key. If the API needs longer, raise 'timeout'; if what comes after these records is to go in smaller "
+            "requests, lower 'batch_size'; if a 409 of this API means that it has the records, say so in "
+            "'already_exists_when'; and if twice is better than late, set on_no_answer to 'split'."
+        )
 
     def accepted(self) -> None:
         """Hear that a chunk was accepted."""
@@ -81,6 +101,7 @@ class Patience:
             f"{self._where} refused {self._alike:,} single records in a row and accepted nothing; it last answered "
             f"{judgement.error}. Stopped, as the fault is not in the records alone: check the schema, mapping, "
             "envelope, write mode and endpoint."
+            + (" Nothing is settled: mend it and clear the task, and these records are sent again." * self._reopens)
         )
 
     def _spent_all(self, judgement: Judgement, *, in_full: bool, hopeless: bool) -> DeliveryError | None:
@@ -106,6 +127,10 @@ _ADVICE = {
     405: "the connection's method",
     407: "the proxy's user and password",
     410: "the connection's base URL and the task's endpoint",
+    422: (
+        "whether envelope or compression were changed since the last attempt: by its key, the API has had these "
+        "records in other bytes. If not, it is a bug of airflow-provider-osmosdest: please report it"
+    ),
     501: "the connection's method",
 }
 
@@ -113,6 +138,10 @@ _ADVICE = {
 def _advice(status: int | None) -> str:
     if status is None:
         return "Check the host name and certificate ('verify', 'cert') and the credentials of the connection."
+    if status < 300:  # noqa: PLR2004 - success, RFC 9110 section 15.3
+        return (
+            "Check success_when, item_errors and the base URL. What it answers may have been taken, and is 'unknown'."
+        )
     if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
         return "Records are not sent after a redirect: put the address it names into the connection's base URL."
     return f"Check {_ADVICE.get(status, 'the connection')}. Nothing more was sent."

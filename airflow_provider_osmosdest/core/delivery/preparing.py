@@ -11,6 +11,7 @@ from airflow_provider_osmosdest.core.delivery.compression import compressor
 from airflow_provider_osmosdest.core.delivery.courier import Courier
 from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
 from airflow_provider_osmosdest.core.delivery.judging import READ_BYTES, Judge
+from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
 from airflow_provider_osmosdest.core.delivery.pacing import Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.patience import Patience
 from airflow_provider_osmosdest.core.delivery.record_mode import RecordMode
@@ -90,8 +91,9 @@ def attempt_at(
     judge = Judge(
         success_when=options.success_when,
         item_errors=options.item_errors,
+        already_exists_when=options.already_exists_when,
         url_of_record=bool(tools.endpoint),
-        once=options.once,
+        keyed=options.idempotency_header != NO_HEADER,
         redact=target.redact,
     )
     carrier = transport(
@@ -110,7 +112,7 @@ def attempt_at(
         judge=judge,
         backoff=backoff,
         pacer=Pacer(options, backoff),
-        patience=Patience(options.systemic_after, delivery.where, target.advice),
+        patience=Patience(options.systemic_after, delivery.where, target.advice, reopens=not outcomes.tally.delivered),
         outcomes=outcomes,
         progress=progress,
         compress=tools.compress,

@@ -9,9 +9,10 @@ from zlib import crc32
 
 from airflow_provider_osmosdest.core.delivery.attempt import GLANCE
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
-from airflow_provider_osmosdest.core.delivery.intents import Intents
+from airflow_provider_osmosdest.core.delivery.send_window import SendWindow
+from airflow_provider_osmosdest.core.delivery.sends import Sends
 from airflow_provider_osmosdest.core.delivery.transport import Body, Request
-from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+from airflow_provider_osmosdest.core.delivery.verdict import REFUSALS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.attempt import Attempt
     from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
     from airflow_provider_osmosdest.core.delivery.judging import Judgement
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.transport import Answer
     from airflow_provider_osmosdest.core.errors import DeliveryError
     from airflow_provider_osmosdest.core.schema.bulk import Validated
@@ -31,33 +33,26 @@ _MOST_WAITING = 1_000
 _GRACE = 1.0
 """Seconds that answers under way are waited for when somebody wishes to stop."""
 
-_AHEAD = 1_024
-"""Records that are noted as perhaps sent at a time, at first: few writes matter more here than few records."""
-
-_UNANSWERED = "the delivery was stopped before an answer to this record came"
-_UNHEARD = "an earlier attempt may have sent this record and heard no answer; at_most_once forbids a second send"
-
 _UNTOUCHED = frozenset({Verdict.MISCONFIGURED, Verdict.UNREACHABLE, Verdict.TRANSIENT})
 """Verdicts that say nothing of the record: where the delivery stops, it goes again once the cause is mended."""
 
 
-class _Errand:
+class _Errand(Sends):
     """
     One record under way.
 
     :param index: its index
     :param record: its JSON
+    :param options: the write options
     """
 
-    __slots__ = ("attempts", "doubt", "index", "record", "started")
+    __slots__ = ("index", "record", "started")
 
-    def __init__(self, index: int, record: bytes) -> None:
+    def __init__(self, index: int, record: bytes, options: DeliveryOptions, *, inherited: bool) -> None:
+        super().__init__(options.max_retries, timeout=options.timeout, once=options.once, inherited=inherited)
         self.index = index
         self.record = record
-        self.attempts = 0
         self.started = 0.0
-        # What was said when it may have been taken all the same, if ever.
-        self.doubt: Judgement | None = None
 
 
 class RecordMode:
@@ -86,9 +81,7 @@ class RecordMode:
         self._later: list[tuple[float, int, Request]] = []
         self._stop: DeliveryError | None = None
         self._heard = False
-        self._intents = Intents() if attempt.once else None
-        self._horizon = Intents(_AHEAD)
-        self._unheard = self._journal.resumed if attempt.once else ()
+        self._window = SendWindow()
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
         """
@@ -120,7 +113,8 @@ class RecordMode:
             for answer in self._transport.exchange((), GLANCE / 4 if at_once else GLANCE):
                 self._settle_last(answer, reason)
         for errand in self._in_flight:
-            self._outcomes.unknown([(errand.index, errand.record)], _UNANSWERED)
+            self._journal.doubt([(errand.index, errand.index + 1)])
+            self._leave(errand, reason)
         for request in [*self._ready, *(request for _, _, request in sorted(self._later))]:
             self._leave(request.key, reason)
         self._in_flight.clear()
@@ -131,6 +125,7 @@ class RecordMode:
         lines = validated.lines.split(b"\n")
         records = validated.records if self._endpoint else None
         delivery_id, key_header = self._journal.delivery_id, self._attempt.key_header
+        options, in_doubt = self._attempt.options, self._journal.in_doubt
         for position, (index, line) in enumerate(zip(indexes, lines, strict=False)):
             url = None
             if records is not None:
@@ -139,11 +134,9 @@ class RecordMode:
                 except ValueError as error:
                     self._outcomes.invalid(index, str(error), line)
                     continue
-            if any(chunk.start <= index < chunk.stop for chunk in self._unheard):
-                self._outcomes.unknown([(index, line)], _UNHEARD)
-                continue
             key = f"{delivery_id}-{index}-{crc32(line):08x}"
-            yield Request(self._body(line), _Errand(index, line), url, key_header(key), key)
+            errand = _Errand(index, line, options, inherited=index in in_doubt)
+            yield Request(self._body(line), errand, url, key_header(key), key)
 
     def _body(self, line: bytes) -> bytes | Body:
         if self._prefix or self._suffix:
@@ -169,7 +162,7 @@ class RecordMode:
             judgement = self._judge(answer, 1)
             errand: _Errand = answer.request.key
             del self._in_flight[errand]
-            if judgement.verdict is Verdict.ACCEPTED and not judgement.items:
+            if judgement.verdict is Verdict.ACCEPTED and not (judgement.items or judgement.existing):
                 accepted.append(errand.index)
                 if self._pacer.measures:
                     self._pacer.succeeded(now - errand.started, len(self._in_flight) + 1, now)
@@ -182,7 +175,7 @@ class RecordMode:
                 self._pacer.succeeded(0.0, len(accepted), now)
         for request, judgement in others:
             self._act(request, judgement, now)
-        self._note()
+        self._journal.tick()
         self._attempt.glance()
         if self._stop is not None:
             raise self._stop
@@ -200,6 +193,7 @@ class RecordMode:
                 starting.append(self._ready.popleft())
         if not starting:
             return starting
+        self._journal.guard()
         tally = self._outcomes.tally
         for request in starting:
             errand = request.key
@@ -209,17 +203,10 @@ class RecordMode:
             tally.bytes_sent += request.length
         tally.requests += len(starting)
         self._pacer.started(len(starting), len(starting), now)
-        if self._intents is not None and self._intents.needs(max(request.key.index for request in starting)):
-            self._journal.write((self._intents.chunk(self._under_way(), now),))
         # New ones come last and in order; those before them were started before.
-        elif self._intents is None and self._horizon.needs(last := starting[-1].key.index):
-            self._journal.reaches(last + 1, self._horizon.chunk((last, last), now).stop)
+        if self._window.needs(starting[-1].key.index):
+            self._journal.note_window(self._window.move(self._under_way(), now))
         return starting
-
-    def _note(self) -> None:
-        """Write the ledger once a second."""
-        if self._intents is None:
-            self._journal.tick()
 
     def _under_way(self) -> tuple[int, int]:
         """Return the lowest and the highest index that is not settled yet."""
@@ -245,49 +232,56 @@ class RecordMode:
     def _act(self, request: Request, judgement: Judgement, now: float) -> None:
         """Act on an answer that is not a plain success."""
         errand: _Errand = request.key
-        if judgement.verdict is Verdict.AMBIGUOUS:
-            errand.doubt = judgement
+        again = errand.again(judgement, now)
+        if errand.perhaps:
+            self._journal.doubt([(errand.index, errand.index + 1)])
+        wait = self._attempt.backoff.wait(errand.attempts - 1, judgement.retry_after)
+        wait = max(wait, errand.least_wait(judgement))
         if self._attempt.passing(judgement):
-            wait = self._attempt.backoff.wait(errand.attempts - 1, judgement.retry_after)
             self._pacer.failed(judgement.status, wait, judgement.retry_after, now)
-            if errand.attempts <= self._retries and self._stop is None and not self._pacer.is_hopeless(self._retries):
-                self._outcomes.tally.retries += 1
-                request.fresh = judgement.status is None
-                heapq.heappush(self._later, (now + wait, errand.index, request))
-                return
         else:
             self._pacer.succeeded(now - errand.started, len(self._in_flight) + 1, now)
         hopeless = self._pacer.is_hopeless(self._retries)
-        error = self._patience.hear(judgement, 1, in_full=not self._attempt.once, hopeless=hopeless)
-        if self._stop is None:
-            self._stop = error
+        if again and self._stop is None and not hopeless:
+            self._outcomes.tally.retries += 1
+            request.fresh = judgement.status is None
+            heapq.heappush(self._later, (now + wait, errand.index, request))
+            return
+        judgement = errand.conclude(judgement)
+        if judgement.verdict not in REFUSALS or not errand.perhaps:
+            # What may be refused for having been taken says nothing of the others.
+            error = self._patience.hear(judgement, 1, in_full=not self._attempt.once, hopeless=hopeless)
+            self._stop = self._stop or error
         if self._stop is not None and judgement.verdict in _UNTOUCHED:
             self._ready.appendleft(request)
             return
-        self._fail(errand, judgement)
+        self._settle(errand, judgement)
 
     def _settle_last(self, answer: Answer, reason: str) -> None:
         """Settle an answer that came after the delivery was stopped."""
         errand: _Errand = answer.request.key
         del self._in_flight[errand]
         judgement = self._judge(answer, 1)
-        if judgement.verdict is Verdict.ACCEPTED and not judgement.items:
+        if judgement.verdict is Verdict.ACCEPTED and not (judgement.items or judgement.existing):
             self._outcomes.delivered_each([errand.index])
-        elif judgement.verdict in _UNTOUCHED:
+            return
+        errand.again(judgement, self._attempt.now())
+        if errand.perhaps:
+            self._journal.doubt([(errand.index, errand.index + 1)])
+        judgement = errand.conclude(judgement)
+        if judgement.verdict in _UNTOUCHED:
             self._leave(errand, reason)
         else:
-            self._fail(errand, judgement)
+            self._settle(errand, judgement)
 
     def _leave(self, errand: _Errand, reason: str) -> None:
-        """Settle a record that the delivery stopped before, or before it was known whether it was taken."""
-        if errand.doubt is not None:
-            self._fail(errand, errand.doubt)
-        else:
-            self._outcomes.unsent([(errand.index, errand.record)], reason)
+        """Count a record that the delivery stopped before, or before it was known whether it was taken."""
+        self._outcomes.unsent([(errand.index, errand.record)], reason)
 
-    def _fail(self, errand: _Errand, judgement: Judgement) -> None:
-        if errand.doubt is not None and judgement.verdict in _UNTOUCHED:
-            # The last answer says nothing of a request before it that may have arrived.
-            judgement = errand.doubt
+    def _settle(self, errand: _Errand, judgement: Judgement) -> None:
+        if judgement.verdict is Verdict.EXISTS or judgement.existing:
+            self._outcomes.duplicates([errand.index])
+            return
         record = [(errand.index, errand.record)]
-        self._outcomes.failed(record, judgement, errand.attempts, judgement.items.get(0, ""))
+        error = judgement.items.get(0, "")
+        self._outcomes.failed(record, judgement, errand.attempts, error=error, perhaps=errand.perhaps)

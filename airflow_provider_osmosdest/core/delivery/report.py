@@ -97,6 +97,11 @@ class Tally:
             self.reasons[key] += records
 
     @property
+    def settled(self) -> int:
+        """Records with an outcome."""
+        return self.delivered + self.duplicate + self.invalid + self.rejected + self.unknown + self.unsent
+
+    @property
     def failed(self) -> int:
         """Records that were to be delivered and were not, or not yet."""
         return self.read - self.delivered - self.duplicate

@@ -1,4 +1,4 @@
-"""A request's body as the file object ``requests`` wants, which knows how far it was read and can be cut off."""
+"""A request's body as the file object ``requests`` wants, which counts what was taken of it and can be cut off."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ class BodyReader:
     """
 
     def __init__(self, body: bytes | Body) -> None:
-        self._pieces = list(body.pieces) if isinstance(body, Body) else [body]
+        self._pieces = body.pieces if isinstance(body, Body) else (body,)
         self._length = body.length if isinstance(body, Body) else len(body)
         self._piece = 0
         self._offset = 0
         self._taken = 0
+        self._begun = False
         self._cut = False
         self._lock = threading.Lock()
 
@@ -40,23 +41,28 @@ class BodyReader:
         raise StopIteration
 
     @property
-    def all_taken(self) -> bool:
-        """Whether nothing of it is left."""
-        return self._taken >= self._length
+    def begun(self) -> bool:
+        """Whether it was asked for any of it."""
+        return self._begun
+
+    @property
+    def taken(self) -> int:
+        """Bytes that were handed out."""
+        return self._taken
 
     def read(self, size: int = -1) -> bytes:
         """
-        Return the next ``size`` bytes at most, nothing at the end.
+        Return the next ``size`` bytes at most, nothing at the end; all that is left of a piece where it is negative.
 
         :raises TimeoutError: when it was cut off
         """
         with self._lock:
-            if self._cut:
-                msg = "the time for this request is over"
-                raise TimeoutError(msg)
+            self._check()
+            self._begun = True
             while self._piece < len(self._pieces):
                 piece = self._pieces[self._piece]
-                data = bytes(piece[self._offset :] if size < 0 else piece[self._offset : self._offset + size])
+                end = len(piece) if size < 0 else self._offset + size
+                data = bytes(piece[self._offset : end])
                 if data:
                     self._offset += len(data)
                     self._taken += len(data)
@@ -64,8 +70,24 @@ class BodyReader:
                 self._piece, self._offset = self._piece + 1, 0
             return b""
 
+    def rewind(self) -> None:
+        """
+        Begin again, as for a request that was redirected: what was handed out before was answered.
+
+        :raises TimeoutError: when it was cut off
+        """
+        with self._lock:
+            self._check()
+            self._piece = self._offset = self._taken = 0
+            self._begun = False
+
     def cut(self) -> None:
         """Hand out no more: what is not taken by now never goes out."""
         with self._lock:
             self._cut = True
-            self._pieces = []
+            self._pieces = ()
+
+    def _check(self) -> None:
+        if self._cut:
+            msg = "the time for this request is over"
+            raise TimeoutError(msg)

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.answer_heads import read_strictly
 from airflow_provider_osmosdest.core.delivery.redirects import next_url
 from airflow_provider_osmosdest.core.delivery.request_body import BodyReader
 from airflow_provider_osmosdest.core.delivery.retry import parse_retry_after
@@ -41,15 +42,16 @@ _STANDS = 300
 class _Errand:
     """One request under way, shared by the thread that carries it and the one that waits for its answer."""
 
-    __slots__ = ("deadline", "given_up", "kept", "reader", "request", "response")
+    __slots__ = ("carried", "deadline", "given_up", "kept", "reader", "request", "response")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.reader = BodyReader(b"")
+        self.reader = BodyReader(request.body)
         self.response: Response | None = None
         self.kept = bytearray()
         self.deadline = float("inf")
         self.given_up = False
+        self.carried = False
 
 
 class RequestsTransport:
@@ -79,12 +81,14 @@ class RequestsTransport:
         # A session looks for the next address of a redirect even where it may not follow, and raises what it likes
         # for one that is none.
         session.get_redirect_target = _nowhere  # type: ignore[assignment,method-assign]
+        read_strictly(session)
         self._headers = request_headers(target.headers, headers or {})
         self._limit = answer_bytes
         self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[_Errand, Answer]] = queue.SimpleQueue()
         self._busy: set[_Errand] = set()
         self._threads = 0
+        self._lock = threading.Lock()
         self._in_flight = in_flight
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
@@ -128,11 +132,16 @@ class RequestsTransport:
 
     def _work(self) -> None:
         while (errand := self._errands.get()) is not None:
-            if not errand.given_up:
-                self._answers.put((errand, self._send(errand)))
-            if errand.given_up:
-                # Another thread took this one's place.
-                return
+            with self._lock:
+                errand.carried = not errand.given_up
+            if not errand.carried:
+                continue
+            self._answers.put((errand, self._send(errand)))
+            with self._lock:
+                errand.carried = False
+                if errand.given_up:
+                    # Another thread took this one's place.
+                    return
 
     def _collect(self, wait: float) -> list[Answer]:
         """Return the answers that are in, after waiting for the first of them."""
@@ -155,10 +164,11 @@ class RequestsTransport:
         ``requests`` can only be told how long each single read may take. Its thread is left to itself: it ends when
         the body is to be read on, or with the connection.
         """
-        errand.given_up = True
+        with self._lock:
+            errand.given_up = True
+            self._threads -= errand.carried
         errand.reader.cut()
         self._busy.remove(errand)
-        self._threads -= 1
         response = errand.response
         if response is not None:
             with suppress(Exception):  # what an adapter's response can do is not known
@@ -166,7 +176,7 @@ class RequestsTransport:
             if response.status_code >= _STANDS:
                 return self._answered(errand, response, whole=False)
         text = f"no whole answer within {self._seconds(errand.request):g} seconds"
-        return Answer(errand.request, error=_by_progress(text, errand.reader))
+        return Answer(errand.request, error=_by_progress(text, errand))
 
     def _send(self, errand: _Errand) -> Answer:
         import requests
@@ -175,22 +185,21 @@ class RequestsTransport:
         url = request.url or self._target.url
         followed = 0
         while True:
-            reader = errand.reader = BodyReader(request.body)
             try:
                 answer = self._ask(errand, url)
             except requests.exceptions.RequestException as error:
-                return Answer(request, error=_translated(error, reader))
+                return Answer(request, error=_translated(error, errand))
             except Exception as error:  # noqa: BLE001 - an adapter or auth class may raise anything, at any time
-                text = f"{type(error).__name__}: {error}"
-                return Answer(request, error=_by_progress(text, reader))
+                return Answer(request, error=_by_progress(f"{type(error).__name__}: {error}", errand))
             there = next_url(answer.status or 0, answer.location, url, followed)
-            if there is None or errand.given_up:
+            if there is None:
                 return answer
             url, followed = there, followed + 1
 
     def _ask(self, errand: _Errand, url: str) -> Answer:
         target = self._target
         errand.response = None
+        errand.reader.rewind()
         response = self._session.request(
             target.method,
             url,
@@ -214,10 +223,15 @@ class RequestsTransport:
         try:
             for data in response.iter_content(64 * 1024):
                 errand.kept += data
-                if len(errand.kept) > self._limit or errand.given_up:
-                    # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
-                    whole = False
+                if errand.given_up:
                     break
+                if len(errand.kept) > self._limit:
+                    whole = False
+                    if response.status_code >= _STANDS:
+                        # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
+                        break
+                    # A success is one only if it comes to its end.
+                    del errand.kept[self._limit :]
         except RequestException as error:
             # The status came whole, whatever became of the rest: a refusal stands.
             if response.status_code < _STANDS and not isinstance(error, ContentDecodingError):
@@ -241,26 +255,30 @@ def _encoded(headers: Mapping[str, str]) -> dict[str, str | bytes]:
     return {name: value if value.isascii() else value.encode() for name, value in headers.items()}
 
 
-def _translated(error: Exception, reader: BodyReader) -> TransportError:
-    """Tell from an exception of ``requests`` whether the API can have seen the whole request."""
+def _translated(error: Exception, errand: _Errand) -> TransportError:
+    """Tell from how far an exchange got, whatever ``requests`` raised, whether the API can have any of the body."""
     import requests
-    from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
     # The exception of requests quotes the URL with its query, which may be secret.
     text = f"{type(error).__name__}: {reason or error}"
-    if isinstance(error, requests.exceptions.SSLError):
+    came = _by_progress(text, errand)
+    if isinstance(came, NotSentError) and isinstance(error, requests.exceptions.SSLError):
         return TlsError(text)
-    never = (ConnectTimeoutError, NameResolutionError, NewConnectionError)
-    if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)) or isinstance(
-        reason, never
-    ):
+    return came
+
+
+def _by_progress(text: str, errand: _Errand) -> TransportError:
+    """
+    Tell whether any of the body can have left.
+
+    urllib3 reads it only once connected, TLS and the proxy's tunnel agreed on, and the headers sent. An adapter that
+    answers without reading it has sent it all the same; an empty one, requests does not read.
+    """
+    taken, length = errand.reader.taken, errand.request.length
+    if length and errand.response is None and not errand.reader.begun:
         return NotSentError(text)
-    return _by_progress(text, reader)
-
-
-def _by_progress(text: str, reader: BodyReader) -> TransportError:
-    return AmbiguousError(text) if reader.all_taken else NotSentError(text)
+    return AmbiguousError(f"{text} (after {taken:,} of {length:,} bytes)" if 0 < taken < length else text)
 
 
 def _nowhere(_: Response) -> None:

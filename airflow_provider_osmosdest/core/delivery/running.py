@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WriteMode", "send_all"]
 
-_UNHEARD = "an earlier attempt may have sent this record and heard no answer; at_most_once forbids a second send"
+_FORBIDDEN = "an earlier attempt may have sent this record, and no answer came; at_most_once forbids a second send"
 
 
 class WriteMode(Protocol):
@@ -96,8 +96,8 @@ def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tupl
     first = outcomes.tally.read
     outcomes.tally.read += validated.count
     settled = outcomes.journal.earlier
-    unheard = outcomes.journal.unheard
-    resuming = settled.touches(first, first + validated.count) or unheard.touches(first, first + validated.count)
+    forbidden = outcomes.journal.forbidden
+    resuming = settled.touches(first, first + validated.count) or forbidden.touches(first, first + validated.count)
     if not validated.invalid and not resuming:
         return _first_sightings(validated, range(first, first + validated.count), attempt)
     indexes: list[int] = []
@@ -116,10 +116,10 @@ def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tupl
     if not resuming:
         return validated, left
     left_open = [at for at, index in enumerate(left) if index not in settled]
-    if lost := [at for at in left_open if left[at] in unheard]:
+    if lost := [at for at in left_open if left[at] in forbidden]:
         gone, left_gone = _only(validated, left, lost)
-        outcomes.unknown(_items(gone, left_gone), _UNHEARD)
-    return _only(validated, left, [at for at in left_open if left[at] not in unheard])
+        outcomes.unknown(_items(gone, left_gone), _FORBIDDEN)
+    return _only(validated, left, [at for at in left_open if left[at] not in forbidden])
 
 
 def _first_sightings(

@@ -16,32 +16,47 @@ from airflow_provider_osmosdest.core.errors import (
     TransportError,
 )
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["REFUSALS", "Verdict", "judge"]
 
 
 class Verdict(Enum):
     """What an exchange tells about the chunk that was sent."""
 
     ACCEPTED = "accepted"
+    EXISTS = "exists"
+    """The API has it already: ``already_exists_when`` is true."""
     TOO_LARGE = "too large"
     REFUSED = "refused"
     TRANSIENT = "transient"
+    """Not taken, by the API's own word, and may be taken later."""
     UNREACHABLE = "unreachable"
-    AMBIGUOUS = "ambiguous"
+    """Not sent."""
+    FAILED = "failed"
+    """The API answered that it failed (500): what it had taken by then, it does not say."""
+    IN_DOUBT = "in doubt"
+    """Sent, and no answer of the API itself came back: it may have been taken."""
+    IN_PROGRESS = "in progress"
+    """The API is still at an earlier request with the same idempotency key: ask again."""
     MISCONFIGURED = "misconfigured"
     UNREADABLE = "unreadable"
-    """A success whose list of refused items cannot be read: some records may have been taken, some not."""
+    """A success that cannot be read: some records may have been taken, some not."""
 
+
+REFUSALS = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE})
+"""What a record may be refused with by itself."""
 
 _TOO_LARGE = frozenset({413})
-_TRANSIENT = frozenset({408, 425, 429})
+_TRANSIENT = frozenset({408, 425, 429, 503})
 _MISCONFIGURED = frozenset({401, 403, 404, 405, 407, 410, 501, 505})
+# A gateway lost the answer of the API behind it (RFC 9110 sections 15.6.3 and 15.6.5); 520, 522 and 524 are
+# Cloudflare's for an origin that answered garbage, or nothing in time.
+_GATEWAY = frozenset({502, 504, 520, 522, 524})
 # Where each record has a URL of its own, "not found" and "gone" speak of that record.
 _ABOUT_THE_URL = frozenset({404, 410})
 
 
 def judge(  # noqa: PLR0911 - a table has a return for each line
-    status: int | None, error: TransportError | None, *, url_of_record: bool = False, once: bool = False
+    status: int | None, error: TransportError | None, *, url_of_record: bool = False
 ) -> Verdict:
     """
     Decide what came back.
@@ -49,8 +64,6 @@ def judge(  # noqa: PLR0911 - a table has a return for each line
     :param status: the status code of the whole answer, ``None`` where there was none
     :param error: why there was none
     :param url_of_record: the URL was made from the record, so 404 and 410 are about the data
-    :param once: nothing may be sent twice: a server error other than 503 may come from behind a gateway that had
-        passed the request on, or from a server that failed half-way, so it does not tell
     """
     if status is None:
         return _judge_error(error)
@@ -60,10 +73,12 @@ def judge(  # noqa: PLR0911 - a table has a return for each line
         return Verdict.TOO_LARGE
     if status in _MISCONFIGURED:
         return Verdict.REFUSED if url_of_record and status in _ABOUT_THE_URL else Verdict.MISCONFIGURED
-    if once and status >= 500 and status != 503:  # noqa: PLR2004 - RFC 9110 section 15.6
-        return Verdict.AMBIGUOUS
-    if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - server errors, RFC 9110 section 15.6
+    if status in _TRANSIENT:
         return Verdict.TRANSIENT
+    if status in _GATEWAY:
+        return Verdict.IN_DOUBT
+    if status >= 500:  # noqa: PLR2004 - server errors, RFC 9110 section 15.6
+        return Verdict.FAILED
     if status >= 400:  # noqa: PLR2004 - client errors, RFC 9110 section 15.5
         return Verdict.REFUSED
     # A redirect is not followed with records in hand: the base URL is out of date.
@@ -77,7 +92,7 @@ def _judge_error(error: TransportError | None) -> Verdict:
         case NotSentError():
             return Verdict.UNREACHABLE
         case AmbiguousError():
-            return Verdict.AMBIGUOUS
+            return Verdict.IN_DOUBT
         case _:
             msg = f"an exchange ended with neither a status nor a known error: {error!r}"
             raise TypeError(msg)

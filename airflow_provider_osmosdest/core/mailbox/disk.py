@@ -14,6 +14,8 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.storage import private
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -28,13 +30,13 @@ class Disk:
     """
     A folder whose files appear whole, and are on the disk when an operation returns.
 
-    :param root: the mailbox's folder
+    :param root: the mailbox's folder; its files are private, as they hold records
     """
 
     parallel = 1
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root: Path = private(root)
 
     @property
     def identity(self) -> str:

@@ -1,9 +1,14 @@
 """
 Receipts: what an inbox has answered to an idempotency key, so that it answers the same again.
 
-A receipt is opened before the publish and closed after it. One that stays open belongs to somebody who is still at it,
-or died: after a minute the next who brings the same body takes it over. That cannot double a record, whoever is still
-alive: the ``batch_id`` comes from the key and the body, and a ``batch_id`` is published once.
+A receipt is opened before the publish and closed after it. One that stays open belongs to a process that is still at
+work on it, or that has died: :data:`TAKEN_OVER_AFTER` seconds after it was opened, the next request with the same body
+takes it over. That cannot double a record, even where the first process is still alive: the ``batch_id`` comes from the
+key and the body, and a ``batch_id`` is published once. So the time is chosen for the sender, who waits for it after a
+crash, and need only be longer than a publish usually takes, lest the same work be done twice.
+
+Both refusals are those of draft-ietf-httpapi-idempotency-key-header-07, section 2.7, with its statuses and titles. A
+sender tells them from any other 409 or 422 by their problem type.
 """
 
 from __future__ import annotations
@@ -23,10 +28,16 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.mailbox.store import Store
 
-__all__ = ["TAKEN_OVER_AFTER", "Receipts"]
+__all__ = ["IN_PROGRESS", "REUSED", "TAKEN_OVER_AFTER", "Receipts"]
 
-TAKEN_OVER_AFTER = 60.0
-"""How long whoever opened a receipt is taken to be at work, in seconds."""
+TAKEN_OVER_AFTER = 10.0
+"""How long the process that opened a receipt is taken to be at work, in seconds."""
+
+IN_PROGRESS = "urn:osmosdest:problem:idempotency-key-in-progress"
+"""The problem type of a 409: ask again for the answer, after as many seconds as ``Retry-After`` says."""
+
+REUSED = "urn:osmosdest:problem:idempotency-key-reused"
+"""The problem type of a 422: the key was used with another body, and asking again cannot help."""
 
 _LONGEST_WAIT = 5.0
 
@@ -62,7 +73,8 @@ class Receipts:
         :param digest: of the key, in its scope
         :param fingerprint: of the body
         :return: what was answered before, in which case nothing was opened
-        :raises InboxRefusal: 422 for another body under the key, 409 while somebody is at work on it
+        :raises InboxRefusal: 422 for another body under the key; 409 while a process is taken to be at work on it, with
+            ``Retry-After``
         :raises StorageError: the store cannot be read or written
         """
         name = _name(digest)
@@ -74,8 +86,9 @@ class Receipts:
             if found["fingerprint"] != fingerprint:
                 raise InboxRefusal(
                     422,
-                    "Idempotency key reused",
+                    "Idempotency-Key is already used",
                     "this idempotency key came with another body before; send each body with a key of its own",
+                    type=REUSED,
                 )
             if found["state"] == "done":
                 answer: _Answer = found["answer"]
@@ -115,8 +128,10 @@ class Receipts:
             wait = max(1, math.ceil(min(TAKEN_OVER_AFTER - age, _LONGEST_WAIT)))
             raise InboxRefusal(
                 409,
-                "In progress",
-                f"a request with this idempotency key is being worked on; send it again in {wait} s for its answer",
+                "A request is outstanding for this Idempotency-Key",
+                f"a request with this idempotency key is in progress; send it again in {wait} s for its answer. Should "
+                f"the server have died over it, the key is free for the same body {TAKEN_OVER_AFTER:g} s after it came",
+                type=IN_PROGRESS,
                 headers={"Retry-After": str(wait)},
             )
 

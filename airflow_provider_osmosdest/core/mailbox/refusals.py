@@ -19,17 +19,26 @@ class InboxRefusal(MailboxError):  # noqa: N818 - it is the inbox's answer, and 
     :param status: the HTTP status (RFC 9110, section 15.5)
     :param title: the kind of refusal, the same words for each of its kind
     :param detail: what was found, what was expected and what to do; it goes to the sender
+    :param type: a URI of this kind of refusal, for programs; ``about:blank`` where the status says it all
     :param headers: further headers of the answer
     :param extra: further members of the answer's problem document
     """
 
     def __init__(
-        self, status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        type: str = "about:blank",  # noqa: A002 - the member's name in RFC 9457
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
+        self.type = type
         self.headers = dict(headers or {})
         self.extra = extra
 

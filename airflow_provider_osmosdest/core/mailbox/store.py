@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, OsmosError, StorageError
 from airflow_provider_osmosdest.core.mailbox.disk import Disk
 from airflow_provider_osmosdest.core.mailbox.objects import Objects
 from airflow_provider_osmosdest.core.mailbox.probing import probe
+from airflow_provider_osmosdest.core.storage import is_local, private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 __all__ = ["Backend", "Store", "backend_of"]
 
@@ -233,10 +234,8 @@ def backend_of(root: Any) -> Backend:
     :param root: the path
     :raises ConfigurationError: what opens such paths is not installed
     """
-    if isinstance(root, Path):
-        return Disk(Path(root))
-    if root.protocol in {"", "file", "local"}:
-        return Disk(Path(root.path))
+    if is_local(root):
+        return Disk(private(root))
     try:
         filesystem = root.fs
     except (ImportError, ValueError) as error:

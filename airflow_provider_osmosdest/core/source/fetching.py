@@ -118,8 +118,8 @@ class Fetcher:
             return f"{said}, which response_actions want retried"
         if action == "fail":
             raise PagingError(f"{answer.name}: {said}, and response_actions say that this is a failure.")
-        verdict = judge(answer.status, None)
-        if verdict is Verdict.TRANSIENT:
+        # A GET may be repeated whatever became of it (RFC 9110 section 9.2.2).
+        if judge(answer.status, None) in (Verdict.TRANSIENT, Verdict.IN_DOUBT, Verdict.FAILED):
             return said
         raise PagingError(f"{answer.name}: {said}. {_advice(answer)}")
 

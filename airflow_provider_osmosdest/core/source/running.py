@@ -25,12 +25,13 @@ from airflow_provider_osmosdest.core.source.parts import (
 )
 from airflow_provider_osmosdest.core.source.pull import Pull
 from airflow_provider_osmosdest.core.source.tracker import Tracker, Watermark
+from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_osmosdest.core.delivery.failures import Folder
-    from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.delivery.ledger import DocumentStore
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.schema import DestinationSchema
@@ -73,7 +74,7 @@ class PullOrder:
     fetcher: Callable[[Traffic], Fetcher]
     mapping: Mapping[str, str] | None = None
     name: str = ""
-    watermark: LedgerStore | None = None
+    watermark: DocumentStore | None = None
     seen: SeenFolder | None = None
     most_bytes: int | None = None
 
@@ -131,6 +132,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
     """
     surroundings = surroundings or Surroundings()
     warn = surroundings.warn or say
+    try_out(order.folder)
     landing = Landing(order.folder, order.ask.target.secrets)
     tracker = None
     if order.ask.incremental is not None and order.watermark is not None:
@@ -172,7 +174,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
     return PullResult(report, replace(result, report=report, gained=gained))
 
 
-def _before(order: PullOrder, store: LedgerStore) -> Watermark:
+def _before(order: PullOrder, store: DocumentStore) -> Watermark:
     """
     Return what runs before this one left, whichever attempt of this one asks.
 

@@ -72,7 +72,7 @@ async def read_records(
         generation = 0 if committed is None else committed.generation
         return page, mailbox.cursor_text(page.next.position, generation)
 
-    return await answer_page(request, mailbox, asked, read, onward="../../records")
+    return await answer_page(request, grant, asked, read, onward="../../records")
 
 
 @router.post("/commit", status_code=204)

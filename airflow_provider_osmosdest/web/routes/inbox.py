@@ -158,7 +158,9 @@ def _signature(headers: Headers) -> Signature | None:
 
 
 def _problem(refused: InboxRefusal) -> Problem:
-    return Problem(refused.status, refused.title, refused.detail, headers=refused.headers, **refused.extra)
+    return Problem(
+        refused.status, refused.title, refused.detail, refused.type, headers=refused.headers, **refused.extra
+    )
 
 
 def _key(headers: Headers, *, signed: bool) -> str | None:

@@ -32,7 +32,7 @@ async def read_records(request: Request, grant: Annotated[Grant, Depends(reading
         page = mailbox.read(asked.given.get("cursor"), limit=asked.limit, max_bytes=mailbox.settings.page_bytes)
         return page, mailbox.cursor_text(page.next.position, page.next.generation)
 
-    return await answer_page(request, mailbox, asked, read)
+    return await answer_page(request, grant, asked, read)
 
 
 def describe(settings: MailboxSettings) -> Paths:

@@ -11,7 +11,9 @@ from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.operators.landing import XCOM_BYTES, Landing
+from tests.modes import modes_below, umask
 
 CONSUMER = "billing"
 
@@ -212,3 +214,11 @@ def test_a_folder_that_cannot_be_written_is_named(mailbox, publish, tmp_path):
 
 def _fields(landed):
     return {name: getattr(landed, name) for name in landed.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(("access", "modes"), [("none", ("0600", "0700")), ("read", ("0640", "0750"))])
+def test_what_is_landed_is_as_private_as_its_folder(mailbox, publish, tmp_path, access, modes):
+    with umask(0):
+        publish()
+        land(Landing(mailbox, CONSUMER, private(tmp_path / "disk", access) / "landed"))
+    assert modes_below(tmp_path / "disk") == {"files": {modes[0]}, "folders": {modes[1]}}

@@ -7,10 +7,13 @@ import hmac
 import pytest
 from fastapi.routing import APIRoute
 
+from airflow_provider_osmosdest.core.mailbox.cursor import Position
+from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.tokens import new_token
 from airflow_provider_osmosdest.web import auth
 from airflow_provider_osmosdest.web.throttle import Failures
-from tests.unit.web.conftest import EXPIRED, OTHER, READ, WRITE
+from tests.unit.web.conftest import EXPIRED, OTHER, READ, SCHEMA, WRITE
 
 REFUSED = {
     "none": None,
@@ -81,13 +84,59 @@ def test_a_token_opens_one_direction(web):
     assert web.get("/openapi.json", token=READ).status_code == web.get("/openapi.json", token=WRITE).status_code == 200
 
 
-def test_every_route_asks_for_a_token(web):
-    routes = [route for route in web.client.app.routes if isinstance(route, APIRoute)]
-    assert len(routes) >= 8
+def test_every_route_but_one_asks_for_a_token(web):
+    web.mailbox.store.probe()
+    routes = list(web.client.app.routes)
+    assert len(routes) >= 9
+    assert [route for route in routes if not isinstance(route, APIRoute)] == []
+    opened = set()
     for route in routes:
         path = route.path.format(mailbox_id="box", name="c1", seq="1")
         for method in route.methods:
-            assert web.client.request(method, path).status_code == 401, path
+            status = web.client.request(method, path).status_code
+            if status != 401:
+                opened.add((method, path, status))
+    assert opened == {("GET", "/v1/health", 200), ("HEAD", "/v1/health", 200)}
+
+
+def revoked_meanwhile(web):
+    """Let the mailbox be looked up each time, and the second time its token be revoked."""
+    web.services.registry._ttl = 0.0
+    after = Mailbox(web.mailbox.store, MailboxSettings("box", schema=SCHEMA))
+    found = [web.mailbox, after]
+    web.services.registry._load = lambda _: found.pop(0)
+
+
+def test_a_token_that_is_revoked_while_its_poll_waits(web):
+    web.hurry()
+    path = f"/records?cursor={web.mailbox.cursor_text(Position(4))}&wait=1"
+    assert web.get(path).status_code == 204
+    revoked_meanwhile(web)
+    assert web.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/records?cursor={}&wait=30", "/consumers/c1/records?wait=30"])
+def test_a_revoked_token_gets_none_of_the_records_it_waited_for(web, path):
+    web.hurry()
+    cursor = web.mailbox.cursor_text(Position(4))
+    web.mailbox.commit("c1", cursor)
+
+    def publish(_):
+        web.mailbox.publish([b'{"id":10}\n'], batch_id="late")
+        return True
+
+    web.mailbox.has_new = publish
+    revoked_meanwhile(web)
+    answer = web.get(path.format(cursor))
+    assert answer.status_code == 401
+    assert answer.json()["title"] == "Unauthorized"
+    assert "Mailbox-Next-Cursor" not in answer.headers
+
+
+def test_a_wait_counts_as_one_request(make_web):
+    web = make_web(requests_per_second=0.01)
+    web.hurry()
+    assert web.get("/records?wait=1").status_code == 204
 
 
 def test_failures_are_slowed_by_address_and_a_good_token_is_not(web, monkeypatch):

@@ -8,7 +8,8 @@ from airflow.sdk import BaseHook
 from airflow.sdk.execution_time import supervisor
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
-from airflow_provider_osmosdest.web.connections import open_mailbox
+from airflow_provider_osmosdest.settings import load_settings
+from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox
 from airflow_provider_osmosdest.web.registry import UndecidedError
 
 
@@ -92,3 +93,28 @@ def test_a_database_that_knows_no_case_makes_no_second_mailbox(monkeypatch):
     found = SimpleNamespace(conn_id="orders", conn_type="osmos_mailbox")
     monkeypatch.setattr(BaseHook, "get_connection", lambda _: found)
     assert open_mailbox("Orders") is None
+
+
+def test_the_database_is_asked_as_a_request_for_a_mailbox_does(monkeypatch):
+    backend = Backend()
+    monkeypatch.setattr("airflow.secrets.metastore.MetastoreBackend", lambda: backend)
+    check_database()
+    assert len(backend.asked) == 1
+    backend.error = OSError("away")
+    with pytest.raises(OSError, match="away"):
+        check_database()
+
+
+def test_the_store_of_mailboxes_without_a_path_is_asked(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_PATH", f"file://{tmp_path}/storage")
+    load_settings.cache_clear()
+    try:
+        # Nothing is in it yet, and nothing is put there.
+        check_storage()
+        assert list(tmp_path.iterdir()) == []
+        load_settings.cache_clear()
+        monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_PATH", "nothing://at/all")
+        with pytest.raises(ConfigurationError, match="nothing://at/all"):
+            check_storage()
+    finally:
+        load_settings.cache_clear()

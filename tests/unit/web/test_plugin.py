@@ -63,6 +63,16 @@ def test_the_token_airflow_adds_for_an_all_admin_is_not_the_senders(monkeypatch,
     assert seen == [[value.encode() for value in sent.values()]]
 
 
+def test_health_is_told_below_the_api_servers_prefix(monkeypatch):
+    asked = []
+    monkeypatch.setattr(connections, "check_database", lambda: asked.append("database"))
+    monkeypatch.setattr(connections, "check_storage", lambda: asked.append("storage"))
+    with TestClient(Starlette(routes=[Mount("/osmos", LazyApp())])) as client:
+        assert client.get("/osmos/v1/health").status_code == 200
+        assert client.get("/osmos/v1/health").json()["status"] == "ok"
+    assert sorted(asked) == ["database", "storage"]
+
+
 def test_the_prefix_is_none_that_airflow_reserves():
     from airflow.api_fastapi.app import RESERVED_URL_PREFIXES
 

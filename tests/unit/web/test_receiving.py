@@ -137,3 +137,15 @@ def test_room_is_given_back():
         assert int(caught.value.headers["Retry-After"]) > 0
         another(4)
     assert room.held == 0
+
+
+def test_so_many_bodies_may_be_on_their_way():
+    room = Room(100, 2)
+    with room.hold(), room.hold():
+        with pytest.raises(Problem) as raised, room.hold():
+            pytest.fail("there was room")
+        assert raised.value.status == 503
+        assert int(raised.value.headers["Retry-After"]) > 0
+    with room.hold() as take:
+        take(100)
+    assert (room.held, room.holders) == (0, 0)

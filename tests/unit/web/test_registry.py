@@ -130,3 +130,13 @@ def test_many_who_ask_at_once_look_it_up_once_even_if_the_first_goes():
     assert asked == ["a"]
     assert len(set(map(id, found))) == 1
     assert found[0] is not None
+
+
+def test_the_stores_of_what_was_asked_for_last():
+    loading = Loading({name: box(root=f"root {name}") for name in "abcdef"})
+    assert loading.registry.stores() == {}
+    for name in ("a", "b", "nowhere", "c", "d", "e", "a"):
+        loading.find(name)
+    found = loading.registry.stores()
+    assert list(found) == ["root a", "root e", "root d", "root c"]
+    assert found["root a"].root == "root a"

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import resource
+import signal
 from argparse import Namespace
 
 import pytest
 
 from airflow_provider_osmosdest.cli.serve import serve_mailboxes
 from airflow_provider_osmosdest.web import serving
+from airflow_provider_osmosdest.web.protocol import Bounds
 from airflow_provider_osmosdest.web.serving import WithoutQuery
 
 
@@ -25,22 +28,59 @@ def test_other_lines_pass_as_they_are(args):
     assert record.args == args
 
 
-def test_the_command_hands_over_what_it_was_told(monkeypatch):
+@pytest.mark.parametrize(("without", "factory"), [(False, "make_app"), (True, "make_app_without_database")])
+def test_the_command_hands_over_what_it_was_told(monkeypatch, without, factory):
     ran = {}
     monkeypatch.setattr(serving.uvicorn, "run", lambda app, **options: ran.update(options, app=app))
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
-    serve_mailboxes(Namespace(host="0.0.0.0", port=1234, workers=3))
+    before = signal.getsignal(signal.SIGTERM)
+    serve_mailboxes(Namespace(host="0.0.0.0", port=1234, workers=3, without_database=without))
+    assert signal.getsignal(signal.SIGTERM) == before
     assert (ran["host"], ran["port"], ran["workers"]) == ("0.0.0.0", 1234, 3)
-    assert ran["app"] == "airflow_provider_osmosdest.web.serving:make_app"
+    assert ran["app"] == f"airflow_provider_osmosdest.web.serving:{factory}"
     assert ran["factory"] is True
     assert ran["server_header"] is False
+    assert ran["http"].bounds == Bounds()
+
+
+def test_the_database_is_asked_unless_there_is_none(monkeypatch):
+    made = []
+    monkeypatch.setattr(serving.logging.config, "dictConfig", lambda _: None)
+    monkeypatch.setattr(serving, "create_app", lambda *_, checks, **__: made.append(checks))
+    serving.make_app()
+    serving.make_app_without_database()
+    assert [each.database for each in made] == [serving.check_database, None]
+    assert [each.storage for each in made] == [serving.check_storage] * 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "raised", "expected"),
+    [
+        ((1024, 100_000), (4096, 100_000), 4096),
+        ((1024, resource.RLIM_INFINITY), (4096, resource.RLIM_INFINITY), 4096),
+        ((512, 1024), (1024, 1024), 1024),
+        ((8192, 8192), None, 4096),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None, 4096),
+    ],
+)
+def test_as_many_files_as_are_needed_and_allowed(monkeypatch, limits, raised, expected):
+    done = []
+    monkeypatch.setattr(serving.resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(serving.resource, "setrlimit", lambda _, both: done.append(both))
+    assert serving._raise_file_limit() == expected
+    assert done == ([raised] if raised else [])
+
+
+def test_where_fewer_files_are_allowed_fewer_connections_are():
+    assert serving._within(Bounds(), 4096) == Bounds()
+    assert serving._within(Bounds(unasked=400, connections=2000), 1024) == Bounds(unasked=100, connections=500)
 
 
 @pytest.mark.parametrize(("port", "workers"), [(65_536, 1), (-1, 1), (80, 0), (80, -3)])
 def test_what_cannot_be_served_is_refused(monkeypatch, capsys, port, workers):
     monkeypatch.setattr(serving.uvicorn, "run", lambda *_, **__: pytest.fail("it was served"))
     with pytest.raises(SystemExit) as left:
-        serve_mailboxes(Namespace(host="127.0.0.1", port=port, workers=workers))
+        serve_mailboxes(Namespace(host="127.0.0.1", port=port, workers=workers, without_database=False))
     assert left.value.code == 2
     assert capsys.readouterr().err.startswith("error: --")
 
@@ -54,4 +94,5 @@ def test_what_is_served_alone_has_the_paths_of_the_api_server(monkeypatch):
     monkeypatch.setattr(serving.logging.config, "dictConfig", lambda _: None)
     paths = {route.path for route in serving.make_app().routes}
     assert "/osmos/v1/mailboxes/{mailbox_id}/records" in paths
-    assert all(path.startswith("/osmos/v1/mailboxes/{mailbox_id}/") for path in paths)
+    outside = {path for path in paths if not path.startswith("/osmos/v1/mailboxes/{mailbox_id}/")}
+    assert outside == {"/osmos/v1/health"}

@@ -157,3 +157,19 @@ def test_places_are_looked_at_apart():
         assert await waiters[1] is True
 
     asyncio.run(run())
+
+
+def test_all_waits_end_when_the_server_does():
+    async def run():
+        waiting = Waiting(interval=1000)
+        log = Log(waiting)
+        waiters = [asyncio.create_task(log.wait(1000, Position(seq))) for seq in (3, 3, 4)]
+        await turn(lambda: len(waiting) == 3)
+        waiting.end()
+        assert await asyncio.gather(*waiters) == [False] * 3
+        assert waiting._watches == {}
+        # Who comes later is not made to wait.
+        assert await log.wait(1000) is False
+        assert log.looks == 0
+
+    asyncio.run(run())

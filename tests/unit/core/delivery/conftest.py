@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.ledger_store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.target import Target
 from airflow_provider_osmosdest.core.schema import DestinationSchema
@@ -96,6 +98,7 @@ class Came:
     transport: HandlerTransport
     log: list
     files: dict
+    mendable: bool = False
 
     @property
     def counts(self):
@@ -111,6 +114,10 @@ class Came:
     def sent(self):
         """Each request's body as JSON."""
         return [json.loads(body) for body in self.bodies]
+
+    @property
+    def keys(self):
+        return [request.headers["Idempotency-Key"] for request in self.transport.requests]
 
     def indexes(self, outcome):
         return [line["index"] for line in self.lines if line["outcome"] == outcome]
@@ -140,6 +147,56 @@ def bench():
         return came
 
     return run
+
+
+@dataclass
+class Attempts:
+    """One delivery that is attempted again and again, as Airflow retries a task."""
+
+    records: list
+    options: dict
+
+    def __post_init__(self):
+        self.folder, self.ledger = MemoryFolder(), MemoryLedgerStore()
+
+    def run(self, handler, *, block=50, shuffle=None, target=None, stopping=None, **changed):
+        """Make one attempt; the report's numbers go on from one to the next, and the requests are this one's."""
+        options = {"backoff": 0.0001, "max_backoff": 0.0001, "max_retries": 2, **self.options, **changed}
+        log, transport = [], HandlerTransport(handler, shuffle=shuffle)
+        source = ListSource(self.records, block)
+        source.fingerprint = "the same each time"
+        delivery = Delivery(target or Target("http://api.test/v1"), DeliveryOptions(**options), SCHEMA, self.folder)
+        surroundings = Surroundings(self.ledger, stopping or (lambda: None), occasion="retries")
+        result = deliver(delivery, source, transport.factory, log.append, surroundings)
+        lines = [
+            json.loads(line)
+            for name, data in sorted(self.folder.files.items())
+            if name.startswith("failures-")
+            for line in data.splitlines()
+        ]
+        came = Came(result.report, result.error, lines, transport, log, self.folder.files)
+        came.mendable = result.mendable
+        report = result.report
+        assert len({line["index"] for line in lines}) == len(lines)
+        if stopping is None:
+            assert report.read == len(self.records) == sum(came.counts) + report.duplicate
+            assert len(lines) == report.failed
+        return came
+
+    @property
+    def written(self):
+        """What the ledger says."""
+        return read_entry(self.ledger.document)
+
+
+@pytest.fixture(scope="session")
+def attempting():
+    """Return a function that begins a delivery, of which an attempt is made at a time."""
+
+    def begin(records, **options):
+        return Attempts(records, options)
+
+    return begin
 
 
 def _check_books(came, read):

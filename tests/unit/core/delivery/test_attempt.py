@@ -29,13 +29,13 @@ def attempt(*, stopping=lambda: None, deferrable=False, **options):
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_what_may_be_sent_again(verdict):
+def test_what_says_that_the_api_is_unavailable(verdict):
     twice, _ = attempt()
     once, _ = attempt(guarantee="at_most_once")
     judgement = Judgement(verdict)
     passing = verdict in (Verdict.TRANSIENT, Verdict.UNREACHABLE)
     assert once.passing(judgement) is passing
-    assert twice.passing(judgement) is (passing or verdict is Verdict.AMBIGUOUS)
+    assert twice.passing(judgement) is (passing or verdict in (Verdict.IN_DOUBT, Verdict.FAILED))
 
 
 def test_a_wish_to_stop_is_heard_after_the_progress_is_told():

@@ -54,7 +54,7 @@ class TestBegin:
 
 
 class TestWhatIsNoted:
-    """A chunk that no later attempt can cut again stands in the ledger when it is sent."""
+    """Every chunk stands in the ledger when it is sent."""
 
     def sent_and_noted(self, folder, entry, **options):
         records = [{"id": number} for number in range(10)]
@@ -76,15 +76,15 @@ class TestWhatIsNoted:
         deliver(delivery, source, HandlerTransport(handle).factory, lambda _: None, surroundings)
         return seen
 
-    def test_a_whole_batch_is_not(self, tmp_path):
+    def test_a_whole_batch_is(self, tmp_path):
         seen = self.sent_and_noted(tmp_path, Entry("d"), batch_size=5)
-        assert seen == [((0, 5), []), ((5, 10), [])]
+        assert seen == [((0, 5), [(0, 5)]), ((5, 10), [(5, 10)])]
 
     def test_a_resumed_chunk_is_and_so_is_the_rest_of_its_batch(self, tmp_path):
         entry = Entry("d", settled=RangeSet([(0, 1)]), sending=(Chunk(2, 3),))
         seen = self.sent_and_noted(tmp_path, entry, batch_size=5)
         # The resumed one stays noted until its turn comes.
-        assert seen == [((1, 2), [(1, 2), (2, 3)]), ((2, 3), [(2, 3)]), ((3, 5), [(3, 5)]), ((5, 10), [])]
+        assert seen == [((1, 2), [(1, 2), (2, 3)]), ((2, 3), [(2, 3)]), ((3, 5), [(3, 5)]), ((5, 10), [(5, 10)])]
 
 
 class Accepting:
@@ -178,12 +178,15 @@ class TestWriting:
         assert desk.writes == 4
         assert desk.written.settled == RangeSet([(0, 81)])
 
-    def test_what_is_about_to_be_sent_stays_noted_until_something_else_is(self, desk):
+    def test_what_is_about_to_be_sent_stays_noted_until_it_is_answered(self, desk):
         chunk = Chunk(5, 9)
-        desk.journal.write((chunk,))
+        desk.journal.note(chunk)
+        assert desk.written.sending == (chunk,)
         desk.now = 2.0
         desk.journal.tick()
         assert desk.written.sending == (chunk,)
+        desk.journal.answered()
+        assert desk.written.sending == (chunk,), "saying so can wait for the next write"
         desk.journal.write()
         assert desk.written.sending == ()
 
@@ -191,13 +194,78 @@ class TestWriting:
         early, late = Chunk(0, 5), Chunk(10, 20)
         desk = Desk(tmp_path, Entry("d", "f", sending=(early, late), settled=RangeSet([(0, 5)])))
         assert desk.journal.resumed == (late,), "what is settled was answered"
-        desk.journal.write((Chunk(5, 10),))
+        assert desk.journal.in_doubt == RangeSet([(10, 20)])
+        desk.journal.note(Chunk(5, 10))
         assert desk.written.sending == (Chunk(5, 10), late)
-        desk.journal.take_over(late)
-        desk.journal.write((late,))
+        desk.journal.answered()
+        desk.journal.note(late)
         assert desk.written.sending == (late,)
+        desk.journal.answered()
         desk.journal.write()
         assert desk.written.sending == ()
+
+    def test_a_chunk_left_in_doubt_is_the_next_attempts_first(self, desk):
+        first, second = Chunk(0, 5), Chunk(5, 9)
+        desk.journal.note(first)
+        desk.journal.left_in_doubt()
+        desk.journal.note(second)
+        assert desk.written.sending == (second, first)
+        desk.journal.answered()
+        desk.journal.deliver([(5, 9)])
+        desk.journal.close(complete=False)
+        assert desk.written.sending == (first,)
+        again = Desk(desk.folder, desk.written)
+        assert again.journal.resumed == (first,)
+        assert again.journal.in_doubt == RangeSet([(0, 5)])
+
+    def test_what_is_settled_at_the_end_is_left_to_nobody(self, desk):
+        for chunk in (Chunk(0, 5), Chunk(5, 9)):
+            desk.journal.note(chunk)
+            desk.journal.left_in_doubt()
+        desk.journal.deliver([(0, 5), (5, 8)])
+        desk.journal.close(complete=False)
+        assert desk.written.sending == (Chunk(5, 9),)
+
+    def test_what_was_sent_last_and_not_answered_is_left_to_the_next_attempt(self, desk):
+        desk.journal.note(Chunk(0, 5))
+        desk.journal.close(complete=False)
+        assert desk.written.sending == (Chunk(0, 5),)
+
+    def test_a_window_is_written_before_it_is_used_and_closed_at_the_end(self, desk):
+        desk.journal.note_window((3, 20))
+        assert desk.written.window == (3, 20)
+        assert desk.written.doubts() == RangeSet([(3, 20)])
+        desk.journal.deliver([(3, 10)])
+        desk.journal.write()
+        assert desk.written.doubts() == RangeSet([(10, 20)])
+        desk.journal.close(complete=False)
+        assert (desk.written.window, len(desk.written.doubts())) == ((0, 0), 0)
+
+    def test_a_window_of_a_killed_attempt_stays_in_doubt_until_it_is_settled(self, tmp_path):
+        desk = Desk(tmp_path, Entry("d", "f", window=(3, 20), settled=RangeSet([(5, 9)])))
+        desk.journal.write()
+        assert desk.written.in_doubt == desk.journal.in_doubt == RangeSet([(3, 5), (9, 20)])
+        assert desk.written.window == (0, 0)
+        desk.journal.deliver_each([3, 10])
+        desk.journal.write()
+        assert desk.written.in_doubt == RangeSet([(4, 5), (9, 10), (11, 20)])
+
+    def test_doubt_is_written_until_it_is_settled(self, desk):
+        desk.journal.doubt([(3, 5), (7, 8)])
+        desk.journal.write()
+        assert desk.written.in_doubt == RangeSet([(3, 5), (7, 8)])
+        desk.journal.deliver([(3, 4)])
+        desk.journal.close(complete=False)
+        assert desk.written.in_doubt == RangeSet([(4, 5), (7, 8)])
+
+    @pytest.mark.parametrize("once", [True, False])
+    def test_under_at_most_once_what_is_in_doubt_is_forbidden_and_else_resumed(self, tmp_path, once):
+        entry = Entry("d", "f", window=(2, 4), in_doubt=RangeSet([(8, 9)]), sending=(Chunk(10, 20, (12,)),))
+        journal = Journal(entry, MemoryLedgerStore(), tmp_path, Tally(), once=once)
+        doubts = RangeSet([(2, 4), (8, 9), (10, 12), (13, 20)])
+        assert journal.in_doubt == doubts
+        assert journal.resumed == (() if once else (Chunk(10, 20, (12,)),))
+        assert journal.forbidden == (doubts if once else RangeSet())
 
     def test_counts_and_seconds_go_on_from_attempt_to_attempt(self, tmp_path):
         entry = Entry("d", "f", counts={"delivered": 3, "requests": 4}, seconds=7.0, attempts=1)
@@ -255,6 +323,14 @@ class TestFailures:
         assert desk.written.counts.get("unsent", 0) == 0
         assert desk.written.parts == []
         assert desk.listed() == [3]
+
+    def test_what_may_have_been_taken_and_is_open_is_in_doubt_for_the_next_attempt(self, desk):
+        desk.fail(3, outcome="unknown", final=False)
+        desk.fail(4, outcome="unsent", final=False)
+        desk.fail(5, outcome="unknown")
+        desk.journal.close(complete=False)
+        assert desk.written.in_doubt == RangeSet([(3, 4)])
+        assert desk.written.settled == RangeSet([(5, 6)])
 
     def test_the_next_attempt_lists_those_anew(self, desk):
         desk.fail(1)

@@ -53,7 +53,7 @@ class TestWithoutExpressions:
         ("error", "verdict"),
         [
             (NotSentError("no route"), Verdict.UNREACHABLE),
-            (AmbiguousError("silence"), Verdict.AMBIGUOUS),
+            (AmbiguousError("silence"), Verdict.IN_DOUBT),
             (TlsError("wrong name"), Verdict.MISCONFIGURED),
         ],
     )
@@ -85,13 +85,15 @@ class TestSuccessWhen:
         assert judgement.error.startswith("success_when (status == 'ok') is not true: 200 OK")
 
     @pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b'{"status": "ok"', b"\xff", b"[" * 100_000])
-    def test_an_answer_that_is_not_json_is_a_refusal(self, body):
+    def test_a_success_that_is_not_json_cannot_be_read(self, body):
         judgement = self.judge(answered(200, body), 1)
-        assert judgement.verdict is Verdict.REFUSED
-        assert judgement.error.startswith("the answer is not JSON: 200 OK")
+        assert judgement.verdict is Verdict.MISCONFIGURED
+        assert judgement.error.startswith("an answer that is not JSON: 200 OK")
 
     def test_it_is_not_asked_of_a_refusal_or_an_error(self):
-        assert self.judge(answered(500, {"status": "ok"}), 1).verdict is Verdict.TRANSIENT
+        assert self.judge(answered(500, {"status": "ok"}), 1).verdict is Verdict.FAILED
+        assert self.judge(answered(503, b"ok"), 1).verdict is Verdict.TRANSIENT
+        assert self.judge(answered(504, b"ok"), 1).verdict is Verdict.IN_DOUBT
         assert self.judge(answered(400, {"status": "ok"}), 1).error.startswith("400 Bad Request")
         assert self.judge(Answer(REQUEST, error=NotSentError("x")), 1).verdict is Verdict.UNREACHABLE
 
@@ -145,8 +147,8 @@ class TestItemErrors:
         assert judgement.error.startswith("item_errors (errors) does not fit the answer: ")
         assert re.search(found, judgement.error)
 
-    def test_a_2xx_that_is_not_json_is_a_refusal_and_a_refusal_that_is_not_json_stays_one(self):
-        assert self.judge(answered(200, b"ok"), 1).verdict is Verdict.REFUSED
+    def test_a_success_that_is_not_json_cannot_be_read_and_a_refusal_that_is_not_json_stays_one(self):
+        assert self.judge(answered(200, b"ok"), 1).verdict is Verdict.MISCONFIGURED
         judgement = self.judge(answered(400, b"no"), 1)
         assert judgement.verdict is Verdict.REFUSED
         assert judgement.error == "400 Bad Request: no"
@@ -165,6 +167,160 @@ class TestItemErrors:
         judgement = judge(answered(200, {"done": False, "errors": [1]}), 2)
         assert judgement.verdict is Verdict.REFUSED
         assert set(judgement.items) == {1}
+
+
+class TestAlreadyExistsWhen:
+    judge = Judge(already_exists_when="status == `409` || contains(to_string(body), 'duplicate')")
+
+    def test_the_whole_answer_is_needed(self):
+        assert self.judge.reads_bodies
+        assert not Judge().reads_bodies
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            (409, b""),
+            (409, b"not JSON"),
+            (409, b'{"detail": "conflict"}'),
+            (422, b'{"code": "duplicate"}'),
+            (400, b"duplicate key value"),
+            (200, b'{"result": "duplicate"}'),
+            (500, b"duplicate entry"),
+            (409, b"[" * 100_000),
+        ],
+    )
+    def test_a_single_record_that_it_is_true_for_is_there_already(self, status, body):
+        judgement = self.judge(answered(status, body), 1)
+        assert (judgement.verdict, judgement.status) == (Verdict.EXISTS, status)
+        assert judgement.error.startswith(f"{status} ")
+
+    @pytest.mark.parametrize(
+        ("status", "body", "verdict"),
+        [
+            (422, b'{"code": "bad date"}', Verdict.REFUSED),
+            (200, b'{"result": "new"}', Verdict.ACCEPTED),
+            (413, b"", Verdict.TOO_LARGE),
+            (500, b"oops", Verdict.FAILED),
+            (503, b"", Verdict.TRANSIENT),
+            (401, b"", Verdict.MISCONFIGURED),
+        ],
+    )
+    def test_one_that_it_is_not_true_for_is_judged_as_ever(self, status, body, verdict):
+        assert self.judge(answered(status, body), 1).verdict is verdict
+
+    def test_where_there_was_no_answer_there_is_nothing_to_ask_of(self):
+        judge = Judge(already_exists_when="`true`")
+        assert judge(Answer(REQUEST, error=AmbiguousError("silence")), 1).verdict is Verdict.IN_DOUBT
+
+    def test_a_batch_refused_with_it_says_so(self):
+        judgement = self.judge(answered(409), 5)
+        assert (judgement.verdict, judgement.items, judgement.existing) == (Verdict.EXISTS, {}, frozenset())
+
+    @pytest.mark.parametrize(
+        ("status", "verdict"), [(200, Verdict.ACCEPTED), (413, Verdict.TOO_LARGE), (500, Verdict.FAILED)]
+    )
+    def test_of_any_other_answer_to_a_batch_it_is_not_asked(self, status, verdict):
+        assert Judge(already_exists_when="`true`")(answered(status, {}), 5).verdict is verdict
+
+    def test_a_text_is_asked_as_text(self):
+        judge = Judge(already_exists_when="body == 'E11000 duplicate key'")
+        assert judge(answered(400, b"E11000 duplicate key"), 1).verdict is Verdict.EXISTS
+        assert judge(answered(400, b"E11000"), 1).verdict is Verdict.REFUSED
+        assert Judge(already_exists_when="contains(body, 'x')")(answered(400, b"\xff x"), 1).verdict is Verdict.EXISTS
+
+    def test_a_function_given_another_type_is_not_true(self):
+        judge = Judge(already_exists_when="contains(body.message, 'exists')")
+        assert judge(answered(400, b"exists"), 1).verdict is Verdict.REFUSED
+        assert judge(answered(400, {"message": "exists"}), 1).verdict is Verdict.EXISTS
+
+    def test_it_comes_before_success_when_and_the_words_of_the_key(self):
+        judge = Judge(already_exists_when="status == `409`", success_when="ok")
+        assert judge(answered(409, b"idempotency key in use"), 1).verdict is Verdict.EXISTS
+        both = Judge(already_exists_when="body.code == 'have it'", success_when="ok")
+        assert both(answered(200, {"ok": False, "code": "have it"}), 1).verdict is Verdict.EXISTS
+        assert both(answered(200, {"ok": False, "code": "bad"}), 1).verdict is Verdict.REFUSED
+        assert both(answered(200, {"ok": True}), 1).verdict is Verdict.ACCEPTED
+
+    @pytest.mark.parametrize("status", [200, 207, 422])
+    def test_items_by_their_own_status(self, status):
+        judge = Judge(item_errors="errors", already_exists_when="status == `409`")
+        errors = [
+            {"index": 0, "error": "bad", "status": 422},
+            {"index": 2, "error": "have it", "status": 409},
+            {"index": 3},
+            4,
+        ]
+        judgement = judge(answered(status, {"errors": errors}), 5)
+        assert judgement.verdict is (Verdict.REFUSED if status == 422 else Verdict.ACCEPTED)
+        assert judgement.existing == {2}
+        assert set(judgement.items) == {0, 3, 4}
+
+    def test_items_by_their_own_words(self):
+        judge = Judge(item_errors="errors", already_exists_when="body.error == 'have it'")
+        judgement = judge(
+            answered(200, {"errors": [{"index": 0, "error": "bad"}, {"index": 2, "error": "have it"}]}), 5
+        )
+        assert (judgement.existing, judgement.items) == ({2}, {0: "bad"})
+
+    def test_items_without_a_status_have_the_answers(self):
+        judge = Judge(item_errors="errors", already_exists_when="status == `207` && body.error == 'have it'")
+        judgement = judge(answered(207, {"errors": [{"index": 1, "error": "have it"}]}), 5)
+        assert (judgement.existing, judgement.items) == ({1}, {})
+
+    def test_items_that_lie_outside_the_batch_do_not_fit_even_so(self):
+        judge = Judge(item_errors="errors", already_exists_when="`true`")
+        judgement = judge(answered(200, {"errors": [{"index": 9}]}), 5)
+        assert judgement.verdict is Verdict.UNREADABLE
+        assert judgement.existing == frozenset()
+
+    def test_without_it_no_item_is_there_already(self):
+        judgement = Judge(item_errors="errors")(answered(200, {"errors": [{"index": 1, "status": 409}]}), 5)
+        assert (judgement.existing, set(judgement.items)) == (frozenset(), {1})
+
+
+class TestOfTheKey:
+    judge = Judge()
+
+    @pytest.mark.parametrize("size", [1, 5])
+    def test_a_request_in_progress(self, size):
+        judgement = self.judge(answered(409, b"idempotency_key_in_use"), size)
+        assert (judgement.verdict, judgement.status) == (Verdict.IN_PROGRESS, 409)
+        assert judgement.error == "409 Conflict: idempotency_key_in_use"
+
+    @pytest.mark.parametrize("status", [409, 423, 425])
+    def test_a_status_that_says_when_to_ask_again(self, status):
+        judgement = self.judge(answered(status, retry_after=3.0), 1)
+        assert (judgement.verdict, judgement.retry_after) == (Verdict.IN_PROGRESS, 3.0)
+
+    @pytest.mark.parametrize("status", [408, 429, 503])
+    def test_what_was_not_taken_stays_that_when_it_says_when(self, status):
+        assert self.judge(answered(status, retry_after=3.0), 1).verdict is Verdict.TRANSIENT
+
+    def test_too_early_that_does_not_say_when_was_not_taken(self):
+        assert self.judge(answered(425), 1).verdict is Verdict.TRANSIENT
+
+    def test_a_key_used_with_other_bytes(self):
+        judgement = self.judge(answered(422, b"Idempotency-Key is already used"), 5)
+        assert (judgement.verdict, judgement.status) == (Verdict.MISCONFIGURED, 422)
+
+    def test_a_plain_conflict_is_a_refusal(self):
+        assert self.judge(answered(409), 5).verdict is Verdict.REFUSED
+
+    def test_a_success_and_a_failure_are_not_of_the_key(self):
+        for status, verdict in ((200, Verdict.ACCEPTED), (500, Verdict.FAILED), (413, Verdict.TOO_LARGE)):
+            assert self.judge(answered(status, b"idempotency key in use, already used"), 5).verdict is verdict
+
+    def test_where_no_key_is_sent_nothing_is(self):
+        judge = Judge(keyed=False)
+        assert judge(answered(409, b"idempotency key in use"), 1).verdict is Verdict.REFUSED
+        assert judge(answered(409, retry_after=3.0), 1).verdict is Verdict.REFUSED
+        assert judge(answered(422, b"Idempotency-Key is already used"), 1).verdict is Verdict.REFUSED
+
+    def test_it_comes_before_the_expressions(self):
+        judge = Judge(item_errors="errors")
+        body = {"errors": [{"index": 0, "error": "idempotency key in use"}]}
+        judgement = judge(answered(409, body), 5)
+        assert (judgement.verdict, judgement.items) == (Verdict.IN_PROGRESS, {})
 
 
 class TestSecrets:

@@ -205,6 +205,7 @@ def test_mornings_with_kills_send_what_is_new_once(run, api, tmp_path, mode, see
         path = tmp_path / "in.ndjson"
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows(*source)))
         deadly, size = draw.choice([0.02, 0.2]), draw.choice([3, 10, 1000])
+        deadly_moments = False
         for attempt in range(200):
             dies = (lambda deadly=deadly: draw.random() < deadly) if attempt < 30 else (lambda: False)
             try:
@@ -218,6 +219,7 @@ def test_mornings_with_kills_send_what_is_new_once(run, api, tmp_path, mode, see
                     systemic_after=10**6,
                 )
             except Killed:
+                deadly_moments = True
                 continue
             if not result.mendable:
                 break
@@ -228,7 +230,9 @@ def test_mornings_with_kills_send_what_is_new_once(run, api, tmp_path, mode, see
         assert max(Counter(api.taken).values(), default=1) == 1
         assert result.report.read == len(source)
         assert result.report.delivered == len(new - refused)
-        assert result.report.rejected == len(refused)
+        # What is refused after a send that was broken off may have been taken by that.
+        assert result.report.rejected + result.report.unknown == len(refused)
+        assert deadly_moments or result.report.unknown == 0
 
 
 class DyingFolder:

@@ -10,7 +10,9 @@ TABLE = {
     Verdict.ACCEPTED: range(200, 300),
     Verdict.TOO_LARGE: [413],
     Verdict.REFUSED: [400, 402, 406, 409, 411, 412, 414, 415, 416, 417, 418, 421, 422, 423, 424, 426, 428, 431, 451],
-    Verdict.TRANSIENT: [408, 425, 429, 500, 502, 503, 504, 506, 507, 508, 511, 520, 529, 599],
+    Verdict.TRANSIENT: [408, 425, 429, 503],
+    Verdict.IN_DOUBT: [502, 504, 520, 522, 524],
+    Verdict.FAILED: [500, 506, 507, 508, 511, 519, 521, 523, 525, 529, 599],
     Verdict.MISCONFIGURED: [301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 410, 501, 505],
 }
 
@@ -33,7 +35,7 @@ def test_every_status_has_a_verdict_and_only_answers_to_errors_mean_more_than_th
         elif status < 500:
             assert verdict is Verdict.REFUSED, status
         else:
-            assert verdict is Verdict.TRANSIENT, status
+            assert verdict is Verdict.FAILED, status
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -51,7 +53,7 @@ def test_a_url_of_the_record_changes_nothing_else():
     [
         (TlsError("wrong name"), Verdict.MISCONFIGURED),
         (NotSentError("refused"), Verdict.UNREACHABLE),
-        (AmbiguousError("timed out"), Verdict.AMBIGUOUS),
+        (AmbiguousError("timed out"), Verdict.IN_DOUBT),
     ],
 )
 def test_without_an_answer_the_error_decides(error, verdict):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.inbox import Inbox
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+from airflow_provider_osmosdest.core.mailbox.receipts import TAKEN_OVER_AFTER
 from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store import Store
@@ -137,14 +138,14 @@ def test_never_doubled_under_a_key_and_never_lost_after_a_202(wanted, schedule):
     for number, fate in schedule:
         request = running[number % len(running)]
         if fate == "wait":
-            clock[0] += 61
+            clock[0] += TAKEN_OVER_AFTER + 1
         elif not request.over:
             request.step(fate)
     for request in running:
         while not request.over:
             request.step("go")
         request.join()
-    clock[0] += 61
+    clock[0] += TAKEN_OVER_AFTER + 1
     final = {body: post(memory, clock, body, "k") for body in sorted({body for body, key in wanted if key})}
     found = published(memory)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.mailbox.receipts import TAKEN_OVER_AFTER, Receipts
+from airflow_provider_osmosdest.core.mailbox.receipts import IN_PROGRESS, REUSED, TAKEN_OVER_AFTER, Receipts
 from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal
 from airflow_provider_osmosdest.core.mailbox.store import Store
 
@@ -44,17 +44,22 @@ def test_another_body_is_refused_whatever_became_of_the_first(receipts, clock, s
     clock[0] += 10 * TAKEN_OVER_AFTER
     with pytest.raises(InboxRefusal) as caught:
         receipts.open("d", "other")
-    assert caught.value.status == 422
+    # draft-ietf-httpapi-idempotency-key-header-07, section 2.7.
+    assert (caught.value.status, caught.value.title) == (422, "Idempotency-Key is already used")
+    assert caught.value.type == REUSED
+    assert "Retry-After" not in caught.value.headers, "asking again cannot help"
     assert receipts.answered("d", "other") is None
 
 
-@pytest.mark.parametrize(("age", "wait"), [(0, 5), (57.5, 3), (59.9, 1), (-59.9, 1)])
+@pytest.mark.parametrize(("age", "wait"), [(0, 5), (7.5, 3), (9.9, 1), (-9.9, 1)])
 def test_one_in_flight_is_waited_for(receipts, clock, age, wait):
     receipts.open("d", "body")
     clock[0] += age
     with pytest.raises(InboxRefusal) as caught:
         receipts.open("d", "body")
-    assert caught.value.status == 409
+    # draft-ietf-httpapi-idempotency-key-header-07, section 2.7.
+    assert (caught.value.status, caught.value.title) == (409, "A request is outstanding for this Idempotency-Key")
+    assert caught.value.type == IN_PROGRESS
     assert caught.value.headers == {"Retry-After": str(wait)}
 
 
@@ -63,8 +68,23 @@ def test_one_left_behind_is_taken_over_and_then_in_flight_again(receipts, clock,
     receipts.open("d", "body")
     clock[0] += age
     assert receipts.open("d", "body") is None
-    with pytest.raises(InboxRefusal, match="worked on"):
+    with pytest.raises(InboxRefusal, match="in progress"):
         receipts.open("d", "body")
+
+
+def test_who_waits_as_told_has_the_key_of_a_dead_process_within_the_time_that_is_promised(receipts, clock):
+    receipts.open("d", "body")
+    begun = clock[0]
+    asked = 0
+    while True:
+        try:
+            assert receipts.open("d", "body") is None
+            break
+        except InboxRefusal as refused:
+            clock[0] += int(refused.headers["Retry-After"])
+            asked += 1
+    assert clock[0] - begun == TAKEN_OVER_AFTER
+    assert asked == 2, "a sender that asks again three times only is served"
 
 
 def test_one_abandoned_is_taken_over_at_once(receipts):

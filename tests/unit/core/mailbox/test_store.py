@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,10 @@ from airflow_provider_osmosdest.core.mailbox.disk import Disk
 from airflow_provider_osmosdest.core.mailbox.objects import Objects
 from airflow_provider_osmosdest.core.mailbox.probing import PROBED_NAME
 from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.testing.mailbox_backend import MemoryBackend, memory_store
 from airflow_provider_osmosdest.testing.store_contract import StoreContract
+from tests.modes import modes_below, umask
 
 
 class TestDisk(StoreContract):
@@ -203,3 +206,21 @@ def test_another_error_is_no_conflict():
 def test_a_store_that_cannot_sign_has_no_url():
     filesystem = SimpleNamespace(protocol="s3", storage_args=(), storage_options={})
     assert Objects.sign(SimpleNamespace(_fs=filesystem, _path=str), "data/x", 60) is None
+
+
+@pytest.mark.parametrize("kind", [Path, lambda path: UPath(f"file://{path}")], ids=["path", "url"])
+def test_a_mailbox_on_a_disk_is_its_owners_alone(tmp_path, kind):
+    with umask(0):
+        store = Store(kind(tmp_path / "box"))
+        store.probe()
+        store.create("log/1", b"records")
+        store.put("consumers/billing", b"cursor")
+    assert modes_below(tmp_path) == {"files": {"0600"}, "folders": {"0700"}}
+
+
+def test_a_mailbox_may_be_opened_to_a_group(tmp_path):
+    with umask(0o077):
+        store = Store(private(tmp_path / "box", "write"))
+        store.create("log/1", b"records")
+        store.put("consumers/billing", b"cursor")
+    assert modes_below(tmp_path) == {"files": {"0660"}, "folders": {"0770"}}

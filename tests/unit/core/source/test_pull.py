@@ -20,7 +20,9 @@ from airflow_provider_osmosdest.core.errors import (
 from airflow_provider_osmosdest.core.source import running
 from airflow_provider_osmosdest.core.source.landing import Landing
 from airflow_provider_osmosdest.core.source.parts import PartsTransport
+from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.testing.servers import answer
+from tests.modes import modes_below, umask
 from tests.unit.core.source.scripts import asked, numbered
 
 OFFSET = {"paginator": {"type": "offset", "limit": 10, "total_path": "total"}, "data_selector": "items"}
@@ -434,3 +436,20 @@ class TestResuming:
                 break
         assert ends > 10
         assert len(list((pull.folder / "records").iterdir())) == (1 if part_bytes > 1000 else 6)
+
+
+def test_pages_records_and_what_is_known_of_them_are_private(pulling, tmp_path):
+    pull = pulling(numbered(35))
+    pull.folder = private(tmp_path / "disk") / "delivery"
+    with umask(0):
+        assert pull(**OFFSET, schema=ITEM, incremental={"cursor_path": "id", "param": "since"}).error is None
+    assert modes_below(tmp_path / "disk") == {"files": {"0600"}, "folders": {"0700"}}
+
+
+def test_nothing_is_asked_for_where_nothing_can_be_kept(pulling, tmp_path):
+    pull = pulling(numbered(35))
+    (tmp_path / "file").write_bytes(b"")
+    pull.folder = tmp_path / "file" / "delivery"
+    with pytest.raises(StorageError, match=r"tried first, and a file in it cannot be written"):
+        pull(**OFFSET, schema=ITEM)
+    assert pull.server.received == []

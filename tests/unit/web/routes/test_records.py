@@ -165,3 +165,12 @@ def test_what_nobody_foresaw_is_500_without_a_word_of_it(web, monkeypatch, caplo
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert "division" not in answer.text
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_wait_ends_with_204_when_the_server_does(web):
+    cursor = web.get("/records").json()["cursor"]
+    web.services.waiting.end()
+    answer = web.get(f"/records?cursor={cursor}&wait=30")
+    assert (answer.status_code, answer.headers["Mailbox-Next-Cursor"]) == (204, cursor)
+    # What is there is still handed out.
+    assert len(web.get("/records?wait=30").json()["records"]) == 10

@@ -1,0 +1,44 @@
+"""
+What an answer says of the idempotency key it was asked with.
+
+Source: draft-ietf-httpapi-idempotency-key-header, sections 2.6 and 2.7: 409 while a request with the same key is
+outstanding, 422 where the key was used with another body. APIs say it in words of their own (Stripe:
+``idempotency_key_in_use``), so what tells is that the answer speaks of the key at all.
+"""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_osmosdest.core.delivery.verdict import Verdict
+
+__all__ = ["KEY_REUSED", "TOO_EARLY", "about_the_key"]
+
+TOO_EARLY = 425
+KEY_REUSED = 422
+
+_CONFLICT = frozenset({409, 423})
+_LOOKED_AT = 4096
+_OF_THE_KEY = re.compile(rb"idempoten", re.IGNORECASE)
+_UNDER_WAY = re.compile(rb"in[ _-]?progress|outstanding|(?:being|still)[ _-]process|in[ _-]use", re.IGNORECASE)
+_OTHER_BODY = re.compile(rb"already|different|another|mismatch|re-?used|does not match|not match", re.IGNORECASE)
+
+
+def about_the_key(status: int, body: bytes, retry_after: float | None) -> Verdict | None:
+    """
+    Return what a refusal says of the key, ``None`` where it speaks of the records.
+
+    :param status: of the answer
+    :param body: its first bytes
+    :param retry_after: seconds the server asked to wait
+    """
+    if status in _CONFLICT and retry_after:
+        return Verdict.IN_PROGRESS
+    body = body[:_LOOKED_AT]
+    if not _OF_THE_KEY.search(body):
+        return None
+    if status in _CONFLICT and _UNDER_WAY.search(body):
+        return Verdict.IN_PROGRESS
+    if status == KEY_REUSED and _OTHER_BODY.search(body):
+        return Verdict.MISCONFIGURED
+    return None
