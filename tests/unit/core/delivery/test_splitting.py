@@ -144,6 +144,8 @@ def after_the_segments(size, bad):
         (16_000, 1, 500),
         (160, 8, 4),  # half of the segments are clean: 11 among 160
         (160, 12, 2),  # a quarter of them: 22
+        (16_000, 9, 500),  # 13 among 16,000, which makes 512
+        (16_000, 10, 256),  # 16
         (16_000, 12, 256),
         (160, 15, 1),
         (160, 16, 1),
@@ -190,7 +192,7 @@ def test_a_batch_of_poison_alone_does_not_take_more_than_a_request_a_record_and_
 
 
 def test_an_answer_without_a_request_is_a_mistake_of_the_caller():
-    with pytest.raises(RuntimeError, match="next_range"):
+    with pytest.raises(RuntimeError, match=r"^no range is under way: call next_range\(\) first$"):
         Splitter(3).accepted()
     splitter = Splitter(3)
     splitter.next_range()
