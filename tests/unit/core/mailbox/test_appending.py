@@ -15,9 +15,9 @@ from airflow_provider_osmosdest.testing.mailbox_backend import MemoryBackend, me
 
 
 def draft(batch_id, records=3):
-    return Entry(
-        0, batch_id, f"data/{batch_id}.gz", records, 90, 200, "ab", 0, None, "", "tests", ((records, 200, 90),)
-    )
+    """Return a batch whose place and time are anything, as they are decided when it is appended."""
+    data, points = f"data/{batch_id}.gz", ((records, 200, 90),)
+    return Entry(77, batch_id, data, records, 90, 200, "ab", 99, None, "9999", "tests", points)
 
 
 class Place:
