@@ -71,6 +71,10 @@ test: $(READY) ## Run the unit, integration and system tests
 	@echo "==> running the tests"
 	@$(VENV)/bin/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
+.PHONY: mutants
+mutants: $(READY) ## Change the code that decides, and see that its tests notice
+	@$(VENV)/bin/python tests/mutants.py $(MUTANTS_ARGS)
+
 .PHONY: lint
 lint: $(READY) ## Check style and types, change nothing
 	@echo "==> ruff check" && $(VENV)/bin/ruff check .
@@ -83,5 +87,5 @@ bench: $(BENCH_READY) ## Measure against HttpOperator, HttpHook, dlt and drt
 
 .PHONY: clean
 clean: ## Remove the environments and everything a run leaves behind
-	rm -rf $(VENV) $(BENCH_VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .demo .mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -not -path './.git/*' -exec rm -rf {} +

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 __all__ = ["choose_profile", "examples"]
 
-_THOROUGH = bool(os.environ.get("CI"))
+# What mutmut runs the tests with: a failure is all it wants, and each run must find the same.
+_MUTATED = "MUTANT_UNDER_TEST" in os.environ
+_THOROUGH = bool(os.environ.get("CI")) and not _MUTATED
 
 
 def examples(count: int, here: int | None = None) -> int:
@@ -29,7 +31,17 @@ def examples(count: int, here: int | None = None) -> int:
 
 def choose_profile() -> None:
     """Let properties that do not say how often they are tried be tried as often."""
-    if not _THOROUGH:
+    if _MUTATED:
+        settings.register_profile(
+            "mutated",
+            max_examples=examples(100),
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+        )
+        settings.load_profile("mutated")
+    elif not _THOROUGH:
         # A busy machine is no fault of the code's.
         settings.register_profile("quick", max_examples=examples(100), deadline=None)
         settings.load_profile("quick")

@@ -74,7 +74,7 @@ class Splitter:
             self._current, self._rest = self._segments.popleft(), None
         elif self._parts:
             part = self._parts.pop()
-            length = min(self._group(part), part.stop - part.start)
+            length = self._group(part)
             self._current = _Part(part.start, part.start + length, part.bad)
             self._rest = _Part(part.start + length, part.stop, part.bad)
         else:
@@ -151,6 +151,5 @@ def _segments(size: int) -> list[_Part]:
 
 def _best_group(density: float) -> int:
     """Return how many records to send together, a power of two, where this share of them is poison."""
-    if density >= 0.5:  # noqa: PLR2004 - above this, testing one by one is optimal (Ungar, 1960)
-        return 1
+    # From 0.38 on, testing one by one is optimal (Ungar, 1960); this comes down to it from 0.25 on.
     return 1 << max(0, round(math.log2(_EAGERNESS * math.log(2) / density)))

@@ -159,6 +159,8 @@ def _shown(value: Any) -> str:
     """Return a value as the schema's author wrote it, cut to a line."""
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):
         text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply"
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

@@ -2,136 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import random
-from collections import deque
-from itertools import count
 
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.pacing import AdaptivePace, Circuit, Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.retry import Backoff
-
-LIMIT = 200
-
-
-class BucketServer:
-    """Takes ``LIMIT`` requests a second, and ``burst`` at once after a pause."""
-
-    def __init__(self, burst):
-        self._burst = self._tokens = burst
-        self._at = None
-
-    def takes(self, now):
-        passed = 0.0 if self._at is None else now - self._at
-        self._tokens, self._at = min(self._burst, self._tokens + passed * LIMIT), now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
-class WindowServer:
-    """Takes ``LIMIT`` requests in each second of its clock, as soon as they come."""
-
-    def __init__(self):
-        self._second, self._count = None, 0
-
-    def takes(self, now):
-        if int(now) != self._second:
-            self._second, self._count = int(now), 0
-        self._count += 1
-        return self._count <= LIMIT
-
-
-class LogServer:
-    """Takes a request when fewer than ``LIMIT`` were taken in the second before it."""
-
-    def __init__(self):
-        self._taken = deque()
-
-    def takes(self, now):
-        while self._taken and self._taken[0] <= now - 1:
-            self._taken.popleft()
-        if len(self._taken) >= LIMIT:
-            return False
-        self._taken.append(now)
-        return True
-
-
-def send_for(seconds, server, retry_after=None, *, latency=0.004, start=1000.3, seed=1):
-    """Send as record mode does, as much as the pacer lets; return how many were taken and how many refused."""
-    rnd = random.Random(seed)
-    options = DeliveryOptions(write_mode="record", concurrency="auto")
-    backoff = Backoff(options.backoff, options.max_backoff, _random=random.Random(seed))
-    pacer = Pacer(options, backoff)
-    in_flight, later, numbers = [], [], count()
-    taken = refused = 0
-    now = start
-    while now < start + seconds:
-        free = pacer.may_start(len(in_flight), now)
-        for _ in range(free):
-            attempts = heapq.heappop(later)[2] if later and later[0][0] <= now else 0
-            heapq.heappush(in_flight, (now + latency * rnd.uniform(1, 1.2), next(numbers), now, attempts))
-        pacer.started(free, free, now)
-        at = [now + max(pacer.wait(now), 1e-4)]
-        if in_flight:
-            at.append(in_flight[0][0])
-        now = min(at)
-        while in_flight and in_flight[0][0] <= now:
-            done, number, began, attempts = heapq.heappop(in_flight)
-            if server.takes(done - latency / 2):
-                taken += 1
-                pacer.succeeded(done - began, len(in_flight) + 1, now)
-            else:
-                refused += 1
-                wait = backoff.wait(attempts, retry_after)
-                pacer.failed(429, wait, retry_after, now)
-                heapq.heappush(later, (now + wait, number, attempts + 1))
-    return taken, refused
-
-
-@pytest.mark.parametrize("retry_after", [None, 1.0])
-@pytest.mark.parametrize(
-    ("kind", "server"),
-    [
-        ("bucket, burst 200", lambda: BucketServer(200)),
-        ("bucket, burst 20", lambda: BucketServer(20)),
-        ("window", WindowServer),
-        ("log", LogServer),
-    ],
-)
-def test_it_finds_the_limit_of_an_api(kind, server, retry_after):
-    seconds, runs = 15, 4
-    taken, refused = (
-        sum(numbers)
-        for numbers in zip(
-            *(send_for(seconds, server(), retry_after, start=1000 + run / runs, seed=run) for run in range(runs)),
-            strict=True,
-        )
-    )
-    share, bad = taken / (LIMIT * seconds * runs), refused / (taken + refused)
-    print(f"{kind}, Retry-After {retry_after}: {share:.1%} of the rate, {bad:.2%} refused")  # noqa: T201 - the figure that is promised
-    # A small bucket that asks for a second's wait after each 429 takes some of those to find out about.
-    assert share >= (0.7 if (kind, retry_after) == ("bucket, burst 20", 1.0) else 0.9)
-    assert bad < 0.05
-
-
-def test_a_far_away_api_is_not_flooded_either():
-    taken, refused = send_for(40, BucketServer(200), latency=0.2)
-    assert taken > 0.8 * LIMIT * 40
-    assert refused < 0.1 * taken
-
-
-def test_a_limit_that_is_lifted_is_noticed():
-    class Lifted(LogServer):
-        def takes(self, now):
-            return now > 1020 or super().takes(now)
-
-    before, _ = send_for(20, Lifted(), start=1000.0)
-    after, _ = send_for(60, Lifted(), start=1000.0)
-    assert (after - before) / 40 > 1.2 * LIMIT
 
 
 class TestInFlight:
@@ -168,6 +45,78 @@ class TestInFlight:
         assert pace.in_flight == int(before * 0.7) or abs(pace.in_flight - before * 0.7) < 1
         for step in range(100):
             pace.overloaded(7.0 + step)
+        assert pace.in_flight == 1
+
+    def steps(self, pace, count, now, latency=0.01):
+        """Return how many may be in flight after each of some answers that come while as many are."""
+        found = []
+        for _ in range(count):
+            pace.succeeded(latency, pace.in_flight, now)
+            found.append(pace.in_flight)
+        return found
+
+    def test_it_doubles_no_faster_than_four_times_a_second(self):
+        pace = AdaptivePace()
+        assert self.steps(pace, 4, 1000.0) == [4] * 4, "what is under way when a first 429 comes is refused too"
+        assert self.steps(pace, 11, 1000.25) == [4, 5, 5, 6, 6, 7, 7, 8, 8, 8, 8]
+
+    def test_far_away_it_doubles_in_five_round_trips(self):
+        pace = AdaptivePace()
+        self.steps(pace, 1, 1000.0, latency=0.2)
+        assert self.steps(pace, 10, 1000.5, latency=0.2)[-1] == 6, "4 * 2 ** 0.5, and the half step that is under way"
+        assert self.steps(pace, 20, 1001.0, latency=0.2)[-1] == 8
+
+    def test_once_it_was_refused_it_grows_by_one_a_round_trip(self):
+        pace = AdaptivePace()
+        pace.limited(None, 1000.0)
+        # The probe, and then 4.25, 4.49, 4.71, 4.92, 5.12, and so on.
+        assert self.steps(pace, 11, 1010.0) == [4, *[4] * 4, *[5] * 5, 6]
+
+    def test_once_it_was_overloaded_it_grows_by_one_a_round_trip(self):
+        pace = AdaptivePace()
+        pace.overloaded(1000.0)
+        # 2.8, 3.16, 3.47, 3.76, 4.03
+        assert self.steps(pace, 4, 1010.0) == [3, 3, 3, 4]
+
+    def test_the_most_is_the_most_however_slowly_it_grows(self):
+        pace = AdaptivePace()
+        for step in range(2_000):
+            pace.succeeded(0.01, pace.in_flight, step * 0.01)
+        pace.limited(None, 20.0)
+        assert self.steps(pace, 400, 30.0)[-1] == 256
+
+    def test_one_slow_answer_is_no_queue_but_two_are(self):
+        pace = AdaptivePace()
+        self.steps(pace, 10, 1000.0)
+        pace.succeeded(0.1, 1, 1001.0)
+        assert pace.in_flight == 4
+        pace.succeeded(0.1, 1, 1002.0)
+        assert pace.in_flight == 3
+
+    @pytest.mark.parametrize(("latency", "shrinks"), [(0.019, False), (0.025, True)])
+    def test_twice_the_fastest_is_a_queue(self, latency, shrinks):
+        pace = AdaptivePace()
+        self.steps(pace, 10, 1000.0)
+        for step in range(30):
+            pace.succeeded(latency, 1, 1001.0 + step)
+        assert (pace.in_flight < 4) is shrinks
+
+    def test_a_millisecond_is_this_machines_noise(self):
+        pace = AdaptivePace()
+        for step in range(30):
+            pace.succeeded(0.0004 if step % 2 else 0.0015, 1, 1000.0 + step)
+        assert pace.in_flight == 4
+
+    @pytest.mark.parametrize(("latency", "again_after"), [(None, 0.1), (0.5, 0.5)])
+    def test_what_is_in_flight_was_sent_before_the_last_cut(self, latency, again_after):
+        pace = AdaptivePace()
+        if latency:
+            pace.succeeded(latency, 1, 999.0)
+        pace.overloaded(1000.0)
+        assert pace.in_flight == 2  # 0.7 * 4
+        pace.overloaded(1000.0 + 0.9 * again_after)
+        assert pace.in_flight == 2
+        pace.overloaded(1000.0 + 1.1 * again_after)
         assert pace.in_flight == 1
 
 
@@ -213,9 +162,9 @@ class TestCircuit:
             circuit.failed(None, 0.0)
             circuit.succeeded()
         assert not circuit.is_open
-        for _ in range(3):
+        for opened in (False, False, True):
             circuit.failed(None, 0.0)
-        assert circuit.is_open
+            assert circuit.is_open is opened
         circuit.succeeded()
         assert not circuit.is_open
         assert circuit.openings == 0
@@ -272,6 +221,11 @@ class TestPacer:
         bounded.started(1, 1, 0.0)
         assert bounded.may_start(0, 60.0) == 10
 
+    def test_a_batch_is_one_request_however_many_records_it_has(self):
+        bounded = pacer(write_mode="batch", requests_per_second=10.0)
+        bounded.started(1, 1_000, 0.0)
+        assert bounded.wait(0.0) == pytest.approx(0.1)
+
     def test_a_retry_after_holds_for_every_request(self):
         told = pacer()
         told.failed(429, 6.0, 5.0, 10.0)
@@ -283,6 +237,19 @@ class TestPacer:
         told = pacer()
         told.failed(503, 8.0, 3_600.0, 0.0)
         assert told.wait(0.0) == pytest.approx(8.0)
+
+    def test_a_429_that_asks_for_nothing_does_not_shorten_what_another_asked_for(self):
+        told = pacer(concurrency="auto")
+        told.failed(429, 8.0, 5.0, 1000.0)
+        told.failed(429, 8.0, None, 1000.1)
+        assert told.wait(1000.1) == pytest.approx(4.9)
+
+    def test_an_open_circuit_waits_as_long_as_the_server_asked(self):
+        broken = pacer(circuit_after=1)
+        broken.failed(503, 1.0, 5.0, 1000.0)
+        assert broken.wait(1000.0) == pytest.approx(5.0)
+        assert broken.may_start(0, 1004.9) == 0
+        assert broken.may_start(0, 1005.0) == 1
 
     def test_an_open_circuit_lets_one_request_through_at_a_time(self):
         broken = pacer(circuit_after=4)
@@ -309,6 +276,60 @@ class TestPacer:
         for _ in range(5):
             alone.failed(503, 1.0, None, 0.0)
         assert alone.may_start(0, 0.0) == 1
+
+
+class TestAuto:
+    """What the pacer makes of ``concurrency: auto``: the bounds that :class:`AdaptivePace` finds."""
+
+    def test_it_is_for_records_alone(self):
+        assert pacer(concurrency="auto").measures
+        assert not pacer(concurrency="auto", write_mode="batch").measures
+
+    def test_few_start_at_first_and_evenly(self):
+        auto = pacer(concurrency="auto")
+        assert auto.may_start(0, 1000.0) == 1
+        auto.started(1, 1, 1000.0)
+        assert auto.wait(1000.0) == pytest.approx(1 / 400)
+        assert [auto.may_start(busy, 1001.0) for busy in (0, 1, 3, 4, 9)] == [4, 3, 1, 0, 0]
+
+    def test_more_start_as_answers_come(self):
+        auto = pacer(concurrency="auto")
+        assert auto.may_start(0, 1000.0) == 1
+        for now in (1000.0, 1000.25, 1000.25):
+            auto.succeeded(0.01, 4, now)
+        assert auto.may_start(0, 1001.0) == 5
+        for _ in range(2):
+            auto.succeeded(0.01, 1, 1001.0)
+        assert auto.may_start(0, 1002.0) == 5, "where few are in flight, none is missing"
+
+    def test_after_a_429_nothing_starts_for_a_moment_and_then_one(self):
+        auto = pacer(concurrency="auto")
+        auto.failed(429, 8.0, None, 1000.0)
+        assert auto.wait(1000.0) == pytest.approx(0.05)
+        assert auto.may_start(0, 1000.04) == 0
+        assert [auto.may_start(busy, 1010.0) for busy in (0, 1)] == [1, 0]
+
+    def test_after_an_overload_fewer_start(self):
+        auto = pacer(concurrency="auto")
+        assert auto.may_start(0, 1000.0) == 1
+        auto.failed(503, 8.0, None, 1000.0)
+        assert auto.wait(1000.0) == 0.0
+        assert auto.may_start(0, 1001.0) == 2
+
+    def test_a_429_that_says_how_long_teaches_a_rate(self):
+        rates = []
+        for asked in (None, 3.0):
+            auto = pacer(concurrency="auto")
+            for step in range(500):
+                auto.succeeded(0.01, 1, 1000.0 + step * 0.01)
+            auto.failed(429, 8.0, asked, 1005.0)
+            auto.succeeded(0.01, 1, 1020.0)
+            auto.succeeded(0.01, 1, 1020.1)
+            auto.started(1_000, 1_000, 1020.1)
+            rates.append((1_000 - 1) / auto.wait(1020.1))
+        # 100 a second were taken. Told, it stays just below them; else it looks for more.
+        assert 90 < rates[1] < 100
+        assert rates[0] > 1.1 * rates[1]
 
 
 @pytest.mark.parametrize(

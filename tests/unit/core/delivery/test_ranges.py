@@ -31,6 +31,41 @@ def test_ranges_are_as_few_as_can_be(ranges):
     assert all(start < stop for start, stop in found)
 
 
+@pytest.mark.parametrize(
+    ("ranges", "merged"),
+    [
+        ([(0, 3), (3, 5)], [(0, 5)]),
+        ([(3, 5), (0, 3)], [(0, 5)]),
+        ([(0, 2), (4, 6), (2, 4)], [(0, 6)]),
+        ([(0, 2), (3, 5)], [(0, 2), (3, 5)]),
+        ([(0, 2), (8, 9), (3, 5)], [(0, 2), (3, 5), (8, 9)]),
+    ],
+)
+def test_what_touches_is_one_range_and_what_does_not_is_two(ranges, merged):
+    assert list(RangeSet(ranges)) == merged
+
+
+@pytest.mark.parametrize(
+    ("indexes", "ranges"),
+    [([], []), ([4], [(4, 5)]), ([1, 1, 2], [(1, 3)]), ([5, 2, 1, 3], [(1, 4), (5, 6)]), ([1, 3], [(1, 2), (3, 4)])],
+)
+def test_single_indexes_join_their_neighbours_only(indexes, ranges):
+    found = RangeSet()
+    found.add_all(indexes)
+    assert list(found) == ranges
+
+
+def test_sets_that_differ_in_one_end_of_a_range_are_not_equal():
+    assert RangeSet([(1, 4)]) == RangeSet([(1, 2), (2, 4)])
+    assert RangeSet([(1, 4)]) != RangeSet([(1, 5)])
+    assert RangeSet([(1, 4)]) != RangeSet([(0, 4)])
+    assert RangeSet([(1, 4)]) != [(1, 4)]
+
+
+def test_its_ranges_are_shown():
+    assert repr(RangeSet([(1, 3), (7, 8)])) == "RangeSet([(1, 3), (7, 8)])"
+
+
 @given(RANGES, INDEXES)
 def test_single_indexes_can_be_added_and_taken_out(ranges, indexes):
     found = RangeSet(ranges)
@@ -53,6 +88,18 @@ def test_covering_and_touching(ranges, start, length):
     assert found.touches(start, start + length) == bool(asked & spelled_out(ranges))
 
 
+def test_no_index_at_all_touches_nothing():
+    assert RangeSet([(1, 5)]).touches(4, 5)
+    assert not RangeSet([(1, 5)]).touches(3, 3)
+    assert not RangeSet([(1, 5)]).touches(5, 6)
+
+
+def test_its_text_is_gaps_and_lengths():
+    assert RangeSet([(0, 3)]).flat() == [0, 3]
+    assert RangeSet([(2, 5), (9, 10)]).flat() == [2, 3, 4, 1]
+    assert list(RangeSet.from_flat([0, 3, 1, 2])) == [(0, 3), (4, 6)]
+
+
 @given(RANGES)
 def test_its_text_can_be_read_again(ranges):
     assert RangeSet.from_flat(RangeSet(ranges).flat()) == RangeSet(ranges)
@@ -68,5 +115,5 @@ def test_a_copy_is_another_set(ranges, indexes):
 
 @pytest.mark.parametrize("numbers", [[1], [0, 0], [-1, 2], [0, -2], [0, 1.5], [True, 1], ["0", 1]])
 def test_other_numbers_are_refused(numbers):
-    with pytest.raises(ValueError, match="distances"):
+    with pytest.raises(ValueError, match=r"^not the distances of a set of ranges$"):
         RangeSet.from_flat(numbers)

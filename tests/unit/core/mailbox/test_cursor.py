@@ -25,6 +25,26 @@ def test_a_cursor_comes_back(cursor):
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
+@pytest.mark.parametrize(
+    ("cursor", "text"),
+    [
+        (Cursor(Position(3, 7)), "AQAAAAAAAAADAAAAB___________W1s1RqRzVRUG"),
+        (Cursor(Position(3, 7), 5), "AQAAAAAAAAADAAAABwAAAAAAAAAFa41yj9dmsPko"),
+    ],
+)
+def test_cursors_that_partners_keep_stay_good(cursor, text):
+    assert encode_cursor("orders", cursor) == text
+    assert decode_cursor("orders", text) == cursor
+
+
+@pytest.mark.parametrize("changed", ["{}\n", " {}", "{}=", "{}AAAA"])
+def test_a_cursor_has_one_text_only(changed):
+    text = "AQAAAAAAAAADAAAAB___________W1s1RqRzVRUG"
+    for other in (changed.format(text), text.replace("_", "/")):
+        with pytest.raises(CursorError):
+            decode_cursor("orders", other)
+
+
 @given(cursors, st.integers(0, 39), st.sampled_from("Aa0-_="))
 def test_a_changed_cursor_is_refused(cursor, at, letter):
     text = encode_cursor("orders", cursor)
@@ -41,17 +61,41 @@ def test_what_is_no_cursor_is_refused_and_quoted_in_part(text):
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize(("length", "shown"), [(80, f"'{'A' * 80}'"), (81, f"'{'A' * 80}...'")])
+def test_eighty_letters_of_it_are_quoted(length, shown):
+    with pytest.raises(CursorError) as caught:
+        decode_cursor("orders", "A" * length)
+    assert str(caught.value) == (
+        f"{shown} is no cursor of mailbox orders: send a cursor exactly as this mailbox gave it out, "
+        "or none to begin at the earliest record"
+    )
+
+
 def test_another_mailboxs_cursor_is_refused():
     text = encode_cursor("orders", Cursor(Position(3, 7)))
     with pytest.raises(CursorError, match="no cursor of mailbox invoices"):
         decode_cursor("invoices", text)
 
 
+def by_hand(version, seq):
+    payload = struct.pack(">BQIq", version, seq, 0, -1)
+    return base64.urlsafe_b64encode(payload + _check("orders", payload)).decode()
+
+
+def test_there_is_no_batch_zero():
+    message = "the cursor points before the first batch of mailbox orders: read without a cursor$"
+    with pytest.raises(CursorError, match=message):
+        decode_cursor("orders", by_hand(version=1, seq=0))
+
+
 def test_a_later_releases_cursor_is_told_from_a_damaged_one():
-    payload = struct.pack(">BQIq", 2, 1, 0, -1)
-    text = base64.urlsafe_b64encode(payload + _check("orders", payload)).decode()
-    with pytest.raises(CursorError, match=r"version 2.*knows version 1"):
-        decode_cursor("orders", text)
+    for seq in (0, 1):
+        with pytest.raises(CursorError) as caught:
+            decode_cursor("orders", by_hand(version=2, seq=seq))
+        assert str(caught.value) == (
+            "the cursor is of version 2, and this release of the mailbox knows version 1: "
+            "read without a cursor to begin at the earliest record"
+        )
 
 
 def test_positions_are_in_the_logs_order():

@@ -39,8 +39,20 @@ class TestCursors:
 
     @pytest.mark.parametrize("value", ["abc", "20260131", "12", True, None, "2026-W05"])
     def test_other_text_is_not_guessed_at(self, value):
-        with pytest.raises(OptionsError, match='"compare": "text"'):
+        with pytest.raises(OptionsError, match=r'"compare": "text"; "10" is then less than "9"\.$'):
             comparison_of(value)
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "message"),
+        [
+            ("number", "3", "^'3' is no number$"),
+            ("text", 3, "^3 is no text$"),
+            ("datetime", "20260131", "^'20260131' is no time like 2026-01-31T09:30:00Z$"),
+        ],
+    )
+    def test_what_is_no_value_of_its_kind_is_named(self, kind, value, message):
+        with pytest.raises(ValueError, match=message):
+            Comparison(kind).key(value)
 
     @pytest.mark.parametrize(
         ("value", "seconds", "back"),
@@ -49,11 +61,18 @@ class TestCursors:
             ("2026-03-01 00:00:30", 60, "2026-02-28 23:59:30"),
             ("2026-03-01T00:00:30.250Z", 60, "2026-02-28T23:59:30.250Z"),
             ("2026-03-01T00:00:30.250001+02:00", 60, "2026-02-28T23:59:30.250001+02:00"),
+            ("2026-03-01T00:00:30.2501Z", 60, "2026-02-28T23:59:30.250100Z"),
+            ("0001-01-01T00:00:30+02:00", 60, "0001-01-01T00:00:00+02:00"),
             ("2026-03-01", 86_400, "2026-02-28"),
         ],
     )
     def test_an_overlap_is_written_as_the_value_is(self, value, seconds, back):
         assert Comparison("datetime").back(value, seconds) == back
+
+    @pytest.mark.parametrize(("value", "count", "back"), [(5, 2.0, 3), (5, 0.5, 4.5), (5.5, 2.0, 3.5)])
+    def test_whole_numbers_stay_whole(self, value, count, back):
+        found = Comparison("number").back(value, count)
+        assert (found, type(found)) == (back, type(back))
 
     def test_times_compare_as_moments(self):
         key = Comparison("datetime").key
