@@ -14,7 +14,7 @@ from data import FIELDS
 
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.mailbox.tokens import Access
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 

@@ -25,10 +25,10 @@ from data import FIELDS, generate
 from processes import counts, server
 from tables import machine, table
 
-from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
 

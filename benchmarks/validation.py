@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema, JsonLines, Rows
-from airflow_provider_osmosdest.core.schema.blocks import BLOCK_BYTES, BLOCK_ROWS
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, BLOCK_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ import uvicorn
 
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, new_token
 from airflow_provider_osmosdest.testing.servers import free_port
 from airflow_provider_osmosdest.web.app import create_app

@@ -22,7 +22,7 @@ from airflow_provider_osmosdest.testing.servers import free_port
 from tests.standalone import until
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.web.protocol import Bounds
+    from airflow_provider_osmosdest.web.http.protocol import Bounds
 
 __all__ = ["READ", "Serving", "access", "orders", "serving"]
 
@@ -32,7 +32,7 @@ READ = new_token("read")
 WITH_BOUNDS = """
 import os, sys
 os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-from airflow_provider_osmosdest.web.protocol import Bounds
+from airflow_provider_osmosdest.web.http.protocol import Bounds
 from airflow_provider_osmosdest.web.serving import serve
 serve("127.0.0.1", int(sys.argv[1]), 1, bounds=eval(sys.argv[2]))
 """

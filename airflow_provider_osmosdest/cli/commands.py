@@ -12,7 +12,7 @@ from airflow_provider_osmosdest.cli.console import FAILED, exit_codes, only_docu
 from airflow_provider_osmosdest.cli.stopping import stopping_on_signals
 from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.rehearsal import rehearse
+from airflow_provider_osmosdest.core.delivery.dry_run import rehearse
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StoppedError
 from airflow_provider_osmosdest.core.records import sample_rows
 from airflow_provider_osmosdest.core.schema.importing import (

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, OsmosError, SourceError
-from airflow_provider_osmosdest.hooks.remarks import drop_remarks
+from airflow_provider_osmosdest.hooks.log_filters import drop_remarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.console import FAILED, exit_codes, only_document, say
 from airflow_provider_osmosdest.cli.ledgers import found_at, place_of, where, written_at
-from airflow_provider_osmosdest.cli.moments import ago
-from airflow_provider_osmosdest.core.delivery.journal import PERIOD
-from airflow_provider_osmosdest.core.delivery.ledger import COUNTS, Entry
+from airflow_provider_osmosdest.cli.times import ago
+from airflow_provider_osmosdest.core.delivery.ledger.journal import PERIOD
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Entry
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow_provider_osmosdest.cli.ledgers import Found, Place
-    from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
+    from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 
 __all__ = ["forget_delivery", "show_delivery"]
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from airflow_provider_osmosdest.cli.task_state import find_instance, stored_task_state
-from airflow_provider_osmosdest.core.delivery.ledger import read_entry
-from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder, folder_at
-from airflow_provider_osmosdest.operators.ledger_store import LEDGER_KEY, TaskStateLedgerStore
+from airflow_provider_osmosdest.operators.state_store import LEDGER_KEY, TaskStateLedgerStore
 from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from airflow_provider_osmosdest.cli.task_state import Instance, StoredTaskState
-    from airflow_provider_osmosdest.core.delivery.ledger import Entry, LedgerStore
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Entry, LedgerStore
 
 __all__ = ["Found", "Place", "found_at", "place_of", "where", "written_at"]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.connections import add_connection, change_access, new_connection
 from airflow_provider_osmosdest.cli.console import MISUSE, exit_codes, only_document, quiet, say
-from airflow_provider_osmosdest.cli.moments import ago, expiry, moment
+from airflow_provider_osmosdest.cli.times import ago, expiry, moment
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.mailbox.consumers import valid_consumer
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
-from airflow_provider_osmosdest.core.mailbox.retention import GRACE, purge
-from airflow_provider_osmosdest.core.mailbox.survey import overview
+from airflow_provider_osmosdest.core.mailbox.retention.purge import GRACE, purge
+from airflow_provider_osmosdest.core.mailbox.retention.inventory import overview
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, add, new_token, revoke
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
 from airflow_provider_osmosdest.hooks.delivery import load_schema

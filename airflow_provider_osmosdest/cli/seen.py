@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.console import exit_codes, only_document, say
-from airflow_provider_osmosdest.cli.moments import moment
+from airflow_provider_osmosdest.cli.times import moment
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.core.records.files import FileSource
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
-from airflow_provider_osmosdest.core.seen.scopes import FILES, fields_of_scope
+from airflow_provider_osmosdest.core.seen.paths import FILES, fields_of_scope
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.hooks.delivery import load_schema, mapping_of, seen_folder, seen_folders, source_of
 

@@ -13,9 +13,9 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from airflow_provider_osmosdest.core.delivery.oauth2 import ClientCredentials
+from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import DEFAULT_TIMEOUT, masked_url
+from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT, masked_url
 from airflow_provider_osmosdest.core.errors import ConnectorError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaError, StorageError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
-from airflow_provider_osmosdest.core.seen.scopes import scope_of_endpoint
+from airflow_provider_osmosdest.core.seen.paths import scope_of_endpoint
 from airflow_provider_osmosdest.core.storage import PrivatePath, private
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.settings import load_settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_osmosdest.core.delivery.target import Target
+    from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.hooks.http_destination import Connector
 

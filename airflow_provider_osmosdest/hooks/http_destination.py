@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_osmosdest.core.delivery.target import Target, join_url
+from airflow_provider_osmosdest.core.http.target import Target, join_url
 from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.hooks import connection_fields
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from requests import Session
 
     from airflow_provider_osmosdest.core.delivery.engine import TransportFactory
-    from airflow_provider_osmosdest.core.delivery.oauth2 import TokenSource
-    from airflow_provider_osmosdest.core.delivery.transport import Transport
+    from airflow_provider_osmosdest.core.http.oauth2 import TokenSource
+    from airflow_provider_osmosdest.core.http.transport import Transport
 
 __all__ = ["Connector", "HttpDestinationHook"]
 
@@ -166,8 +166,8 @@ class HttpDestinationHook(HttpHook):
             carrier = plain(target, **needs)
             if target.oauth2 is None and target.signing_secret is None:
                 return carrier
-            from airflow_provider_osmosdest.core.delivery.authorizing import AuthorizingTransport
-            from airflow_provider_osmosdest.core.delivery.signing import Signer
+            from airflow_provider_osmosdest.core.http.auth import AuthorizingTransport
+            from airflow_provider_osmosdest.core.http.signing import Signer
 
             return AuthorizingTransport(
                 carrier,
@@ -179,12 +179,12 @@ class HttpDestinationHook(HttpHook):
 
     def _plain_transport(self) -> TransportFactory[Target]:
         if self._auth_type is None and self.adapter is None:
-            from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
+            from airflow_provider_osmosdest.core.http.curl import CurlTransport
 
             return CurlTransport
 
         def make(target: Target, **needs: Any) -> Transport:
-            from airflow_provider_osmosdest.core.delivery.requests_transport import RequestsTransport
+            from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
 
             return RequestsTransport(target, self.get_conn(), **needs)
 
@@ -194,7 +194,7 @@ class HttpDestinationHook(HttpHook):
         """Return what fetches OAuth2 tokens, over the connection's own TLS and proxy settings."""
         from airflow.sdk.log import mask_secret
 
-        from airflow_provider_osmosdest.core.delivery.oauth2 import TokenSource
+        from airflow_provider_osmosdest.core.http.oauth2 import TokenSource
         from airflow_provider_osmosdest.hooks.token_post import token_post
 
         assert target.oauth2 is not None

@@ -10,10 +10,10 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, ConnectorError, MailboxError, OsmosError
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
-from airflow_provider_osmosdest.core.mailbox.log import TAIL_NAME
+from airflow_provider_osmosdest.core.mailbox.log.log import TAIL_NAME
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
-from airflow_provider_osmosdest.core.mailbox.retention import purge
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.retention.purge import purge
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
 from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.hooks.delivery import source_of
@@ -23,9 +23,9 @@ from airflow_provider_osmosdest.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_osmosdest.core.mailbox.publishing import Published
-    from airflow_provider_osmosdest.core.mailbox.reading import Page
-    from airflow_provider_osmosdest.core.mailbox.retention import Purged
+    from airflow_provider_osmosdest.core.mailbox.log.publish import Published
+    from airflow_provider_osmosdest.core.mailbox.log.read import Page
+    from airflow_provider_osmosdest.core.mailbox.retention.purge import Purged
     from airflow_provider_osmosdest.core.records import Source
 
 __all__ = ["MailboxHook", "default_store", "open_mailbox"]

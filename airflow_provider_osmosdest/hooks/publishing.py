@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import masked_url
-from airflow_provider_osmosdest.core.delivery.transport import Answer, Body
+from airflow_provider_osmosdest.core.http.target import masked_url
+from airflow_provider_osmosdest.core.http.transport import Answer, Body
 from airflow_provider_osmosdest.core.errors import AmbiguousError, StorageError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of, seen_folder
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_osmosdest.core.delivery.engine import TransportFactory
-    from airflow_provider_osmosdest.core.delivery.transport import Request
+    from airflow_provider_osmosdest.core.http.transport import Request
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
 __all__ = ["MailboxPlace", "MailboxTransport", "make_publishing", "publishing_transport"]
@@ -33,7 +33,7 @@ _FIXED = {"write_mode": "batch", "batch_format": "ndjson"}
 @dataclass(frozen=True, slots=True)
 class MailboxPlace:
     """
-    A mailbox, as a delivery sees it: a :class:`~airflow_provider_osmosdest.core.delivery.target.Place`.
+    A mailbox, as a delivery sees it: a :class:`~airflow_provider_osmosdest.core.http.target.Place`.
 
     :param path: where its log lies
     """

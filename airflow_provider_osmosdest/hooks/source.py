@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.source.actions import read_actions
-from airflow_provider_osmosdest.core.source.ask import MAX_PAGE_BYTES, MAX_PAGES, Ask
+from airflow_provider_osmosdest.core.source.request_spec import MAX_PAGE_BYTES, MAX_PAGES, Ask
 from airflow_provider_osmosdest.core.source.incremental import read_incremental
-from airflow_provider_osmosdest.core.source.paging import read_paging
-from airflow_provider_osmosdest.core.source.running import PullOrder
+from airflow_provider_osmosdest.core.source.paginator import read_paging
+from airflow_provider_osmosdest.core.source.pull_runner import PullOrder
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.hooks.delivery import (
     delivery_folder,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_osmosdest.core.delivery.engine import Surroundings
-    from airflow_provider_osmosdest.core.source.exchange import Traffic
-    from airflow_provider_osmosdest.core.source.fetching import Fetcher
+    from airflow_provider_osmosdest.core.source.http_client import Traffic
+    from airflow_provider_osmosdest.core.source.page_fetcher import Fetcher
     from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 
 __all__ = ["PULL_OPTIONS", "SourceRequest", "make_pull"]
@@ -135,9 +135,9 @@ def _fetcher(
         raise ConnectorError("headers: auth is 'oauth2', which makes the Authorization header itself; leave that out")
 
     def make(traffic: Traffic) -> Fetcher:
-        from airflow_provider_osmosdest.core.delivery.signing import Signer
-        from airflow_provider_osmosdest.core.source.exchange import Exchange
-        from airflow_provider_osmosdest.core.source.fetching import Fetcher
+        from airflow_provider_osmosdest.core.http.signing import Signer
+        from airflow_provider_osmosdest.core.source.http_client import Exchange
+        from airflow_provider_osmosdest.core.source.page_fetcher import Fetcher
 
         exchange = Exchange(
             session=hook.get_conn(),

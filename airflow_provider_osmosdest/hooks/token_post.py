@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.delivery.target import masked_url
+from airflow_provider_osmosdest.core.http.target import masked_url
 from airflow_provider_osmosdest.core.errors import TlsError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from requests import Response, Session
 
-    from airflow_provider_osmosdest.core.delivery.target import Target
+    from airflow_provider_osmosdest.core.http.target import Target
 
 __all__ = ["token_post"]
 

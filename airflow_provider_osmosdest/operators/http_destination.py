@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.operators.delivering import DeliveringOperator, Prepared
+from airflow_provider_osmosdest.operators.base import DeliveringOperator, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

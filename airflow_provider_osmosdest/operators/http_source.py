@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_osmosdest.operators.interruption import Interruption
-from airflow_provider_osmosdest.operators.observing import Lineage, count_metrics, describe_outlets
+from airflow_provider_osmosdest.operators.stop_signal import Interruption
+from airflow_provider_osmosdest.operators.telemetry import Lineage, count_metrics, describe_outlets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_osmosdest.core.delivery.engine import Surroundings
-    from airflow_provider_osmosdest.core.source.running import PullOrder, PullResult
+    from airflow_provider_osmosdest.core.source.pull_runner import PullOrder, PullResult
 
 __all__ = ["OUTPUTS", "XCOM_BYTES", "HttpSourceOperator"]
 
@@ -187,10 +187,10 @@ class HttpSourceOperator(BaseOperator):
 
         from airflow_provider_osmosdest.core.delivery.engine import Surroundings
         from airflow_provider_osmosdest.core.errors import ConfigurationError
-        from airflow_provider_osmosdest.core.source.running import run_pull
+        from airflow_provider_osmosdest.core.source.pull_runner import run_pull
         from airflow_provider_osmosdest.hooks.delivery import delivery_folder
         from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
-        from airflow_provider_osmosdest.operators.ledger_store import ledger_store
+        from airflow_provider_osmosdest.operators.state_store import ledger_store
         from airflow_provider_osmosdest.operators.watermarks import with_watermark
 
         ti = context["ti"]
@@ -244,7 +244,7 @@ class HttpSourceOperator(BaseOperator):
         from airflow.providers.common.compat.sdk import AirflowFailException
 
         from airflow_provider_osmosdest.core.errors import PagingError
-        from airflow_provider_osmosdest.core.source.running import read_records
+        from airflow_provider_osmosdest.core.source.pull_runner import read_records
 
         ti = context["ti"]
         xcom = result.report.to_xcom()

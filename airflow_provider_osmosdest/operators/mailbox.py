@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_osmosdest.operators.delivering import DeliveringOperator, Prepared
+from airflow_provider_osmosdest.operators.base import DeliveringOperator, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_osmosdest.operators.landing import Landed, Landing
+    from airflow_provider_osmosdest.operators.mailbox_landing import Landed, Landing
 
 __all__ = ["MailboxPublishOperator", "MailboxReadOperator"]
 
@@ -177,7 +177,7 @@ class MailboxReadOperator(BaseOperator):
     def _landing(self, context: Context) -> Landing:
         from airflow_provider_osmosdest.hooks.delivery import landing_folder
         from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
-        from airflow_provider_osmosdest.operators.landing import Landing
+        from airflow_provider_osmosdest.operators.mailbox_landing import Landing
 
         ti = context["ti"]
         folder = landing_folder((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))

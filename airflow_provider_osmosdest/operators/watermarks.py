@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_osmosdest.core.delivery.ledger import DocumentStore
-    from airflow_provider_osmosdest.core.source.running import PullOrder
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import DocumentStore
+    from airflow_provider_osmosdest.core.source.pull_runner import PullOrder
 
 __all__ = ["AssetWatermarkStore", "with_watermark"]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.target import Target
-from airflow_provider_osmosdest.core.delivery.transport import Body, Request
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Body, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.transport import Answer, Transport
+    from airflow_provider_osmosdest.core.http.transport import Answer, Transport
 
 __all__ = ["Exchanges", "both_kinds", "pieces_of", "until"]
 

@@ -23,7 +23,7 @@ from upath import UPath
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

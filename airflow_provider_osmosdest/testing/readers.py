@@ -26,14 +26,14 @@ import pytest
 from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.records import FORMATS, open_source
 from airflow_provider_osmosdest.core.records.sampling import records_in
-from airflow_provider_osmosdest.core.schema.blocks import JsonLines, Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import JsonLines, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     from airflow_provider_osmosdest.core.records import Format, Source
-    from airflow_provider_osmosdest.core.schema.blocks import Block
+    from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
 __all__ = ["ReaderContract", "records_of"]
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.transport import Body, Request
+from airflow_provider_osmosdest.core.http.transport import Body, Request
 from airflow_provider_osmosdest.core.errors import AmbiguousError
 from airflow_provider_osmosdest.testing.exchanges import both_kinds, pieces_of, until
 from airflow_provider_osmosdest.testing.servers import Conversation, ScriptedServer, answer

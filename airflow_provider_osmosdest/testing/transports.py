@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.delivery.transport import Answer, Body, Request
+from airflow_provider_osmosdest.core.http.transport import Answer, Body, Request
 from airflow_provider_osmosdest.core.errors import TransportError
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.target import Target
+    from airflow_provider_osmosdest.core.http.target import Target
 
 __all__ = ["HandlerTransport", "answering", "body_of"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
-    from airflow_provider_osmosdest.core.mailbox.entries import Entry
+    from airflow_provider_osmosdest.core.mailbox.log.entry import Entry
 
 __all__ = ["MailboxEventTrigger", "MailboxTrigger", "Sighting"]
 

@@ -13,7 +13,7 @@ from airflow_provider_osmosdest.core.mailbox.cursor import Position
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from airflow_provider_osmosdest.core.mailbox.entries import Entry
+    from airflow_provider_osmosdest.core.mailbox.log.entry import Entry
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
 __all__ = ["POLL_INTERVAL", "WATCH_INTERVAL", "Lookout", "off_the_loop", "open_mailbox", "polling", "records_waiting"]

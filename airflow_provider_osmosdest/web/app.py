@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from airflow_provider_osmosdest.web.guard import Guard
+from airflow_provider_osmosdest.web.http.middleware import Guard
 from airflow_provider_osmosdest.web.health import Checks, Health
-from airflow_provider_osmosdest.web.problems import handle_problems
-from airflow_provider_osmosdest.web.registry import Registry
+from airflow_provider_osmosdest.web.http.problems import handle_problems
+from airflow_provider_osmosdest.web.mailbox_cache import Registry
 from airflow_provider_osmosdest.web.routes import batches, consumers, documents, health, inbox, records
-from airflow_provider_osmosdest.web.services import Services
-from airflow_provider_osmosdest.web.waiting import ON_SHUTDOWN
+from airflow_provider_osmosdest.web.state import Services
+from airflow_provider_osmosdest.web.long_poll import ON_SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

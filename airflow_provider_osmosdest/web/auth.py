@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, find
-from airflow_provider_osmosdest.web.problems import Problem
-from airflow_provider_osmosdest.web.services import services
+from airflow_provider_osmosdest.web.http.problems import Problem
+from airflow_provider_osmosdest.web.state import services
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox

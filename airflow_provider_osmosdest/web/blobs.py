@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.web.services import in_thread
+from airflow_provider_osmosdest.web.state import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from airflow_provider_osmosdest.core.mailbox.store import Store
+    from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
 __all__ = ["packed", "unpacked"]
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import ConnectorError
-from airflow_provider_osmosdest.web.registry import UndecidedError
+from airflow_provider_osmosdest.web.mailbox_cache import UndecidedError
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox

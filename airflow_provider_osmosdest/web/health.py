@@ -12,12 +12,12 @@ import anyio
 import anyio.to_thread
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.mailbox.probing import PROBED_NAME
+from airflow_provider_osmosdest.core.mailbox.store.probe import PROBED_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_osmosdest.core.mailbox.store import Store
+    from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
 __all__ = ["Checks", "Findings", "Health", "check_store"]
 

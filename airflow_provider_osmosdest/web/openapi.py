@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest import __version__
 from airflow_provider_osmosdest.core.schema.json_schema import to_json_schema
-from airflow_provider_osmosdest.web.problems import PROBLEM_TYPE
+from airflow_provider_osmosdest.web.http.problems import PROBLEM_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
-from airflow_provider_osmosdest.hooks.remarks import drop_remarks
+from airflow_provider_osmosdest.hooks.log_filters import drop_remarks
 from airflow_provider_osmosdest.web.app import create_app
 from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox
 from airflow_provider_osmosdest.web.health import Checks
-from airflow_provider_osmosdest.web.protocol import Bounds, Protocols
+from airflow_provider_osmosdest.web.http.protocol import Bounds, Protocols
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +35,7 @@ _PREFIX = "/osmos/v1"
 
 _GRACE_SECONDS = 5
 _FILES = 4096
-"""How many open files and connections a process needs for :class:`~airflow_provider_osmosdest.web.protocol.Bounds`."""
+"""How many open files and connections a process needs for :class:`~airflow_provider_osmosdest.web.http.protocol.Bounds`."""
 
 
 class WithoutQuery(logging.Filter):

@@ -11,11 +11,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data import FIELDS
 
-from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
-from airflow_provider_osmosdest.core.delivery.ledger_store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
 

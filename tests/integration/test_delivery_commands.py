@@ -10,10 +10,10 @@ from airflow.sdk import DAG
 from airflow.utils.session import create_session
 from sqlalchemy import update
 
-from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
-from airflow_provider_osmosdest.operators.ledger_store import LEDGER_KEY, TaskStateLedgerStore
+from airflow_provider_osmosdest.operators.state_store import LEDGER_KEY, TaskStateLedgerStore
 from airflow_provider_osmosdest.settings import load_settings
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
 

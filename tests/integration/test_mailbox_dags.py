@@ -15,7 +15,7 @@ from airflow_provider_osmosdest.core.delivery.engine import Surroundings, delive
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 from airflow_provider_osmosdest.hooks.publishing import make_publishing, publishing_transport

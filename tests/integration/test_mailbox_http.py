@@ -22,7 +22,7 @@ from starlette.routing import Mount
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.testing.servers import free_port
 from airflow_provider_osmosdest.web.app import create_app
 from tests.serving import READ, Serving, access, serving

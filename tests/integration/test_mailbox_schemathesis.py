@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_osmosdest.core.schema import DestinationSchema
-from airflow_provider_osmosdest.web import throttle
-from airflow_provider_osmosdest.web.waiting import Waiting
+from airflow_provider_osmosdest.web import rate_limits as throttle
+from airflow_provider_osmosdest.web.long_poll import Waiting
 from tests.mailbox_server import serving_mailbox
 
 SCHEMA = DestinationSchema.load(

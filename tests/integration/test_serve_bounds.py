@@ -15,9 +15,9 @@ from sqlalchemy import create_engine
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.mailbox.tokens import new_token
-from airflow_provider_osmosdest.web.protocol import Bounds
+from airflow_provider_osmosdest.web.http.protocol import Bounds
 from tests.serving import READ, orders, serving
 from tests.standalone import until
 

@@ -24,7 +24,7 @@ from standardwebhooks import Webhook
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from tests.shared_airflow import READ, SIGNING_SECRET, WRITE
 from tests.standalone import until
 

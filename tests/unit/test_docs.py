@@ -23,8 +23,8 @@ from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, UNKNOWN_F
 from airflow_provider_osmosdest.core.source.actions import ACTIONS
 from airflow_provider_osmosdest.core.source.cursors import COMPARISONS
 from airflow_provider_osmosdest.core.source.incremental import Incremental
-from airflow_provider_osmosdest.core.source.paging import PAGINATORS
-from airflow_provider_osmosdest.core.source.running import PullReport
+from airflow_provider_osmosdest.core.source.paginator import PAGINATORS
+from airflow_provider_osmosdest.core.source.pull_runner import PullReport
 from airflow_provider_osmosdest.core.source.selecting import ARRAY_AS
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator

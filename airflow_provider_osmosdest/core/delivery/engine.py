@@ -6,30 +6,30 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from airflow_provider_osmosdest.core.delivery.journal import Journal, begin, check_holder
-from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
-from airflow_provider_osmosdest.core.delivery.narration import ending, failure_lines, opening
+from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal, begin, check_holder
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.messages import ending, failure_lines, opening
 from airflow_provider_osmosdest.core.delivery.new_files import new_files
-from airflow_provider_osmosdest.core.delivery.novelty import sightings_of
-from airflow_provider_osmosdest.core.delivery.outcomes import Outcomes
-from airflow_provider_osmosdest.core.delivery.preparing import attempt_at, mode_of, tools_of
+from airflow_provider_osmosdest.core.delivery.deduplication import sightings_of
+from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
+from airflow_provider_osmosdest.core.delivery.sending.setup import attempt_at, mode_of, tools_of
 from airflow_provider_osmosdest.core.delivery.progress import Progress
-from airflow_provider_osmosdest.core.delivery.reopening import take_up_again
+from airflow_provider_osmosdest.core.delivery.ledger.reopening import take_up_again
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, Tally, write_report
-from airflow_provider_osmosdest.core.delivery.running import send_all
-from airflow_provider_osmosdest.core.delivery.target import Place
+from airflow_provider_osmosdest.core.delivery.pipeline import send_all
+from airflow_provider_osmosdest.core.http.target import Place
 from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError, StorageError, TooManyFailuresError
 from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_osmosdest.core.delivery.failures import Folder
-    from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
     from airflow_provider_osmosdest.core.delivery.new_files import NewFiles
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.delivery.transport import Transport
+    from airflow_provider_osmosdest.core.http.transport import Transport
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
     from airflow_provider_osmosdest.core.seen.storage import SeenFolder

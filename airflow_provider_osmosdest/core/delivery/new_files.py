@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.ledger import read_entry
-from airflow_provider_osmosdest.core.delivery.novelty import seen_folder
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.deduplication import seen_folder
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.records.files import FileSource
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
-from airflow_provider_osmosdest.core.seen.scopes import FILES
+from airflow_provider_osmosdest.core.seen.paths import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_provider_osmosdest.core.delivery.engine import Delivery
-    from airflow_provider_osmosdest.core.delivery.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
     from airflow_provider_osmosdest.core.delivery.report import Tally
-    from airflow_provider_osmosdest.core.delivery.target import Place
+    from airflow_provider_osmosdest.core.http.target import Place
     from airflow_provider_osmosdest.core.records import Source
-    from airflow_provider_osmosdest.core.schema.blocks import Block
+    from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
 __all__ = ["NewFiles", "new_files"]
 

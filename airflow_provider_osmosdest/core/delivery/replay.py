@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_osmosdest.core.schema.blocks import JsonLines, Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import JsonLines, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_provider_osmosdest.core.records import Source
-    from airflow_provider_osmosdest.core.schema.blocks import Block
+    from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
 __all__ = ["ReplaySource", "is_failure_record"]
 

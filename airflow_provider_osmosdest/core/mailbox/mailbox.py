@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.errors import CursorError, CursorExpiredError
 from airflow_provider_osmosdest.core.mailbox.consumers import Consumers
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, decode_cursor, encode_cursor
-from airflow_provider_osmosdest.core.mailbox.log import Log
-from airflow_provider_osmosdest.core.mailbox.publishing import publish
-from airflow_provider_osmosdest.core.mailbox.reading import Gone, read_page
-from airflow_provider_osmosdest.core.mailbox.receipts import Receipts
+from airflow_provider_osmosdest.core.mailbox.log.log import Log
+from airflow_provider_osmosdest.core.mailbox.log.publish import publish
+from airflow_provider_osmosdest.core.mailbox.log.read import Gone, read_page
+from airflow_provider_osmosdest.core.mailbox.inbox.receipts import Receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from airflow_provider_osmosdest.core.mailbox.entries import Entry
-    from airflow_provider_osmosdest.core.mailbox.publishing import Published
-    from airflow_provider_osmosdest.core.mailbox.reading import Page
+    from airflow_provider_osmosdest.core.mailbox.log.entry import Entry
+    from airflow_provider_osmosdest.core.mailbox.log.publish import Published
+    from airflow_provider_osmosdest.core.mailbox.log.read import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-    from airflow_provider_osmosdest.core.mailbox.store import Store
+    from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
 __all__ = ["Mailbox"]
 

@@ -11,7 +11,7 @@ from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.records.csv_text import BadTextError, Ending, csv_lines
 from airflow_provider_osmosdest.core.records.header import check_header
 from airflow_provider_osmosdest.core.records.ragged import RaggedRow
-from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS, Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

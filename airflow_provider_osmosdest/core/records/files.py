@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_osmosdest.core.records.formats import Formats
-    from airflow_provider_osmosdest.core.schema.blocks import Block
+    from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
 __all__ = ["FileSource"]
 

@@ -16,7 +16,7 @@ from airflow_provider_osmosdest.core.records.xlsx import read_xlsx
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.records.input import Input
-    from airflow_provider_osmosdest.core.schema.blocks import Block
+    from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
 __all__ = ["FORMATS", "Format", "Formats", "format_of"]
 

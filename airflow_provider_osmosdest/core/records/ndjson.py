@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.records.json_scan import TooDeepError, scan_value
 from airflow_provider_osmosdest.core.records.streams import whole_lines
-from airflow_provider_osmosdest.core.schema.blocks import BLOCK_BYTES, JsonLines
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, JsonLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.records.formats import FORMATS
 from airflow_provider_osmosdest.core.records.source import open_source
-from airflow_provider_osmosdest.core.schema.blocks import JsonElements, Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import JsonElements, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from airflow_provider_osmosdest.core.records.formats import Formats
-    from airflow_provider_osmosdest.core.schema.blocks import Block
+    from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
 __all__ = ["records_in", "sample_rows"]
 

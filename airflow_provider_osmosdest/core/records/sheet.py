@@ -10,7 +10,7 @@ from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.records.cells import record_of, trimmed
 from airflow_provider_osmosdest.core.records.header import check_header
 from airflow_provider_osmosdest.core.records.values import digest_of
-from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS, Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, SourceError
-from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS, Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 __all__ = ["ValueSource", "digest_of"]
 

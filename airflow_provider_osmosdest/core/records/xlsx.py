@@ -10,7 +10,7 @@ from airflow_provider_osmosdest.core.records.cells import record_of, trimmed
 from airflow_provider_osmosdest.core.records.header import check_header
 from airflow_provider_osmosdest.core.records.input import reason
 from airflow_provider_osmosdest.core.records.looks import ZIP_MAGIC
-from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS, Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_osmosdest.core.schema.blocks import Block, JsonElements, JsonLines, Rows
-from airflow_provider_osmosdest.core.schema.bulk import BulkValidator, InvalidRecord, Validated
+from airflow_provider_osmosdest.core.schema.validation.blocks import Block, JsonElements, JsonLines, Rows
+from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator, InvalidRecord, Validated
 from airflow_provider_osmosdest.core.schema.fields import Constraints, DestinationSchema, Field
 
 __all__ = [

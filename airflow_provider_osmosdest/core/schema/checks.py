@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
-from airflow_provider_osmosdest.core.schema.core_schemas import constant
+from airflow_provider_osmosdest.core.schema.types.core_schemas import constant
 from airflow_provider_osmosdest.core.schema.fields import (
     FIELD_TYPES,
     UNKNOWN_FIELDS,
     Constraints,
     Field,
 )
-from airflow_provider_osmosdest.core.schema.number_text import number_format_problems
-from airflow_provider_osmosdest.core.schema.patterns import pattern_problem
+from airflow_provider_osmosdest.core.schema.types.number_text import number_format_problems
+from airflow_provider_osmosdest.core.schema.types.patterns import pattern_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_osmosdest.core.errors import SchemaError
-from airflow_provider_osmosdest.core.schema.number_text import PLAIN, NumberFormat
+from airflow_provider_osmosdest.core.schema.types.number_text import PLAIN, NumberFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_osmosdest.core.schema.core_schemas import constant
+from airflow_provider_osmosdest.core.schema.types.core_schemas import constant
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field

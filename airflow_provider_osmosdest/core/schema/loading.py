@@ -16,7 +16,7 @@ from typing import Any
 from airflow_provider_osmosdest.core.errors import SchemaError
 from airflow_provider_osmosdest.core.schema.checks import schema_problems
 from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, Constraints, DestinationSchema, Field
-from airflow_provider_osmosdest.core.schema.number_text import NumberFormat
+from airflow_provider_osmosdest.core.schema.types.number_text import NumberFormat
 
 __all__ = ["load_schema"]
 

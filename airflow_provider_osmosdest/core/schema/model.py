@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic import Field as ModelField
 from pydantic_core import core_schema as cs
 
-from airflow_provider_osmosdest.core.schema.core_schemas import field_schema, free_schema, with_json_values
+from airflow_provider_osmosdest.core.schema.types.core_schemas import field_schema, free_schema, with_json_values
 from airflow_provider_osmosdest.core.schema.json_schema import field_json_schema
-from airflow_provider_osmosdest.core.schema.json_values import JSON_VALUE
-from airflow_provider_osmosdest.core.schema.records import EXTRA_BEHAVIOR
+from airflow_provider_osmosdest.core.schema.types.json_values import JSON_VALUE
+from airflow_provider_osmosdest.core.schema.record_schema import EXTRA_BEHAVIOR
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema

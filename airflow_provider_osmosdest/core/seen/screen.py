@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.seen.table import KeyTable
+from airflow_provider_osmosdest.core.seen.key_table import KeyTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

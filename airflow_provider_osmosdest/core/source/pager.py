@@ -7,17 +7,17 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from airflow_provider_osmosdest.core.delivery.target import masked_url
+from airflow_provider_osmosdest.core.http.target import masked_url
 from airflow_provider_osmosdest.core.errors import PagingError
-from airflow_provider_osmosdest.core.source.answers import keys_of
+from airflow_provider_osmosdest.core.source.page_response import keys_of
 from airflow_provider_osmosdest.core.source.dlt_parts import jsonpath
-from airflow_provider_osmosdest.core.source.paging import made
+from airflow_provider_osmosdest.core.source.paginator import made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_osmosdest.core.source.answers import Answer
-    from airflow_provider_osmosdest.core.source.paging import Paging
+    from airflow_provider_osmosdest.core.source.page_response import Answer
+    from airflow_provider_osmosdest.core.source.paginator import Paging
 
 __all__ = ["Pager"]
 

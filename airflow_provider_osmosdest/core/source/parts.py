@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.delivery.transport import Answer, Body
+from airflow_provider_osmosdest.core.http.transport import Answer, Body
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.source.landing import remove_files
+from airflow_provider_osmosdest.core.source.pages import remove_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.failures import Folder
-    from airflow_provider_osmosdest.core.delivery.transport import Request
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
+    from airflow_provider_osmosdest.core.http.transport import Request
 
 __all__ = ["PARTS", "PartsTransport", "RecordsFolder", "finish_parts", "keep_parts", "read_parts", "size_of_parts"]
 

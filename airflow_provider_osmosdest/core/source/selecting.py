@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from airflow_provider_osmosdest.core.errors import OptionsError, PagingError
-from airflow_provider_osmosdest.core.source.answers import keys_of
+from airflow_provider_osmosdest.core.source.page_response import keys_of
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.source.answers import Answer
+    from airflow_provider_osmosdest.core.source.page_response import Answer
 
 __all__ = ["ARRAY_AS", "Selector"]
 

@@ -13,16 +13,16 @@ from starlette.responses import Response, StreamingResponse
 from airflow_provider_osmosdest.web.auth import Grant, reading
 from airflow_provider_osmosdest.web.blobs import packed, unpacked
 from airflow_provider_osmosdest.web.formats import JSON, NDJSON
-from airflow_provider_osmosdest.web.negotiation import coding_header, pick_coding
+from airflow_provider_osmosdest.web.http.negotiation import coding_header, pick_coding
 from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, operation, parameter, problems
-from airflow_provider_osmosdest.web.problems import Problem
-from airflow_provider_osmosdest.web.query import single, whole_number
-from airflow_provider_osmosdest.web.ranges import wanted_range
-from airflow_provider_osmosdest.web.representations import CACHING, matches
-from airflow_provider_osmosdest.web.services import in_thread
+from airflow_provider_osmosdest.web.http.problems import Problem
+from airflow_provider_osmosdest.web.http.query import single, whole_number
+from airflow_provider_osmosdest.web.http.ranges import wanted_range
+from airflow_provider_osmosdest.web.http.etags import CACHING, matches
+from airflow_provider_osmosdest.web.state import in_thread
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.mailbox.entries import Entry
+    from airflow_provider_osmosdest.core.mailbox.log.entry import Entry
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths

@@ -15,15 +15,15 @@ from airflow_provider_osmosdest.web.auth import Grant, reading
 from airflow_provider_osmosdest.web.formats import JSON
 from airflow_provider_osmosdest.web.openapi import CURSOR, answer, operation, parameter, problems
 from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
-from airflow_provider_osmosdest.web.problems import Problem, problem_response
-from airflow_provider_osmosdest.web.query import bad_parameter, single
-from airflow_provider_osmosdest.web.receiving import Incoming
-from airflow_provider_osmosdest.web.services import in_thread
+from airflow_provider_osmosdest.web.http.problems import Problem, problem_response
+from airflow_provider_osmosdest.web.http.query import bad_parameter, single
+from airflow_provider_osmosdest.web.http.request_body import Incoming
+from airflow_provider_osmosdest.web.state import in_thread
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
-    from airflow_provider_osmosdest.core.mailbox.reading import Page
+    from airflow_provider_osmosdest.core.mailbox.log.read import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
 

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_provider_osmosdest.web.formats import JSON
-from airflow_provider_osmosdest.web.problems import Problem
-from airflow_provider_osmosdest.web.services import services
+from airflow_provider_osmosdest.web.http.problems import Problem
+from airflow_provider_osmosdest.web.state import services
 
 __all__ = ["health", "router"]
 

@@ -18,25 +18,25 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from airflow_provider_osmosdest.core.mailbox.inbox import Inbox, Posting, idempotency_key, opened
-from airflow_provider_osmosdest.core.mailbox.inbox_body import (
+from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox, Posting, idempotency_key, opened
+from airflow_provider_osmosdest.core.mailbox.inbox.body import (
     MEDIA_TYPES,
     body_encoding,
     body_media_type,
     encodings,
     too_large,
 )
-from airflow_provider_osmosdest.core.mailbox.inbox_records import LISTED
-from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal, SignatureRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.validate import LISTED
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal, SignatureRefusal
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.webhook_signature import Signature
+from airflow_provider_osmosdest.core.mailbox.inbox.signature import Signature
 from airflow_provider_osmosdest.web.auth import authorize, keep_rate, mailbox_of, unauthorized
 from airflow_provider_osmosdest.web.formats import JSON
 from airflow_provider_osmosdest.web.openapi import FAULT, answer, operation, parameter, problems, reference
-from airflow_provider_osmosdest.web.problems import Problem, problem_response
-from airflow_provider_osmosdest.web.query import single
-from airflow_provider_osmosdest.web.receiving import Incoming
-from airflow_provider_osmosdest.web.services import in_thread, services
+from airflow_provider_osmosdest.web.http.problems import Problem, problem_response
+from airflow_provider_osmosdest.web.http.query import single
+from airflow_provider_osmosdest.web.http.request_body import Incoming
+from airflow_provider_osmosdest.web.state import in_thread, services
 
 if TYPE_CHECKING:
     from collections.abc import Callable

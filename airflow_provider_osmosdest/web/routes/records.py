@@ -13,7 +13,7 @@ from airflow_provider_osmosdest.web.openapi import CURSOR, operation, parameter
 from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.mailbox.reading import Page
+    from airflow_provider_osmosdest.core.mailbox.log.read import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
 

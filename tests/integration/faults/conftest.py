@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.requests_transport import RequestsTransport
-from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.errors import GivenUpError, StoppedError, SystemicError
 from airflow_provider_osmosdest.core.records import open_source
 from tests.integration.faults import book

@@ -37,7 +37,7 @@ _MOST_ATTEMPTS = 50
 # Children are forked from a server process that has the imports behind it, so that one starts in milliseconds.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["airflow_provider_osmosdest.core.delivery.engine", "airflow_provider_osmosdest.core.delivery.curl"]
+    ["airflow_provider_osmosdest.core.delivery.engine", "airflow_provider_osmosdest.core.http.curl"]
 )
 
 
@@ -236,10 +236,10 @@ def _allowed_twice(plan: Plan, accepted: list[dict[str, Any]], killed: list[floa
 
 def attempt(url: str, source: Path, out: Path, options: dict[str, Any]) -> Result:
     """Make one attempt at a delivery, as a retry if there were others."""
-    from airflow_provider_osmosdest.core.delivery.curl import CurlTransport
+    from airflow_provider_osmosdest.core.http.curl import CurlTransport
     from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.delivery.target import Target
+    from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.records import open_source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 

@@ -175,7 +175,7 @@ class TestRead:
 
     def test_a_consumer_that_is_moved_meanwhile_is_warned_of(self, run_task, mailbox, capfd, caplog, monkeypatch):
         MailboxHook("orders").publish(ITEMS)
-        monkeypatch.setattr("airflow_provider_osmosdest.operators.landing.Landing.commit", lambda *_: False)
+        monkeypatch.setattr("airflow_provider_osmosdest.operators.mailbox_landing.Landing.commit", lambda *_: False)
         run = run_task(MailboxReadOperator, consumer="billing")
         assert run.state("task") == "success"
         assert "Consumer 'billing' was moved while this task read" in "".join(capfd.readouterr()) + caplog.text

@@ -9,12 +9,12 @@ from functools import partial
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
-from airflow_provider_osmosdest.core.delivery.ledger import Chunk, Entry, read_entry
-from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Entry, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.ranges import RangeSet
-from airflow_provider_osmosdest.core.delivery.target import Target
-from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import StorageError, SupersededError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema

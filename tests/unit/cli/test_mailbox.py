@@ -12,9 +12,9 @@ from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 from sqlalchemy import delete, select
 
-from airflow_provider_osmosdest.cli.moments import ago, expiry, moment
+from airflow_provider_osmosdest.cli.times import ago, expiry, moment
 from airflow_provider_osmosdest.core.errors import ConfigurationError
-from airflow_provider_osmosdest.core.mailbox.retention import GRACE, purge
+from airflow_provider_osmosdest.core.mailbox.retention.purge import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.tokens import find, load_access, well_formed
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 

@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
-from airflow_provider_osmosdest.core.seen.scopes import FILES, scope_of_keys
+from airflow_provider_osmosdest.core.seen.paths import FILES, scope_of_keys
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.hooks.delivery import seen_folder
 from airflow_provider_osmosdest.settings import load_settings

@@ -18,7 +18,7 @@ from airflow_provider_osmosdest.core.errors import (
     UnsupportedStoreError,
 )
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 
 DIGEST = "5" * 64

@@ -11,7 +11,7 @@ from itertools import chain
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
-from airflow_provider_osmosdest.core.delivery.transport import Body, Request
+from airflow_provider_osmosdest.core.http.transport import Body, Request
 from airflow_provider_osmosdest.core.errors import (
     AmbiguousError,
     GivenUpError,
@@ -22,7 +22,7 @@ from airflow_provider_osmosdest.core.errors import (
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.hooks.publishing import (

@@ -10,7 +10,7 @@ from requests.auth import AuthBase
 
 from airflow_provider_osmosdest.core.delivery.engine import Surroundings
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError, PagingError
-from airflow_provider_osmosdest.core.source.running import run_pull
+from airflow_provider_osmosdest.core.source.pull_runner import run_pull
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 from airflow_provider_osmosdest.hooks.source import SourceRequest, make_pull
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer, self_signed

@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, new_token
 from airflow_provider_osmosdest.core.schema import DestinationSchema
-from airflow_provider_osmosdest.web import throttle
+from airflow_provider_osmosdest.web import rate_limits as throttle
 from airflow_provider_osmosdest.web.app import create_app
 
 NOW = datetime.now(UTC)

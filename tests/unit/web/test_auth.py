@@ -12,7 +12,7 @@ from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.tokens import new_token
 from airflow_provider_osmosdest.web import auth
-from airflow_provider_osmosdest.web.throttle import Failures
+from airflow_provider_osmosdest.web.rate_limits import Failures
 from tests.unit.web.conftest import EXPIRED, OTHER, READ, SCHEMA, WRITE
 
 REFUSED = {
@@ -143,7 +143,7 @@ def test_failures_are_slowed_by_address_and_a_good_token_is_not(web, monkeypatch
     delays = []
     delay = Failures.delay
     monkeypatch.setattr(Failures, "delay", lambda *args: delays.append(delay(*args)) or 0.0)
-    monkeypatch.setattr("airflow_provider_osmosdest.web.throttle._FIRST_DELAY", 0.25)
+    monkeypatch.setattr("airflow_provider_osmosdest.web.rate_limits._FIRST_DELAY", 0.25)
     for _ in range(3):
         web.get("/records", token="wrong")
         web.get("/records")

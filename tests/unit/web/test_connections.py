@@ -10,7 +10,7 @@ from airflow.sdk.execution_time import supervisor
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.settings import load_settings
 from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox
-from airflow_provider_osmosdest.web.registry import UndecidedError
+from airflow_provider_osmosdest.web.mailbox_cache import UndecidedError
 
 
 class Backend:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.web.health import Checks, Findings, Health, check_store
 
 LONG = 3600.0

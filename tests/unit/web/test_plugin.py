@@ -33,7 +33,7 @@ def test_airflow_finds_it_and_its_import_costs_nothing():
 
 def test_the_app_is_made_by_the_first_request_and_once(monkeypatch):
     monkeypatch.setattr(connections, "open_mailbox", lambda conn_id: None)
-    monkeypatch.setattr("airflow_provider_osmosdest.web.throttle._FIRST_DELAY", 0.0)
+    monkeypatch.setattr("airflow_provider_osmosdest.web.rate_limits._FIRST_DELAY", 0.0)
     lazy = LazyApp()
     assert lazy._app is None
     with TestClient(Starlette(routes=[Mount("/osmos", lazy)])) as client:

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_osmosdest.cli.serve import serve_mailboxes
 from airflow_provider_osmosdest.web import serving
-from airflow_provider_osmosdest.web.protocol import Bounds
+from airflow_provider_osmosdest.web.http.protocol import Bounds
 from airflow_provider_osmosdest.web.serving import WithoutQuery
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from airflow_provider_osmosdest.core.errors import SchemaError
 from airflow_provider_osmosdest.core.schema.fields import Constraints, FieldType
 from airflow_provider_osmosdest.core.schema.importing.flatten import ANNOTATIONS
-from airflow_provider_osmosdest.core.schema.patterns import pattern_problem
+from airflow_provider_osmosdest.core.schema.types.patterns import pattern_problem
 
 __all__ = ["constraints", "field_type"]
 

@@ -10,14 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery import sends
+from airflow_provider_osmosdest.core.delivery.responses import sends
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
-from airflow_provider_osmosdest.core.delivery.ledger import read_entry
-from airflow_provider_osmosdest.core.delivery.ledger_store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.schema import DestinationSchema
-from airflow_provider_osmosdest.core.schema.blocks import Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import Rows
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
 
 SCHEMA = DestinationSchema.load(

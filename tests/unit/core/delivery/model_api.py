@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError
 from airflow_provider_osmosdest.testing.transports import body_of
 

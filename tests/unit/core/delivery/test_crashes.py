@@ -11,8 +11,8 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import Target
-from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema

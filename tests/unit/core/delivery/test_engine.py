@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery.judging import READ_BYTES
-from airflow_provider_osmosdest.core.delivery.target import Target
-from airflow_provider_osmosdest.core.delivery.transport import ANSWER_BYTES, Answer
+from airflow_provider_osmosdest.core.delivery.responses.classifier import READ_BYTES
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES, Answer
 from airflow_provider_osmosdest.core.errors import (
     AmbiguousError,
     ConnectorError,

@@ -8,9 +8,9 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.rehearsal import rehearse
-from airflow_provider_osmosdest.core.delivery.target import Target
-from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.delivery.dry_run import rehearse
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.storage import PrivatePath, private

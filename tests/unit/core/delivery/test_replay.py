@@ -7,8 +7,8 @@ import pytest
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.replay import is_failure_record
-from airflow_provider_osmosdest.core.delivery.target import Target
-from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of

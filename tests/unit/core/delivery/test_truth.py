@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery import preparing
-from airflow_provider_osmosdest.core.delivery.attempt import Attempt
+from airflow_provider_osmosdest.core.delivery.sending import setup as preparing
+from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, carry_out
-from airflow_provider_osmosdest.core.delivery.journal import Journal
+from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.retry import Backoff
-from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.http.retry import Backoff
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.errors import GivenUpError, SystemicError, WaitError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
-from airflow_provider_osmosdest.core.schema.bulk import BulkValidator
+from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator
 from tests.thoroughness import examples
 from tests.unit.core.delivery.conftest import ListSource, MemoryFolder
 from tests.unit.core.delivery.model_api import (

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
-from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import Target
-from airflow_provider_osmosdest.core.delivery.transport import Answer
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of

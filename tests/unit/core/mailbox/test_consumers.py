@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.core.mailbox.consumers import Consumers, valid_consumer
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from tests.thoroughness import examples
 
 NAME = "acme"

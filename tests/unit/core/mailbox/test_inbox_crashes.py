@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
-from airflow_provider_osmosdest.core.mailbox.inbox import Inbox
+from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
-from airflow_provider_osmosdest.core.mailbox.receipts import TAKEN_OVER_AFTER
-from airflow_provider_osmosdest.core.mailbox.refusals import InboxRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.receipts import TAKEN_OVER_AFTER
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
-from airflow_provider_osmosdest.core.mailbox.store import Store
+from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from tests.thoroughness import examples
 

@@ -15,8 +15,8 @@ from airflow_provider_osmosdest.core.errors import (
     StorageError,
 )
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
-from airflow_provider_osmosdest.core.mailbox.entries import decode, encode, entry_name
-from airflow_provider_osmosdest.core.mailbox.log import EARLIEST_NAME, TAIL_NAME
+from airflow_provider_osmosdest.core.mailbox.log.entry import decode, encode, entry_name
+from airflow_provider_osmosdest.core.mailbox.log.log import EARLIEST_NAME, TAIL_NAME
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.schema import DestinationSchema

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, OptionsError, SourceError
 from airflow_provider_osmosdest.core.records import RaggedRow, open_source
-from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS
 from airflow_provider_osmosdest.testing.readers import records_of
 
 

@@ -12,7 +12,7 @@ from airflow.sdk.io import attach
 
 from airflow_provider_osmosdest.core.errors import OptionsError, SourceError
 from airflow_provider_osmosdest.core.records import FORMATS, Format, open_source
-from airflow_provider_osmosdest.core.schema.blocks import Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import Rows
 from airflow_provider_osmosdest.testing.readers import records_of
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.records import open_source
-from airflow_provider_osmosdest.core.schema.blocks import BLOCK_ROWS
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS
 from airflow_provider_osmosdest.testing.readers import records_of
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.schema.checks import schema_problems
 from airflow_provider_osmosdest.core.schema.fields import Constraints, Field
-from airflow_provider_osmosdest.core.schema.number_text import NumberFormat
+from airflow_provider_osmosdest.core.schema.types.number_text import NumberFormat
 
 TYPES = "string, integer, number, decimal, boolean, date, time, datetime, object, array"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema, Rows
 from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES, RecordKeys, key_fields
-from airflow_provider_osmosdest.core.seen.scopes import fields_of_scope, scope_of_endpoint, scope_of_keys
+from airflow_provider_osmosdest.core.seen.paths import fields_of_scope, scope_of_endpoint, scope_of_keys
 
 SCHEMA = DestinationSchema.load(
     [{"name": "id", "type": "integer"}, {"name": "name", "type": "string"}, {"name": "more", "type": "object"}]

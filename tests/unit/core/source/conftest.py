@@ -10,17 +10,17 @@ import pytest
 import requests
 
 from airflow_provider_osmosdest.core.delivery.engine import Surroundings
-from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.target import Target
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.source.actions import read_actions
-from airflow_provider_osmosdest.core.source.ask import Ask
-from airflow_provider_osmosdest.core.source.exchange import Exchange
-from airflow_provider_osmosdest.core.source.fetching import Fetcher
+from airflow_provider_osmosdest.core.source.request_spec import Ask
+from airflow_provider_osmosdest.core.source.http_client import Exchange
+from airflow_provider_osmosdest.core.source.page_fetcher import Fetcher
 from airflow_provider_osmosdest.core.source.incremental import read_incremental
-from airflow_provider_osmosdest.core.source.paging import read_paging
-from airflow_provider_osmosdest.core.source.running import PullOrder, run_pull
+from airflow_provider_osmosdest.core.source.paginator import read_paging
+from airflow_provider_osmosdest.core.source.pull_runner import PullOrder, run_pull
 from airflow_provider_osmosdest.testing.servers import ScriptedServer
 
 

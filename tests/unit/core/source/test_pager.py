@@ -7,9 +7,9 @@ import json
 import pytest
 
 from airflow_provider_osmosdest.core.errors import PagingError
-from airflow_provider_osmosdest.core.source.answers import Answer
+from airflow_provider_osmosdest.core.source.page_response import Answer
 from airflow_provider_osmosdest.core.source.pager import Pager
-from airflow_provider_osmosdest.core.source.paging import read_paging
+from airflow_provider_osmosdest.core.source.paginator import read_paging
 
 URL = "https://api.test/v1/items"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger_store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import (
     MissingExtraError,
     OptionsError,
@@ -17,8 +17,8 @@ from airflow_provider_osmosdest.core.errors import (
     StorageError,
     UnavailableError,
 )
-from airflow_provider_osmosdest.core.source import running
-from airflow_provider_osmosdest.core.source.landing import Landing
+from airflow_provider_osmosdest.core.source import pull_runner as running
+from airflow_provider_osmosdest.core.source.pages import Landing
 from airflow_provider_osmosdest.core.source.parts import PartsTransport
 from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.testing.servers import answer

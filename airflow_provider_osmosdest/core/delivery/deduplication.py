@@ -1,0 +1,53 @@
+"""What of a source is new: set up what ``deduplicate`` asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.ledger.failures import failed_indexes
+from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.seen.keys import RecordKeys
+from airflow_provider_osmosdest.core.seen.paths import scope_of_keys
+from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
+from airflow_provider_osmosdest.core.seen.store import SeenStore
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.delivery.engine import Delivery
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Entry
+    from airflow_provider_osmosdest.core.http.target import Place
+    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
+
+__all__ = ["seen_folder", "sightings_of"]
+
+
+def sightings_of(delivery: Delivery[Place], entry: Entry, *, keeping: bool) -> Sightings | None:
+    """
+    Return what tells duplicates in a delivery, ``None`` where every record is to be sent.
+
+    :param delivery: what is done
+    :param entry: its ledger
+    :param keeping: whether what is delivered is to be known as seen afterwards
+    :raises OptionsError: when the key is no field of the schema
+    :raises StorageError: when what was seen cannot be read
+    """
+    options = delivery.options
+    if options.deduplicate not in ("in_file", "records"):
+        return None
+    keys = RecordKeys(delivery.schema, options.key_fields)
+    if options.deduplicate == "in_file":
+        return Sightings(keys, None, entry.delivery_id)
+    store = SeenStore(seen_folder(delivery) / scope_of_keys(options.key_fields))
+    failed = failed_indexes(delivery.folder, entry.parts)
+    return Sightings(keys, store, entry.delivery_id, keeping=keeping, failed=failed)
+
+
+def seen_folder(delivery: Delivery[Place]) -> SeenFolder:
+    """
+    Return where a delivery keeps what its connector has seen.
+
+    :raises OptionsError: when it has no such place
+    """
+    if delivery.seen is None:
+        msg = f"deduplicate: found {delivery.options.deduplicate!r}, which needs a folder to keep what was seen in"
+        raise OptionsError(msg)
+    return delivery.seen

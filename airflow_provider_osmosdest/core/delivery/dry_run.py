@@ -1,0 +1,97 @@
+"""A dry run: validate everything, send nothing, and keep the first request as it would have gone out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_osmosdest.core.delivery.engine import Result, Surroundings, carry_out
+from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.http.transport import Answer, Body, request_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.engine import Delivery
+    from airflow_provider_osmosdest.core.http.target import Target
+    from airflow_provider_osmosdest.core.http.transport import Request
+    from airflow_provider_osmosdest.core.records import Source
+
+__all__ = ["Rehearsal", "rehearse"]
+
+_EXCERPT = 2_000
+"""How much of the body is shown, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """
+    What a dry run found.
+
+    :param result: the report: ``invalid`` is true, what would be sent is ``unsent``
+    :param first_request: request line, headers and the start of the body, secrets masked; ``None`` if there is none
+    """
+
+    result: Result
+    first_request: str | None
+
+
+class _Stage:
+    """A transport on which nothing leaves the machine: every request is taken as accepted."""
+
+    def __init__(self, target: Target, headers: Mapping[str, str]) -> None:
+        self._target = target
+        self._headers = headers
+        self.first: str | None = None
+
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:  # noqa: ARG002 - nothing to wait for
+        for request in starting:
+            if self.first is None:
+                self.first = self._shown(request)
+        # A success with the answer that any ``success_when`` would need cannot be made up: see rehearse().
+        return [Answer(request, 200) for request in starting]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _shown(self, request: Request) -> str:
+        target = self._target
+        start = b""
+        for piece in request.body.pieces if isinstance(request.body, Body) else [request.body]:
+            start += bytes(piece[: _EXCERPT - len(start)])
+        headers = request_headers(target.headers, self._headers)
+        headers = {**headers, **(request.headers or {}), "Content-Length": str(request.length)}
+        lines = [f"{target.method} {request.url or target.url} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if "Content-Encoding" in self._headers:
+            body = f"({request.length:,} bytes, {self._headers['Content-Encoding']})"
+        else:
+            more = request.length - len(start)
+            body = start.decode("utf-8", errors="replace") + (f"… ({more:,} more bytes)" if more else "")
+        return target.redact("\n".join([*lines, "", body]))
+
+
+def rehearse(delivery: Delivery[Target], source: Source, say: Callable[[str], None]) -> Rehearsal:
+    """
+    Do everything a delivery does but send.
+
+    :param delivery: what would be done
+    :param source: the records
+    :param say: takes the lines of the log
+    :raises OsmosError: as :func:`~airflow_provider_osmosdest.core.delivery.engine.deliver` does
+    """
+    stages: list[_Stage] = []
+
+    def make(target: Target, *, headers: Mapping[str, str], **_: Any) -> _Stage:
+        stages.append(_Stage(target, headers))
+        return stages[0]
+
+    # What reads answers has none to read.
+    options = replace(delivery.options, success_when=None, item_errors=None)
+    say("Dry run: everything is validated, nothing is sent.")
+    surroundings = Surroundings(ledger=MemoryLedgerStore(), rehearsing=True)
+    result = carry_out(replace(delivery, options=options), source, make, say, surroundings)
+    report = replace(
+        result.report, delivered=0, unsent=result.report.delivered, requests=0, bytes_sent=0, report_path=None
+    )
+    return Rehearsal(Result(report, result.error), stages[0].first)

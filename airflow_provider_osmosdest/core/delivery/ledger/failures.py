@@ -1,0 +1,263 @@
+"""
+The failures file: one line for each record that was not delivered, fit to be delivered again.
+
+A line is ``{"index", "outcome", "status", "error", "attempts", "record"}``; with ``"textual": true`` where an invalid
+record comes from a format without types, and with ``"first_index"`` and ``"first_error"`` where it had failed before.
+An object store cannot append, so the file comes in parts; most deliveries end with one.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.schema.validation.encoding import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+__all__ = ["FAILURES_PATTERN", "FailuresFile", "Folder", "check_parts", "failed_indexes", "fold_parts", "remove_parts"]
+
+FAILURES_PATTERN = "failures-*.ndjson"
+"""What the names of all parts match."""
+
+_PART_BYTES = 256 * 1024 * 1024
+_BUFFER_BYTES = 256 * 1024
+_FOLD_BYTES = 64 * 1024 * 1024
+
+
+class Folder(Protocol):
+    """What a delivery's folder must be able to do: the part of ``ObjectStoragePath`` and ``Path`` that is used."""
+
+    def __truediv__(self, name: str) -> Any:
+        """Return the path of something in the folder."""
+
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> Any:
+        """Make the folder."""
+
+    def glob(self, pattern: str) -> Iterable[Any]:
+        """Yield the paths in the folder whose names match."""
+
+
+class FailuresFile:
+    """
+    Write failure records; nothing is made in storage before there is one.
+
+    :param folder: the delivery's folder
+    :param prefix: what the names of its parts begin with
+    :param parts: names of parts that are there already and stay
+    :param origin: returns what else to say of a record with this index, as the end of a JSON object
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        prefix: str = "failures-",
+        parts: Iterable[str] = (),
+        origin: Callable[[int], bytes] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._origin = origin or _nothing
+        self._prefix = prefix
+        self.parts = list(parts)
+        self._number = 1 + max((_number(name) for name in self.parts), default=-1)
+        self._file: IO[bytes] | None = None
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._written = 0
+
+    def write(
+        self,
+        outcome: str,
+        records: Iterable[tuple[int, bytes]],
+        *,
+        status: int | None,
+        error: str,
+        attempts: int,
+    ) -> list[int]:
+        """
+        Write records that share one fate; they are durable after :meth:`close`.
+
+        :param records: index and JSON of each
+        :return: their indexes
+        :raises StorageError: when the folder cannot be written
+        """
+        middle = b',"outcome":"%s","status":%s,"error":%s,"attempts":%d,"record":' % (
+            outcome.encode(),
+            encode(status),
+            _encoded(error),
+            attempts,
+        )
+        indexes: list[int] = []
+        for index, record in records:
+            self._keep(b'{"index":%d%s%s%s}\n' % (index, middle, record, self._origin(index)))
+            indexes.append(index)
+        return indexes
+
+    def write_each(self, outcome: str, records: Iterable[tuple[int, str, bytes]], *, textual: bool = False) -> None:
+        """
+        Write records that were never sent, each for its own reason; they are durable after :meth:`close`.
+
+        :param records: index, error and JSON of each, a block's at most
+        :param textual: they come from a format without types
+        :raises StorageError: when the folder cannot be written
+        """
+        before = b',"outcome":"%s","status":null,"error":' % outcome.encode()
+        mark = b',"textual":true' if textual else b""
+        origin = self._origin
+        lines = [
+            b'{"index":%d%s%s,"attempts":0,"record":%s%s%s}\n'
+            % (index, before, _encoded(error), record, mark, origin(index))
+            for index, error, record in records
+        ]
+        if lines:
+            self._keep(b"".join(lines))
+
+    def _keep(self, lines: bytes) -> None:
+        self._buffer.append(lines)
+        self._buffered += len(lines)
+        if self._buffered >= _BUFFER_BYTES:
+            self._drain()
+
+    def close(self) -> None:
+        """Make everything written durable; more may be written after, into another part."""
+        self._drain()
+        self._end_part()
+
+    def _drain(self) -> None:
+        if not self._buffer:
+            return
+        try:
+            if self._file is None:
+                name = f"{self._prefix}{self._number:05d}.ndjson"
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = (self._folder / name).open("wb")
+                self._number += 1
+                self.parts.append(name)
+            self._file.write(b"".join(self._buffer))
+        except OSError as error:
+            if self._file is not None:
+                with suppress(OSError):
+                    self._file.close()
+            raise _unwritable(self._folder, error) from error
+        self._written += self._buffered
+        self._buffer, self._buffered = [], 0
+        if self._written >= _PART_BYTES:
+            self._end_part()
+
+    def _end_part(self) -> None:
+        file, self._file, self._written = self._file, None, 0
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:
+                raise _unwritable(self._folder, error) from error
+
+
+def check_parts(folder: Folder, parts: Iterable[str]) -> None:
+    """
+    Make sure that the parts an earlier attempt wrote are there still.
+
+    :raises StorageError: when one is gone: the records in it are settled, and nobody could say any more which they are
+    """
+    for part in parts:
+        try:
+            (folder / part).stat()
+        except FileNotFoundError:
+            raise StorageError(
+                f"{folder / part} is gone, which an earlier attempt of this delivery wrote its failures to. Restore "
+                "it; or begin anew with 'airflow osmosdest delivery forget', after which all is sent again under the "
+                "same keys."
+            ) from None
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+
+def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:
+    """
+    Yield the indexes of the records in parts of a failures file.
+
+    :raises StorageError: when one cannot be read
+    """
+    names = list(parts)
+    check_parts(folder, names)
+    for part in names:
+        try:
+            with (folder / part).open("rb") as file:
+                yield from map(_index_of, file)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+
+def fold_parts(folder: Folder, parts: Collection[str], name: str) -> bool:
+    """
+    Write several parts as one, its lines in the order of their indexes.
+
+    The parts stay; the caller names the new one before it removes them.
+
+    :param name: of the new part
+    :return: whether it was done: parts of more than 64 MB together stay as they are
+    :raises StorageError: when the folder cannot be read or written
+    """
+    try:
+        lines: list[bytes] = []
+        size = 0
+        for part in parts:
+            size += (folder / part).stat().st_size
+            if size > _FOLD_BYTES:
+                return False
+            with (folder / part).open("rb") as file:
+                lines += file.read().splitlines(keepends=True)
+        lines.sort(key=_index_of)
+        with (folder / name).open("wb") as file:
+            file.write(b"".join(lines))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return True
+
+
+def remove_parts(folder: Folder, keep: Collection[str]) -> None:
+    """
+    Remove the parts that are not to be kept: they speak of records that are not settled.
+
+    :raises StorageError: when the folder cannot be written
+    """
+    try:
+        for path in list(folder.glob(FAILURES_PATTERN)):
+            if path.name not in keep:
+                path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _nothing(_index: int) -> bytes:
+    return b""
+
+
+def _encoded(error: str) -> bytes:
+    try:
+        return encode(error)
+    except UnicodeEncodeError:
+        # A lone surrogate, out of somebody's exception.
+        return encode(error.encode(errors="replace").decode())
+
+
+def _number(name: str) -> int:
+    digits = name.rpartition("-")[2].partition(".")[0]
+    return int(digits) if digits.isdigit() else -1
+
+
+def _index_of(line: bytes) -> int:
+    # {"index":123,"outcome":…
+    return int(line[9 : line.index(b",")])
+
+
+def _unwritable(folder: Folder, error: OSError) -> StorageError:
+    return StorageError(
+        f"the failures file in {folder} cannot be written: {error}. Free space or mend access there "
+        "([osmosdest] storage_path), then retry the task."
+    )

@@ -1,0 +1,369 @@
+"""Keep the ledger true: what is settled, counted and durable, written down before and after each send."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.ledger.failures import FailuresFile, check_parts, fold_parts, remove_parts
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Entry, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
+from airflow_provider_osmosdest.core.errors import SupersededError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, LedgerStore
+    from airflow_provider_osmosdest.core.delivery.report import Tally
+    from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
+
+__all__ = ["PERIOD", "Journal", "begin", "check_holder"]
+
+PERIOD = 1.0
+"""Seconds between two writes at most, while answers come all the time."""
+
+# Failure records wait this long, in records and in seconds, before a part of the failures file is closed over them:
+# a part each would be a thousand small objects. Until then the ledger does not call them settled.
+_WAITING = 512
+_WAITING_SECONDS = 10.0
+
+
+def begin(
+    store: LedgerStore, fingerprint: str | None, say: Callable[[str], None], occasion: str | None = None
+) -> Entry:
+    """
+    Find the ledger of a delivery, or begin one.
+
+    One that is complete is found only by a retry on the same occasion: the attempt that completed it was killed, or
+    failed, before its caller heard of it, and sending all of it again would be the worst answer to that.
+
+    :param store: where it is kept
+    :param fingerprint: of the source as it is now
+    :param say: takes the line that says what was found
+    :param occasion: the same in every retry, another once somebody asks for the delivery again
+    :raises StorageError: when it cannot be read, or is damaged
+    """
+    document = store.load()
+    entry = None if document is None else read_entry(document)
+    if entry is None or (entry.complete and (occasion is None or entry.occasion != occasion)):
+        return Entry.new(fingerprint, occasion)
+    if entry.complete:
+        say(
+            f"Delivery {entry.delivery_id} is complete already, with {entry.counts.get('delivered', 0):,} records "
+            "delivered: an attempt finished it and ended before it could say so. Nothing is sent."
+        )
+        return entry
+    entry.occasion = occasion
+    if not entry.settled and not entry.doubts():
+        if fingerprint is None or fingerprint != entry.fingerprint:
+            # An index of another source says nothing of this one.
+            entry.fingerprint = fingerprint
+        return entry
+    if fingerprint is None:
+        say(
+            "Warning: an earlier attempt delivered records of this source, but nothing can tell whether it still holds "
+            "the same ones. Starting afresh, so some may be sent twice. A list or a file can be resumed."
+        )
+        return Entry.new(fingerprint, occasion)
+    if fingerprint != entry.fingerprint:
+        say(
+            f"Warning: the source has changed since the last attempt, which had settled {len(entry.settled):,} of its "
+            "records. Starting afresh."
+        )
+        return Entry.new(fingerprint, occasion)
+    say(
+        f"Going on with delivery {entry.delivery_id}, attempt {entry.attempts + 1}: {len(entry.settled):,} records are "
+        f"settled already ({entry.counts.get('delivered', 0):,} delivered) and are not sent again."
+    )
+    return entry
+
+
+def check_holder(store: LedgerStore, attempt: str, delivery_id: str) -> None:
+    """
+    Make sure that an attempt is still the one that goes on with its delivery.
+
+    :raises SupersededError: when a later one has begun
+    :raises StorageError: when that cannot be found out
+    """
+    if (store.holder() or attempt) != attempt:
+        raise SupersededError(
+            f"Another attempt of delivery {delivery_id} has begun since this one did. This one sends and "
+            "writes no more; what became of the records is in the report of the other."
+        )
+
+
+class Journal:
+    """
+    The ledger of a delivery that is under way.
+
+    :param entry: what it says
+    :param store: where it is kept
+    :param folder: where the failures file is
+    :param tally: the running counts, which go on from the entry's
+    :param clock: seconds that only ever grow
+    :param origin: returns what else a failure record says of the record with an index
+    :param sightings: keeps what is delivered as seen
+    :param once: nothing may be sent again that may have been taken
+    :param attempt: names this attempt, which has claimed the delivery; ``None`` where no other can begin
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        store: LedgerStore,
+        folder: Folder,
+        tally: Tally,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        origin: Callable[[int], bytes] | None = None,
+        sightings: Sightings | None = None,
+        once: bool = False,
+        attempt: str | None = None,
+    ) -> None:
+        self._entry = entry
+        self._sightings = sightings
+        self._store = store
+        self._folder = folder
+        self._tally = tally
+        self._clock = clock
+        self._attempt = attempt
+        # What the ledger does not name may be what a later attempt is writing.
+        self._check_holder()
+        remove_parts(folder, entry.parts)
+        check_parts(folder, entry.parts)
+        self._failures = FailuresFile(folder, parts=entry.parts, origin=origin)
+        self._open = FailuresFile(folder, prefix="failures-open-", origin=origin)
+        self._open_counts: Counter[str] = Counter()
+        self._open_reasons: Counter[str] = Counter()
+        self._waiting: dict[int, tuple[str, str]] = {}
+        self._must_last = False
+        self._waiting_since = self._written = self._started = clock()
+        self._seconds = entry.seconds
+        self._indexes: list[int] = []
+        self._once = once
+        self._sending: tuple[Chunk, ...] = ()
+        self._owed = [chunk for chunk in entry.sending if not entry.settled.covers(chunk.start, chunk.stop)]
+        self._window = (0, 0)
+        self.earlier = entry.settled.copy()
+        self.in_doubt = entry.in_doubt = entry.doubts()
+        """Indexes of which a send may have been taken; what is settled since may be among them."""
+        self.resumed = () if once else tuple(self._owed)
+        self.forbidden = self.in_doubt.copy() if once else RangeSet()
+        """Indexes that must not be sent, as an earlier attempt may have sent them."""
+        entry.attempts += 1
+        for name in COUNTS:
+            setattr(tally, name, entry.counts.get(name, 0))
+        tally.reasons.update(entry.reasons)
+
+    @property
+    def delivery_id(self) -> str:
+        """The same in every attempt."""
+        return self._entry.delivery_id
+
+    @property
+    def has_open(self) -> bool:
+        """Whether records failed that another attempt sends again."""
+        return self._open_counts.total() > 0
+
+    @property
+    def seconds(self) -> float:
+        """How long all attempts took."""
+        return self._seconds + self._clock() - self._started
+
+    def deliver(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Settle ranges of indexes that the API took, or has no need of."""
+        for start, stop in ranges:
+            self._entry.settled.add(start, stop)
+
+    def deliver_each(self, indexes: Iterable[int]) -> None:
+        """Settle single indexes that the API took; they are put together when the ledger is written."""
+        self._indexes += indexes
+
+    def fail(
+        self,
+        outcome: str,
+        records: Iterable[tuple[int, bytes]],
+        *,
+        status: int | None,
+        error: str,
+        attempts: int,
+        final: bool = True,
+    ) -> None:
+        """
+        Keep failure records that share one fate.
+
+        :param records: index and JSON of each
+        :param final: whether a retry leaves them as they are; else they are not settled
+        """
+        # A part would be written over the one of the same name that a later attempt has made.
+        self.guard()
+        file = self._failures if final else self._open
+        indexes = file.write(outcome, records, status=status, error=error, attempts=attempts)
+        if not indexes:
+            return
+        self._tally.count(outcome, len(indexes), error)
+        reason = f"{outcome}: {error}"
+        if final:
+            # A refused record may be asked about again after a crash; one that may have arrived must not.
+            self._must_last = self._must_last or outcome == "unknown"
+            self._wait(dict.fromkeys(indexes, (outcome, reason)))
+        else:
+            if outcome == "unknown":
+                self.in_doubt.add_all(indexes)
+            self._open_counts[outcome] += len(indexes)
+            self._open_reasons[reason] += len(indexes)
+
+    def fail_each(
+        self, outcome: str, records: Sequence[tuple[int, str, bytes]], reasons: Sequence[str], *, textual: bool = False
+    ) -> None:
+        """
+        Keep failure records that were never sent, and settle them.
+
+        :param records: index, error and JSON of each
+        :param reasons: what to count each under
+        :param textual: they come from a format without types
+        """
+        self.guard()
+        self._failures.write_each(outcome, records, textual=textual)
+        for reason, count in Counter(reasons).items():
+            self._tally.count(outcome, count, reason)
+        self._wait(
+            {index: (outcome, f"{outcome}: {reason}") for (index, _, _), reason in zip(records, reasons, strict=True)}
+        )
+
+    def _wait(self, settled: dict[int, tuple[str, str]]) -> None:
+        if not self._waiting:
+            self._waiting_since = self._clock()
+        self._waiting |= settled
+        if self._sightings is not None:
+            self._sightings.fail(settled)
+
+    def note(self, chunk: Chunk) -> None:
+        """
+        Write that a chunk is about to be sent; it is in doubt until :meth:`answered`.
+
+        :raises StorageError: when ledger or failures cannot be written; it must not be sent then
+        """
+        self._sending = (chunk,)
+        if chunk in self._owed:
+            self._owed.remove(chunk)
+        self.write()
+        self._check_holder()
+
+    def note_window(self, window: tuple[int, int]) -> None:
+        """Write that the indexes of a window may be sent from now on, until the next one; errors as :meth:`note`."""
+        self._window = window
+        self.write()
+        # After the write: an attempt that has not begun by now finds the window in the ledger.
+        self._check_holder()
+
+    def guard(self) -> None:
+        """
+        Make sure that no later attempt has begun; to be called before each send or write, and looked at once a second.
+
+        A process that was stopped, or cut off, for longer than that finds out before it sends anything more.
+
+        :raises SupersededError: when one has
+        """
+        if self._clock() - self._guarded >= PERIOD:
+            self._check_holder()
+
+    def _check_holder(self) -> None:
+        if self._attempt is not None:
+            check_holder(self._store, self._attempt, self.delivery_id)
+        self._guarded = self._clock()
+
+    def answered(self) -> None:
+        """Note that what was sent last is not in doubt: the next write says so."""
+        self._sending = ()
+
+    def left_in_doubt(self) -> None:
+        """Keep what was sent last as a chunk that the next attempt sends again as it was."""
+        self._owed += self._sending
+        self._sending = ()
+
+    def doubt(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Note index ranges of which a send may have been taken, until they are settled."""
+        for start, stop in ranges:
+            self.in_doubt.add(start, stop)
+
+    def tick(self) -> None:
+        """Write the ledger if it was not written for :data:`PERIOD` seconds."""
+        if self._clock() - self._written >= PERIOD:
+            self.write()
+
+    def write(self, *, last: bool = False) -> None:
+        """
+        Write the ledger.
+
+        :param last: nothing more is written in this attempt
+        :raises StorageError: when ledger or failures cannot be written
+        :raises SupersededError: when a later attempt has begun
+        """
+        # Not once a second: it would be written over the ledger of the later one.
+        self._check_holder()
+        if self._waiting and (
+            self._must_last or len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
+        ):
+            self._make_durable()
+        entry = self._entry
+        if self._indexes:
+            entry.settled.add_all(self._indexes)
+            self._indexes = []
+        # What an earlier attempt may have sent stays noted until its turn comes: records before it may come first.
+        entry.sending = (*self._sending, *self._owed)
+        entry.window = self._window
+        entry.seconds = self.seconds
+        entry.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
+        entry.reasons = self._tally.reasons - self._open_reasons
+        settled = entry.settled
+        if self.in_doubt:
+            self.in_doubt = entry.in_doubt = self.in_doubt.without(settled)
+        if self._sightings is not None:
+            # What the last ledger calls settled is never read again: it has to be known as seen before.
+            self._sightings.keep(settled, last=last)
+        if self._waiting:
+            # A crash now loses the failure records that wait; so their records are not settled yet.
+            entry.settled = settled.minus(self._waiting)
+            entry.counts = dict(Counter(entry.counts) - Counter(outcome for outcome, _ in self._waiting.values()))
+            entry.reasons -= Counter(reason for _, reason in self._waiting.values())
+        self._store.save(entry.to_json(), last=last)
+        entry.settled = settled
+        self._written = self._clock()
+
+    def close(self, *, complete: bool) -> str | None:
+        """
+        Make all of it durable, and fold the failures file into one part.
+
+        :param complete: nothing is left that another attempt could mend
+        :return: the path of the failures file, with ``*`` where it has several parts; ``None`` for no failures
+        """
+        self._check_holder()
+        self._open.close()
+        self._make_durable()
+        self._entry.complete = complete
+        # What was sent is settled, or noted as in doubt, by now.
+        self._window = (0, 0)
+        self.left_in_doubt()
+        self._owed = [chunk for chunk in self._owed if not self._entry.settled.covers(chunk.start, chunk.stop)]
+        parts = self._entry.parts
+        if len(parts) > 1:
+            name = f"failures-all-{self._entry.attempts}.ndjson"
+            if fold_parts(self._folder, parts, name):
+                self._entry.parts = [name]
+        self.write(last=True)
+        if len(parts) > len(self._entry.parts):
+            remove_parts(self._folder, [*self._entry.parts, *self._open.parts])
+        names = [*self._entry.parts, *self._open.parts]
+        if not names:
+            return None
+        return str(self._folder / (names[0] if len(names) == 1 else "failures-*.ndjson"))
+
+    def _make_durable(self) -> None:
+        self._failures.close()
+        self._entry.settled.add_all(self._waiting)
+        self._entry.parts = list(self._failures.parts)
+        self._waiting.clear()
+        self._must_last = False

@@ -1,0 +1,54 @@
+"""Take up again what an earlier attempt had settled as failed: ``retry_rejected``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Entry, LedgerStore
+
+__all__ = ["take_up_again"]
+
+_TAKEN_UP = ("rejected", "invalid")
+
+
+def take_up_again(entry: Entry, store: LedgerStore, folder: Folder) -> None:
+    """
+    Unsettle the records that were ``rejected`` or ``invalid``; those that are ``unknown`` stay as they are.
+
+    :param entry: the ledger, which is changed
+    :param store: where it is kept; it is written, as parts that it does not name are removed next
+    :param folder: the delivery's folder
+    :raises StorageError: when failures file or ledger cannot be read or written
+    """
+    kept: list[bytes] = []
+    indexes: set[int] = set()
+    name = f"failures-kept-{entry.attempts}.ndjson"
+    try:
+        for part in entry.parts:
+            with (folder / part).open("rb") as file:
+                for line in file.read().splitlines(keepends=True):
+                    failure = json.loads(line)
+                    if failure["outcome"] in _TAKEN_UP:
+                        indexes.add(failure["index"])
+                    else:
+                        kept.append(line)
+        if not indexes:
+            return
+        if kept:
+            with (folder / name).open("wb") as file:
+                file.write(b"".join(kept))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"the failures file in {folder} cannot be taken up again: {error}") from error
+    entry.settled = entry.settled.minus(indexes)
+    entry.parts = [name] if kept else []
+    for outcome in _TAKEN_UP:
+        entry.counts[outcome] = 0
+    for reason in list(entry.reasons):
+        if reason.startswith(tuple(f"{outcome}: " for outcome in _TAKEN_UP)):
+            del entry.reasons[reason]
+    store.save(entry.to_json())

@@ -1,0 +1,91 @@
+"""The log of a delivery: what is said at its start and end, in sentences for whoever reads it at 6 a.m."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.options import AUTO
+
+if TYPE_CHECKING:
+    from airflow_provider_osmosdest.core.delivery.engine import Delivery
+    from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
+    from airflow_provider_osmosdest.core.http.target import Place
+
+__all__ = ["counted", "ending", "failure_lines", "opening"]
+
+
+def opening(source: str, delivery: Delivery[Place]) -> str:
+    """Return the first line: what goes where, and how."""
+    options = delivery.options
+    if options.write_mode == "record":
+        many = "as many in flight as it takes" if options.concurrency == AUTO else f"{options.concurrency} in flight"
+        how = f"one record a {delivery.target.exchange}, {many}"
+    else:
+        how = f"up to {options.batch_size:,} records a {delivery.target.exchange}"
+        if delivery.target.refuses:
+            how += f"; when one is refused, {'split it' if options.on_batch_failure == 'split' else 'reject all of it'}"
+    return f"Delivering {source} to {delivery.where}: {how}."
+
+
+def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
+    """
+    Return what somebody should read: why the delivery stopped, and what was not delivered.
+
+    :param allowed: how many records may fail
+    """
+    if not report.failed:
+        return [] if report.error is None else [report.error]
+    stopped = report.error is not None and (report.unsent or report.failed <= allowed)
+    lines = [report.error] if stopped and report.error is not None else []
+    by_outcome = [(name, getattr(report, name)) for name in ("invalid", "rejected", "unknown", "unsent")]
+    if report.error is not None and sum(count for _, count in by_outcome) < report.failed:
+        # It waits, and goes on with the records that have no outcome yet.
+        return [report.error]
+    counts = ", ".join(f"{count:,} {name}" for name, count in by_outcome if count)
+    verdict = "so the task fails" if report.error is not None else "so the task succeeds"
+    lines.append(
+        f"{counted(report.failed, 'record')} not delivered: {counts}. max_failures allows {allowed:,}, {verdict}."
+    )
+    if report.reasons:
+        lines.append("The most frequent reasons:")
+        lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
+    lines.append(f"Each with its reason, fit to be delivered again: {report.failures_path}")
+    return lines
+
+
+def ending(report: DeliveryReport, exchange: str) -> list[str]:
+    """
+    Return the last lines: what became of the records, at what price, and where the report is.
+
+    :param exchange: what the sending of one body is called
+    """
+    speed = f" ({report.delivered / report.seconds:,.0f} records/s)" if report.seconds >= 1 and report.delivered else ""
+    price = [counted(report.requests, exchange)]
+    price += [counted(number, noun) for number, noun in ((report.retries, "retry"), (report.splits, "split")) if number]
+    first = (
+        f"{report.delivered:,} of {counted(report.read, 'record')} delivered in {report.seconds:,.1f} s{speed}; "
+        f"{', '.join(price)}, {_bytes(report.bytes_sent)} sent."
+    )
+    lines = [first, f"Report: {report.report_path}"]
+    if report.duplicate:
+        lines.insert(
+            1, f"{counted(report.duplicate, 'duplicate')} not sent: delivered before, or twice in this source."
+        )
+    return lines
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and a noun, in the plural where it is not 1."""
+    if number == 1:
+        return f"1 {noun}"
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{number:,} {many}"
+
+
+def _bytes(number: int) -> str:
+    size = float(number)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":  # noqa: PLR2004 - SI steps
+            break
+        size /= 1000
+    return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"

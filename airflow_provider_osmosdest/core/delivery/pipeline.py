@@ -1,0 +1,159 @@
+"""Run a source through a write mode, block by block: read, validate, number, send, and settle what is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_osmosdest.core.errors import DeliveryError, SourceError, StoppedError, WaitError
+from airflow_provider_osmosdest.core.schema.validation.blocks import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
+    from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
+    from airflow_provider_osmosdest.core.errors import OsmosError
+    from airflow_provider_osmosdest.core.records import Source
+    from airflow_provider_osmosdest.core.schema.validation.blocks import Block
+    from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator, Validated
+
+__all__ = ["WriteMode", "send_all"]
+
+_FORBIDDEN = "an earlier attempt may have sent this record, and no answer came; at_most_once forbids a second send"
+
+
+class WriteMode(Protocol):
+    """A write mode: takes valid records, sends them, and settles them."""
+
+    def take(self, validated: Validated, indexes: Sequence[int]) -> None:
+        """Take the valid records of a block, with their indexes, and send what is due."""
+
+    def finish(self) -> None:
+        """Send what is left at the end of the source."""
+
+    def abandon(self, reason: str, *, at_once: bool = False) -> None:
+        """Settle what was taken and will not be sent any more."""
+
+
+def send_all(source: Source, validator: BulkValidator, mode: WriteMode, attempt: Attempt) -> OsmosError | None:
+    """
+    Send what the source holds; every record of it is settled or counted when this returns.
+
+    :param source: the records
+    :param validator: says which are valid
+    :param mode: sends them
+    :param attempt: what all requests share
+    :return: why not all of it could be read and sent, ``None`` where it could
+    """
+    outcomes = attempt.outcomes
+    stopped: DeliveryError | None = None
+    broken: SourceError | None = None
+    blocks = source.blocks()
+    try:
+        while True:
+            try:
+                block = next(blocks, None)
+            except SourceError as error:
+                broken = error
+                block = None
+            if block is None:
+                break
+            attempt.glance()
+            validated, indexes = _validated(block, validator, attempt)
+            if stopped is None:
+                stopped = _sent(mode, partial(mode.take, validated, indexes))
+            else:
+                outcomes.unsent(_items(validated, indexes), _reason(stopped))
+        if stopped is None:
+            stopped = _sent(mode, mode.finish)
+    except StoppedError as error:
+        mode.abandon(_reason(error), at_once=True)
+        return stopped or error
+    except WaitError as error:
+        # What is not settled is not lost: it is read again when the wait is over.
+        return error
+    return stopped or broken
+
+
+def _sent(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
+    """Send; settle what is left where that stops the delivery for good, and return why."""
+    try:
+        send()
+    except (StoppedError, WaitError):
+        raise
+    except DeliveryError as error:
+        mode.abandon(_reason(error))
+        return error
+    return None
+
+
+def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tuple[Validated, Sequence[int]]:
+    """Validate a block, settle its invalid records and duplicates, and number the ones that are to be sent."""
+    outcomes = attempt.outcomes
+    validated = validator.validate(block)
+    first = outcomes.tally.read
+    outcomes.tally.read += validated.count
+    settled = outcomes.journal.earlier
+    forbidden = outcomes.journal.forbidden
+    resuming = settled.touches(first, first + validated.count) or forbidden.touches(first, first + validated.count)
+    if not validated.invalid and not resuming:
+        return _first_sightings(validated, range(first, first + validated.count), attempt)
+    indexes: list[int] = []
+    invalid: list[tuple[int, str, bytes]] = []
+    start = first
+    for record in validated.invalid:
+        index = first + record.position
+        indexes += range(start, index)
+        start = index + 1
+        if not resuming or index not in settled:
+            invalid.append((index, record.error, record.record))
+    indexes += range(start, first + validated.count)
+    outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
+    # Before those that are settled are left out: they have been seen too.
+    validated, left = _first_sightings(validated, indexes, attempt, settled if resuming else None)
+    if not resuming:
+        return validated, left
+    left_open = [at for at, index in enumerate(left) if index not in settled]
+    if lost := [at for at in left_open if left[at] in forbidden]:
+        gone, left_gone = _only(validated, left, lost)
+        outcomes.unknown(_items(gone, left_gone), _FORBIDDEN)
+    return _only(validated, left, [at for at in left_open if left[at] not in forbidden])
+
+
+def _first_sightings(
+    validated: Validated, indexes: Sequence[int], attempt: Attempt, settled: RangeSet | None = None
+) -> tuple[Validated, Sequence[int]]:
+    """
+    Settle the valid records of a block that are duplicates, and leave them out.
+
+    :param settled: indexes that an earlier attempt has settled, where the block holds some
+    """
+    if attempt.sightings is None or not (found := attempt.sightings.duplicates(validated.lines, indexes)):
+        return validated, indexes
+    duplicates = indexes if len(found) == len(indexes) else [indexes[at] for at in found]
+    attempt.outcomes.duplicates(duplicates if settled is None else [at for at in duplicates if at not in settled])
+    gone = set(found)
+    return _only(validated, indexes, [at for at in range(len(indexes)) if at not in gone])
+
+
+def _only(validated: Validated, indexes: Sequence[int], keep: Sequence[int]) -> tuple[Validated, Sequence[int]]:
+    """Leave out the valid records of a block that are not at the positions to keep."""
+    lines = validated.lines.split(b"\n") if keep else []
+    records = validated.records
+    left = replace(
+        validated,
+        lines=b"".join(lines[at] + b"\n" for at in keep),
+        records=None if records is None else [records[at] for at in keep],
+    )
+    return left, [indexes[at] for at in keep]
+
+
+def _items(validated: Validated, indexes: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    return zip(indexes, validated.lines.split(b"\n"), strict=False)
+
+
+def _reason(error: DeliveryError) -> str:
+    """Return why a delivery stopped, for each record it stopped before; the report has the whole of it."""
+    return f"the delivery stopped before this record ({type(error).__name__})"

@@ -1,0 +1,330 @@
+"""Write mode ``batch``: many records a request, and what to do when one is refused."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.batching.batch import Batch, Run
+from airflow_provider_osmosdest.core.delivery.batching.accumulator import BatchCutter
+from airflow_provider_osmosdest.core.delivery.envelope import Envelope
+from airflow_provider_osmosdest.core.delivery.responses.sends import Sends
+from airflow_provider_osmosdest.core.delivery.batching.size_limit import SizeLimit
+from airflow_provider_osmosdest.core.delivery.batching.group_testing import Splitter
+from airflow_provider_osmosdest.core.delivery.responses.verdict import REFUSALS, Verdict
+from airflow_provider_osmosdest.core.errors import DeliveryError, StoppedError, SystemicError, WaitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
+    from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import Courier
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk as Noted
+    from airflow_provider_osmosdest.core.schema.validation.bulk import Validated
+
+__all__ = ["BatchMode"]
+
+# An API that names one bad item at a time would have the rest sent again for each.
+_ITEM_ROUNDS = 3
+# A part of a chunk whose retries are spent has seen the API fail through all of the backoff already.
+_RETRIES_OF_A_PART = 1
+# What is known of the records themselves, and so settles them even where it stops the delivery.
+_SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.IN_DOUBT, Verdict.FAILED, Verdict.UNREADABLE})
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """
+    Records of a batch that are sent together.
+
+    :param batch: the batch
+    :param start: ordinal of the first record
+    :param stop: ordinal behind the last
+    :param in_doubt: an earlier attempt sent just these records, and no answer that tells came back
+    :param perhaps: what was said when a larger chunk they were part of may have been taken, empty where none was
+    """
+
+    batch: Batch
+    start: int
+    stop: int
+    in_doubt: bool = False
+    perhaps: str = ""
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def length(self) -> int:
+        return self.batch.bytes_between(self.start, self.stop)
+
+    @property
+    def items(self) -> Iterator[tuple[int, bytes]]:
+        return self.batch.items(self.start, self.stop)
+
+    @property
+    def noted(self) -> Noted:
+        return self.batch.chunk(self.start, self.stop)
+
+    def part(self, start: int, stop: int) -> _Chunk:
+        """Return the records from the chunk's ``start``-th up to, but without, its ``stop``-th."""
+        return _Chunk(self.batch, self.start + start, self.start + stop, perhaps=self.perhaps)
+
+
+class BatchMode:
+    """
+    Deliver in batches.
+
+    :param attempt: what all requests share
+    :param courier: sends a chunk
+    """
+
+    def __init__(self, attempt: Attempt, courier: Courier) -> None:
+        options = attempt.options
+        self._attempt = attempt
+        self._options = options
+        self._courier = courier
+        self._outcomes = attempt.outcomes
+        self._journal = attempt.outcomes.journal
+        self._patience = attempt.patience
+        self._sizes = SizeLimit()
+        around = Envelope.of(options.envelope)
+        if options.batch_format == "json":
+            around = Envelope(around.prefix + b"[", b"]" + around.suffix)
+            # The last record of an array has no separator, which a batch's bytes count.
+            overhead = len(around.prefix) + len(around.suffix) - len(b",\n")
+        else:
+            overhead = 0
+        self._envelope = around
+        whole = [(chunk.start, chunk.stop) for chunk in self._journal.resumed]
+        self._cutter = BatchCutter(options.batch_size, options.max_batch_bytes, overhead, whole)
+        self._chunks: deque[_Chunk] = deque()
+
+    def take(self, validated: Validated, indexes: Sequence[int]) -> None:
+        """
+        Take the valid records of a block; send the batches they fill.
+
+        :param validated: the block
+        :param indexes: the index of each of its valid records
+        :raises DeliveryError: when the delivery must stop; :meth:`abandon` then settles what is left
+        """
+        if not indexes:
+            return
+        if self._options.batch_format == "json":
+            run = Run(validated.lines.replace(b"\n", b",\n"), indexes, b",\n")
+        else:
+            run = Run(validated.lines, indexes)
+        self._deliver_all(self._cutter.add(run))
+
+    def finish(self) -> None:
+        """Send what is left at the end of the source."""
+        self._deliver_all(self._cutter.flush())
+
+    def abandon(self, reason: str, *, at_once: bool = False) -> None:  # noqa: ARG002 - nothing here waits
+        """Settle everything that was taken and is not settled yet."""
+        self._chunks.extend(_Chunk(batch, 0, batch.size) for batch in self._cutter.flush())
+        while self._chunks:
+            self._outcomes.unsent(self._chunks.popleft().items, reason)
+
+    def _deliver_all(self, batches: Iterable[Batch]) -> None:
+        # All of them are cut before the first is sent: where that stops the delivery, the rest must be settled too.
+        waiting = deque(batches)
+        try:
+            while waiting:
+                self._deliver(waiting.popleft())
+        except DeliveryError:
+            self._chunks.extend(_Chunk(batch, 0, batch.size) for batch in waiting)
+            raise
+
+    def _deliver(self, batch: Batch) -> None:
+        self._chunks.extend(self._resumed(batch))
+        rounds = _ITEM_ROUNDS
+        while self._chunks:
+            chunk = self._chunks[0]
+            limit = self._sizes.limit
+            if limit is not None and chunk.length > limit and chunk.size > 1 and not chunk.in_doubt:
+                self._chunks.popleft()
+                self._chunks.extendleft(reversed(_cut_by_bytes(chunk, limit)))
+                continue
+            rounds = self._send_chunk(chunk, rounds)
+        self._journal.write()
+
+    def _resumed(self, batch: Batch) -> list[_Chunk]:
+        """Return what of a batch to send: first the chunk that an earlier attempt left in doubt, exactly as it was."""
+        for noted in self._journal.resumed:
+            first, last = batch.ordinals(noted.start, noted.stop)
+            if first < last:
+                around = [_Chunk(batch, 0, first), _Chunk(batch, last, batch.size)]
+                return [*_exactly(batch.part(first, last), noted), *(chunk for chunk in around if chunk.size)]
+        return [_Chunk(batch, 0, batch.size)]
+
+    def _send(self, chunk: _Chunk, retries: int) -> tuple[Judgement, Sends]:
+        """Send a chunk, noted in the ledger before it goes."""
+        batch = chunk.batch
+        options = self._options
+        sends = Sends(retries, timeout=options.timeout, once=options.once, inherited=chunk.in_doubt)
+        key = batch.key(self._journal.delivery_id, chunk.start, chunk.stop)
+        body = batch.body(chunk.start, chunk.stop, self._envelope)
+        try:
+            judgement = self._courier.send(body, chunk.size, key, sends, lambda: self._journal.note(chunk.noted))
+        except (StoppedError, WaitError):
+            self._conclude(chunk, sends, in_doubt=sends.in_doubt)
+            raise
+        match judgement.verdict:
+            case Verdict.IN_DOUBT:
+                self._conclude(chunk, sends, in_doubt=chunk.size == 1 or not self._splits_unanswered)
+            case Verdict.MISCONFIGURED:
+                self._conclude(chunk, sends, in_doubt=sends.in_doubt)
+            case _:
+                self._conclude(chunk, sends, in_doubt=False)
+        chunk.perhaps = sends.perhaps or chunk.perhaps
+        return judgement, sends
+
+    def _conclude(self, chunk: _Chunk, sends: Sends, *, in_doubt: bool) -> None:
+        """Note what is known of a chunk for later sends of its records, in this attempt and in the next."""
+        if sends.perhaps:
+            self._journal.doubt(chunk.noted.ranges())
+        if in_doubt:
+            self._journal.left_in_doubt()
+        else:
+            self._journal.answered()
+
+    @property
+    def _splits_unanswered(self) -> bool:
+        return self._options.on_no_answer == "split"
+
+    def _send_chunk(self, chunk: _Chunk, rounds: int) -> int:
+        """Send the chunk on top; settle it, or put in its place what it is cut into."""
+        judgement, sends = self._send(chunk, self._options.max_retries)
+        verdict = judgement.verdict
+        error = self._heard(judgement, chunk, in_full=not self._attempt.once)
+        if error is not None:
+            if verdict in _SETTLING:
+                self._chunks.popleft()
+                self._failed(chunk, judgement, sends)
+            raise error
+        if verdict is Verdict.ACCEPTED or (verdict is Verdict.EXISTS and chunk.size == 1):
+            self._sizes.passed(chunk.length)
+            self._chunks.popleft()
+            self._accepted(chunk, judgement, sends)
+        elif verdict is Verdict.TOO_LARGE and chunk.size > 1:
+            self._outcomes.tally.splits += 1
+            self._sizes.failed(chunk.length)
+            chunk.in_doubt = False
+        elif (judgement.items or judgement.existing) and rounds:
+            self._chunks.popleft()
+            rest = self._take_its_word(chunk, judgement, sends)
+            if rest is not None:
+                self._chunks.appendleft(_Chunk(rest, 0, rest.size, perhaps=chunk.perhaps))
+            return rounds - 1
+        elif chunk.size == 1 or self._options.on_batch_failure == "fail" or self._is_final(judgement):
+            self._chunks.popleft()
+            self._failed(chunk, judgement, sends)
+        else:
+            self._chunks.popleft()
+            spent = self._attempt.passing(judgement)
+            self._split(chunk, min(self._options.max_retries, _RETRIES_OF_A_PART) if spent else None)
+        return rounds
+
+    def _heard(self, judgement: Judgement, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
+        """Return why to stop after this answer, ``None`` to go on."""
+        if judgement.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(judgement):
+            return self._patience.unanswered(judgement, chunk.size)
+        if judgement.verdict in REFUSALS and chunk.size == 1 and chunk.perhaps:
+            # It may be refused for having been taken, which says nothing of the others.
+            return None
+        return self._patience.hear(judgement, chunk.size, in_full=in_full)
+
+    def _may_not_cut(self, judgement: Judgement) -> bool:
+        """Whether a chunk in doubt must stay whole until an answer settles it; ``at_most_once`` gives it up instead."""
+        return not self._attempt.once and not self._splits_unanswered and judgement.verdict is Verdict.IN_DOUBT
+
+    def _is_final(self, judgement: Judgement) -> bool:
+        """Whether a chunk may have been taken, and nothing may be sent again that may have been."""
+        return judgement.verdict in (Verdict.IN_DOUBT, Verdict.FAILED) and self._attempt.once
+
+    def _split(self, chunk: _Chunk, retries: int | None) -> None:
+        """
+        Send ever smaller parts of a chunk until each is settled.
+
+        :param retries: of each part, ``None`` for all that the options allow
+        """
+        splitter = Splitter(chunk.size)
+        self._outcomes.tally.splits += 1
+        sent = 0
+        try:
+            while (borders := splitter.next_range()) is not None:
+                self._check_bound(sent)
+                sent += 1
+                part = chunk.part(*borders)
+                judgement, sends = self._send(part, self._options.max_retries if retries is None else retries)
+                error = self._heard(judgement, part, in_full=retries is None)
+                if error is not None and judgement.verdict not in _SETTLING:
+                    raise error
+                if judgement.verdict is Verdict.ACCEPTED or (judgement.verdict is Verdict.EXISTS and part.size == 1):
+                    splitter.accepted()
+                    self._accepted(part, judgement, sends)
+                elif part.size == 1 or error is not None or self._is_final(judgement):
+                    splitter.refused() if part.size == 1 else splitter.accepted()
+                    self._failed(part, judgement, sends)
+                else:
+                    splitter.refused()
+                    self._outcomes.tally.splits += 1
+                if error is not None:
+                    raise error
+        except DeliveryError:
+            left = [chunk.part(first, last) for first, last in splitter.unsettled()]
+            self._chunks.extendleft(reversed(left))
+            raise
+
+    def _accepted(self, chunk: _Chunk, judgement: Judgement, sends: Sends) -> None:
+        if judgement.verdict is Verdict.EXISTS:
+            self._outcomes.duplicates([chunk.batch.index(chunk.start)])
+            return
+        self._settle_items(chunk, judgement, sends)
+        others = chunk.size - len(judgement.items) - len(judgement.existing)
+        self._outcomes.delivered(others, chunk.noted.ranges())
+
+    def _take_its_word(self, chunk: _Chunk, judgement: Judgement, sends: Sends) -> Batch | None:
+        """Settle the items a refusal names and return the others, which were refused only along with them."""
+        self._settle_items(chunk, judgement, sends)
+        return chunk.batch.part(chunk.start, chunk.stop).without({*judgement.items, *judgement.existing})
+
+    def _settle_items(self, chunk: _Chunk, judgement: Judgement, sends: Sends) -> None:
+        for position, error in sorted(judgement.items.items()):
+            at = chunk.start + position
+            self._failed(_Chunk(chunk.batch, at, at + 1, perhaps=chunk.perhaps), judgement, sends, error)
+        if judgement.existing:
+            self._outcomes.duplicates(chunk.batch.index(chunk.start + at) for at in sorted(judgement.existing))
+
+    def _failed(self, chunk: _Chunk, judgement: Judgement, sends: Sends, error: str = "") -> None:
+        self._outcomes.failed(chunk.items, judgement, sends.attempts, error=error, perhaps=chunk.perhaps)
+
+    def _check_bound(self, sent: int) -> None:
+        if sent >= self._options.max_split_requests:
+            msg = (
+                f"splitting one batch took {sent:,} requests, the bound of max_split_requests, and is not done: too "
+                "many of its records are refused. Look at the failures file for the reason, or raise the bound."
+            )
+            raise SystemicError(msg)
+
+
+def _exactly(inside: Batch, noted: Noted) -> list[_Chunk]:
+    """Return the chunk that was noted, and each record that lies inside its borders and was not part of it."""
+    left_out = [at for hole in noted.without for at in range(*inside.ordinals(hole, hole + 1))]
+    same = inside.without(left_out) if left_out else inside
+    chunks = [] if same is None else [_Chunk(same, 0, same.size, in_doubt=True)]
+    return [*chunks, *(_Chunk(inside, at, at + 1) for at in left_out)]
+
+
+def _cut_by_bytes(chunk: _Chunk, limit: int) -> list[_Chunk]:
+    """Cut a chunk into the fewest parts of at most ``limit`` bytes each, or single records that are larger."""
+    parts: list[_Chunk] = []
+    start = 0
+    while start < chunk.size:
+        stop = chunk.batch.fitting(chunk.start + start, chunk.stop, limit) - chunk.start
+        parts.append(chunk.part(start, stop))
+        start = stop
+    return parts

@@ -1,0 +1,104 @@
+"""Send one chunk at a time, again after transient failures, until there is a judgement to act on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.sending.context import GLANCE
+from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER
+from airflow_provider_osmosdest.core.http.transport import Body, Request
+from airflow_provider_osmosdest.core.errors import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
+    from airflow_provider_osmosdest.core.delivery.responses.sends import Sends
+
+__all__ = ["Courier"]
+
+
+class Courier:
+    """
+    Carry chunks one after another.
+
+    :param attempt: what all requests share
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._transport = attempt.transport
+        self._pacer = attempt.pacer
+        self._tally = attempt.outcomes.tally
+
+    def send(self, body: Body, size: int, key: str, sends: Sends, note: Callable[[], None]) -> Judgement:
+        """
+        Send a chunk until an answer settles it, or its retries are spent.
+
+        :param body: its bytes
+        :param size: how many records are in it
+        :param key: its idempotency key, the same each time
+        :param sends: what is known of its sends, which goes on from here
+        :param note: called before the first of them
+        :return: what the answers came to
+        :raises StoppedError: when the task is to stop; ``sends`` says whether the chunk is in doubt then
+        :raises WaitError: before a wait that is too long to hold a worker slot for
+        """
+        attempt = self._attempt
+        if attempt.compress is not None:
+            body = attempt.compress(body)
+        request = Request(body, headers=attempt.key_header(key), message_id=key)
+        self._wait_turn(size)
+        note()
+        while True:
+            judgement = self._once(request, size, sends)
+            now = attempt.now()
+            wait = max(attempt.backoff.wait(sends.attempts - 1, judgement.retry_after), sends.least_wait(judgement))
+            if attempt.passing(judgement):
+                # The courier waits itself; the pacer is told only of what holds beyond this chunk.
+                self._pacer.failed(judgement.status, wait, None, now)
+            else:
+                self._pacer.succeeded(0.0, 1, now)
+            if not sends.again(judgement, now):
+                return sends.conclude(judgement)
+            attempt.check_wait(wait)
+            self._tally.retries += 1
+            request.fresh = judgement.status is None
+            self._wait(wait)
+            self._wait_turn(size)
+
+    def _wait_turn(self, size: int) -> None:
+        attempt = self._attempt
+        attempt.check_stop()
+        while not self._pacer.may_start(0, attempt.now()):
+            wait = max(0.001, self._pacer.wait(attempt.now()))
+            attempt.check_wait(wait)
+            self._wait(wait)
+        self._pacer.started(1, size, attempt.now())
+
+    def _once(self, request: Request, size: int, sends: Sends) -> Judgement:
+        attempt = self._attempt
+        attempt.outcomes.journal.guard()
+        sends.attempts += 1
+        self._tally.requests += 1
+        self._tally.bytes_sent += request.length
+        started = attempt.now()
+        answers = self._transport.exchange([request], GLANCE)
+        try:
+            while not answers:
+                attempt.glance()
+                answers = self._transport.exchange([], GLANCE)
+        except StoppedError:
+            sends.lost(EARLIER)
+            raise
+        if attempt.timed is not None:
+            attempt.timed(attempt.now() - started)
+        attempt.progress.tick()
+        return attempt.judge(answers[0], size)
+
+    def _wait(self, seconds: float) -> None:
+        while seconds > 0:
+            self._transport.exchange([], min(seconds, GLANCE))
+            seconds -= GLANCE
+            self._attempt.glance()

@@ -1,0 +1,108 @@
+"""What every request of one attempt shares, whichever write mode sends it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
+from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judge, Judgement
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
+    from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer
+    from airflow_provider_osmosdest.core.delivery.flow.stop_policy import Patience
+    from airflow_provider_osmosdest.core.delivery.progress import Progress
+    from airflow_provider_osmosdest.core.http.retry import Backoff
+    from airflow_provider_osmosdest.core.http.transport import Body, Transport
+    from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
+
+__all__ = ["GLANCE", "Attempt"]
+
+GLANCE = 1.0
+"""Seconds between two looks at progress, ledger and the wish to stop, while answers are awaited."""
+
+_PASSING = frozenset({Verdict.TRANSIENT, Verdict.UNREACHABLE})
+_PERHAPS_TAKEN = frozenset({Verdict.IN_DOUBT, Verdict.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """
+    One attempt at a delivery.
+
+    :param options: the write options
+    :param transport: carries requests
+    :param judge: says what an answer means
+    :param backoff: says how long to wait before a retry
+    :param pacer: says how fast requests may start
+    :param patience: says when to give up
+    :param outcomes: settles records
+    :param progress: is told that time goes by
+    :param compress: compresses a body
+    :param stopping: returns why to stop, ``None`` to go on
+    :param deferrable: whether the caller can wait without holding a worker slot
+    :param timed: takes how long a request took, in seconds, ``None`` where nobody wants to know
+    :param sightings: tells duplicates, ``None`` where every record is sent
+    """
+
+    options: DeliveryOptions
+    transport: Transport
+    judge: Judge
+    backoff: Backoff
+    pacer: Pacer
+    patience: Patience
+    outcomes: Outcomes
+    progress: Progress
+    compress: Callable[[Body], Body] | None = None
+    stopping: Callable[[], str | None] = field(default=lambda: None)
+    deferrable: bool = False
+    timed: Callable[[float], None] | None = None
+    sightings: Sightings | None = None
+
+    @property
+    def once(self) -> bool:
+        """Whether nothing may be sent that may have arrived already."""
+        return self.options.once
+
+    def passing(self, judgement: Judgement) -> bool:
+        """Whether the API is unavailable as it seems, and the same request may fare better later."""
+        return judgement.verdict in _PASSING or (judgement.verdict in _PERHAPS_TAKEN and not self.once)
+
+    def check_stop(self) -> None:
+        """
+        Stop if somebody wishes it.
+
+        :raises StoppedError: with the reason
+        """
+        if (reason := self.stopping()) is not None:
+            raise StoppedError(reason)
+
+    def check_wait(self, seconds: float) -> None:
+        """
+        Leave a wait that is too long to hold a worker slot for to whoever can wait without one.
+
+        :raises WaitError: with the seconds
+        """
+        if self.deferrable and seconds > self.options.defer_after:
+            raise WaitError(seconds)
+
+    def key_header(self, key: str) -> dict[str, str] | None:
+        """Return the header that carries an idempotency key, ``None`` where it is off."""
+        name = self.options.idempotency_header
+        return None if name == NO_HEADER else {name: key}
+
+    def glance(self) -> None:
+        """Look up from the work: say how far it is, and stop if somebody wishes it."""
+        self.progress.tick()
+        self.check_stop()
+
+    def now(self) -> float:
+        """Return seconds that only ever grow."""
+        return time.monotonic()

@@ -1,0 +1,159 @@
+"""Put one attempt at a delivery together: what all its requests share, and the write mode that sends them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
+from airflow_provider_osmosdest.core.delivery.sending.batch_mode import BatchMode
+from airflow_provider_osmosdest.core.http.compression import compressor
+from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import Courier
+from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
+from airflow_provider_osmosdest.core.delivery.responses.classifier import READ_BYTES, Judge
+from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
+from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer, most_in_flight
+from airflow_provider_osmosdest.core.delivery.flow.stop_policy import Patience
+from airflow_provider_osmosdest.core.delivery.sending.record_mode import RecordMode
+from airflow_provider_osmosdest.core.http.retry import Backoff
+from airflow_provider_osmosdest.core.http.target import Place
+from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
+from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, TransportFactory
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
+    from airflow_provider_osmosdest.core.delivery.progress import Progress
+    from airflow_provider_osmosdest.core.delivery.pipeline import WriteMode
+    from airflow_provider_osmosdest.core.http.transport import Body
+    from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
+
+__all__ = ["Tools", "attempt_at", "mode_of", "tools_of"]
+
+_LONGEST_DEFERRAL = 24 * 3600.0
+"""Seconds that a deferrable delivery lets an API put it off at most."""
+
+_P = TypeVar("_P", bound=Place)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """
+    What of a delivery depends on its values alone.
+
+    :param endpoint: makes a URL of each record, where it has places for fields
+    :param validator: says which records are valid
+    :param compress: compresses a body, ``None`` for no compression
+    """
+
+    endpoint: EndpointTemplate
+    validator: BulkValidator
+    compress: Callable[[Body], Body] | None
+
+
+def tools_of(delivery: Delivery[Place]) -> Tools:
+    """
+    Check that options, schema and mapping fit together, and make what they ask for; nothing is touched.
+
+    :raises ConfigurationError: naming what does not fit
+    """
+    endpoint = _endpoint(delivery)
+    validator = BulkValidator(delivery.schema, mapping=delivery.mapping, keep_records=bool(endpoint))
+    return Tools(endpoint, validator, compressor(delivery.options.compression))
+
+
+def attempt_at(
+    delivery: Delivery[_P],
+    tools: Tools,
+    transport: TransportFactory[_P],
+    *,
+    outcomes: Outcomes,
+    progress: Progress,
+    surroundings: Surroundings,
+    sightings: Sightings | None,
+) -> Attempt:
+    """
+    Return an attempt; whoever asked for it closes its transport.
+
+    :param delivery: what to do
+    :param tools: of the delivery
+    :param transport: makes what carries the requests
+    :param outcomes: settles records
+    :param progress: is told that time goes by
+    :param surroundings: what the delivery may ask of its caller
+    :param sightings: tells duplicates, ``None`` where every record is sent
+    """
+    options, target = delivery.options, delivery.target
+    judge = Judge(
+        success_when=options.success_when,
+        item_errors=options.item_errors,
+        already_exists_when=options.already_exists_when,
+        url_of_record=bool(tools.endpoint),
+        keyed=options.idempotency_header != NO_HEADER,
+        redact=target.redact,
+    )
+    carrier = transport(
+        target,
+        in_flight=most_in_flight(options),
+        headers=_headers(options),
+        answer_bytes=_answer_bytes(judge, most_in_flight(options)),
+        may_repeat=not options.once,
+    )
+    # Who can wait without a worker slot can wait as long as the API asks.
+    asked = _LONGEST_DEFERRAL if surroundings.deferrable else options.max_backoff
+    backoff = Backoff(options.backoff, options.max_backoff, max(asked, options.max_backoff))
+    return Attempt(
+        options=options,
+        transport=carrier,
+        judge=judge,
+        backoff=backoff,
+        pacer=Pacer(options, backoff),
+        patience=Patience(
+            options.systemic_after,
+            delivery.where,
+            target.advice,
+            reopens=not outcomes.tally.delivered,
+            refuses=target.refuses,
+        ),
+        outcomes=outcomes,
+        progress=progress,
+        compress=tools.compress,
+        stopping=surroundings.stopping,
+        deferrable=surroundings.deferrable,
+        timed=surroundings.timed,
+        sightings=sightings,
+    )
+
+
+def mode_of(attempt: Attempt, tools: Tools) -> WriteMode:
+    """Return the write mode that the options ask for."""
+    if attempt.options.write_mode == "record":
+        return RecordMode(attempt, tools.endpoint)
+    return BatchMode(attempt, Courier(attempt))
+
+
+def _endpoint(delivery: Delivery[Place]) -> EndpointTemplate:
+    endpoint = EndpointTemplate(delivery.target.url)
+    if endpoint and delivery.options.write_mode == "batch":
+        msg = f"endpoint: {{{endpoint.fields[0]}}} takes its value from a record, which needs write_mode 'record'"
+        raise OptionsError(msg)
+    endpoint.check(tuple(field.name for field in delivery.schema.fields))
+    return endpoint
+
+
+def _answer_bytes(judge: Judge, in_flight: int) -> int:
+    """Return how much of each answer to keep, so that all that may be in flight together stay within bounds."""
+    return max(ANSWER_BYTES, READ_BYTES // in_flight) if judge.reads_bodies else ANSWER_BYTES
+
+
+def _headers(options: DeliveryOptions) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if options.compression != "none":
+        headers["Content-Encoding"] = options.compression
+    if options.write_mode == "batch" and options.batch_format == "ndjson":
+        headers["Content-Type"] = "application/x-ndjson"
+    return headers

@@ -1,0 +1,165 @@
+"""Fetch one page: ask, wait, ask again, and say what the answer means."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_provider_osmosdest.core.http.retry import Backoff
+from airflow_provider_osmosdest.core.http.target import masked_url
+from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, judge
+from airflow_provider_osmosdest.core.errors import PagingError, StoppedError, UnavailableError
+from airflow_provider_osmosdest.core.source.actions import action_for
+from airflow_provider_osmosdest.core.source.http_client import SUCCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.errors import TransportError
+    from airflow_provider_osmosdest.core.source.actions import ResponseAction
+    from airflow_provider_osmosdest.core.source.page_response import Answer
+    from airflow_provider_osmosdest.core.source.http_client import Exchange
+
+__all__ = ["Fetched", "Fetcher"]
+
+_GLANCE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """
+    An answer, and what a response action made of it.
+
+    :param answer: the whole of it
+    :param action: ``stop`` or ``ignore``, ``None`` for an answer with records
+    """
+
+    answer: Answer
+    action: str | None = None
+
+
+@dataclass(slots=True)
+class Fetcher:
+    """
+    Fetch pages.
+
+    :param exchange: asks once
+    :param options: retries, waits and the rate
+    :param actions: what some answers mean
+    :param stopping: returns why to stop, ``None`` to go on
+    :param warn: takes a line for each retry
+    :param sleep: waits for seconds
+    """
+
+    exchange: Exchange
+    options: DeliveryOptions
+    actions: Sequence[ResponseAction] = ()
+    stopping: Callable[[], str | None] = field(default=lambda: None)
+    warn: Callable[[str], None] = field(default=lambda _: None)
+    sleep: Callable[[float], None] = time.sleep
+    _due: float = 0.0
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.exchange.session.close()
+
+    def fetch(self, request: Any, number: int) -> Fetched:
+        """
+        Fetch a page.
+
+        :param request: a ``requests.Request`` with URL, query and JSON body
+        :param number: of the page, from 1, for messages
+        :raises PagingError: when the answer means that nothing can be fetched before somebody mends a setting
+        :raises UnavailableError: when the API stayed unreachable or overloaded through all retries
+        :raises StoppedError: when somebody wishes to stop
+        """
+        options = self.options
+        backoff = Backoff(options.backoff, options.max_backoff)
+        name = f"page {number:,} of {self.exchange.target.method} {masked_url(request.url)}"
+        attempt = 0
+        while True:
+            self._wait_turn()
+            answer, error, retry_after = self.exchange.ask(request, name, self._check_stop)
+            why = self._why_again(answer, error)
+            if why is None:
+                assert answer is not None
+                return Fetched(answer, self._action(answer))
+            if attempt >= options.max_retries:
+                raise UnavailableError(
+                    f"{name}: the API stayed unavailable through {attempt:,} retries; it last {why}. Every page "
+                    "before it is kept: retry the task when the API is well again, and it goes on with this page."
+                )
+            wait = backoff.wait(attempt, retry_after)
+            attempt += 1
+            self.exchange.traffic.retries += 1
+            self.warn(f"{name}: {why}. Retry {attempt} of {options.max_retries} in {wait:,.1f} s.")
+            self._wait(wait)
+
+    def _why_again(self, answer: Answer | None, error: TransportError | None) -> str | None:
+        """Say why to ask again, ``None`` for an answer that stands."""
+        if answer is None:
+            verdict = judge(None, error)
+            if verdict is Verdict.MISCONFIGURED:
+                raise PagingError(
+                    self.exchange.shown(
+                        f"{self.exchange.target.public_url} was asked nothing: {error}. Check the host name and "
+                        "certificate ('verify', 'cert') and the credentials of the connection."
+                    )
+                ) from None
+            return self.exchange.shown(f"failed: {error}")
+        action = action_for(self.actions, answer.status, answer.body)
+        if action in ("stop", "ignore") or (action is None and answer.status in SUCCESS):
+            return None
+        said = self.exchange.shown(f"answered {answer.status}: {answer.head}")
+        if action == "retry":
+            return f"{said}, which response_actions want retried"
+        if action == "fail":
+            raise PagingError(f"{answer.name}: {said}, and response_actions say that this is a failure.")
+        # A GET may be repeated whatever became of it (RFC 9110 section 9.2.2).
+        if judge(answer.status, None) in (Verdict.TRANSIENT, Verdict.IN_DOUBT, Verdict.FAILED):
+            return said
+        raise PagingError(f"{answer.name}: {said}. {_advice(answer)}")
+
+    def _action(self, answer: Answer) -> str | None:
+        action = action_for(self.actions, answer.status, answer.body)
+        return action if action in ("stop", "ignore") else None
+
+    def _wait_turn(self) -> None:
+        rate = self.options.requests_per_second
+        if rate is not None:
+            now = time.monotonic()
+            self._wait(self._due - now)
+            self._due = max(now, self._due) + 1 / rate
+        self._check_stop()
+
+    def _wait(self, seconds: float) -> None:
+        while seconds > 0:
+            self._check_stop()
+            self.sleep(min(seconds, _GLANCE))
+            seconds -= _GLANCE
+
+    def _check_stop(self) -> None:
+        if (reason := self.stopping()) is not None:
+            raise StoppedError(reason)
+
+
+def _advice(answer: Answer) -> str:
+    status = answer.status
+    if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
+        there = masked_url(answer.headers.get("Location") or "")
+        host = urlsplit(there).netloc
+        return (
+            f"It points to {there}, which is not followed{f' to {host}' if host else ''}: put that into the connection."
+        )
+    what = {
+        401: "the token or password, and the 'headers' of the connection",
+        403: "the token or password and what it may do, and the 'headers' of the connection",
+        404: "the connection's base URL and the task's endpoint",
+        405: "the task's method",
+        407: "the proxy's user and password",
+        410: "the connection's base URL and the task's endpoint",
+    }.get(status, "the task's endpoint, query and body")
+    return f"Check {what}; where the answer is no failure, say so in response_actions."

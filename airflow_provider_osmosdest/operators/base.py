@@ -1,0 +1,168 @@
+"""What every operator that delivers records shares: one attempt, its report, and how it ends."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_osmosdest.operators.stop_signal import Interruption
+from airflow_provider_osmosdest.operators.telemetry import Lineage, count_metrics, describe_outlets, request_timer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_osmosdest.core.delivery.engine import Delivery, Result, TransportFactory
+
+__all__ = ["DeliveringOperator", "Prepared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """
+    A delivery that is ready to begin.
+
+    :param delivery: what to do
+    :param transport: makes what carries it
+    :param destination: URL of where the records go, for lineage; without user and query
+    :param conn_id: id of the connection, for metrics
+    """
+
+    delivery: Delivery[Any]
+    transport: TransportFactory[Any]
+    destination: str
+    conn_id: str
+
+
+class DeliveringOperator(BaseOperator):
+    """
+    Deliver records, report what became of each, and end as the report says.
+
+    :param records: upstream XCom (a list of objects, or one), or the path or URL of a file of records, as text or
+        as an ``ObjectStoragePath``
+    :param records_format: of the file, where its name does not say it
+    :param records_conn_id: id of the connection that opens the file's storage
+    :param destination_schema: what a record must be
+    :param mapping: field name to source column
+    :param deferrable: leave long waits to the triggerer
+    """
+
+    def __init__(
+        self,
+        *,
+        records: Any = None,
+        records_format: str | None = None,
+        records_conn_id: str | None = None,
+        destination_schema: Any = None,
+        mapping: Mapping[str, str] | None = None,
+        deferrable: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.records = records
+        self.records_format = records_format
+        self.records_conn_id = records_conn_id
+        self.destination_schema = destination_schema
+        self.mapping = mapping
+        self.deferrable = deferrable
+        self._interruption = Interruption()
+        self._lineage: Lineage | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Deliver.
+
+        :return: the report's numbers and paths, which become the task's XCom
+        :raises AirflowFailException: where trying again cannot help: a wrong setting, token or schema
+        :raises OsmosError: where it may
+        """
+        return self._carry_out(context, self.records)
+
+    def on_kill(self) -> None:
+        """End the delivery between two steps: with its ledger written, and a report that is true."""
+        self._interruption.ask("The task was told to stop")
+
+    def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
+        """Go on after a wait that the triggerer kept."""
+        return self.execute(context)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - Airflow's signature
+        """Return the lineage of the delivery, for Airflow's OpenLineage provider; ``None`` where there was none."""
+        return None if self._lineage is None else self._lineage.to_openlineage()
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Return the lineage of a delivery that failed: some of its records may have arrived."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    @abstractmethod
+    def _prepare(self, instance: tuple[str, ...]) -> Prepared:
+        """
+        Resolve connection and parameters.
+
+        :param instance: dag, run, task and map index of the task instance
+        :raises ConfigurationError: naming what cannot be used
+        """
+
+    def _carry_out(self, context: Context, records: Any) -> dict[str, Any]:
+        with self._interruption.watching_the_clock():
+            return self._finish(context, self._deliver(context, records))
+
+    def _deliver(self, context: Context, records: Any) -> Result:
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
+        from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
+        from airflow_provider_osmosdest.core.errors import ConfigurationError
+        from airflow_provider_osmosdest.hooks.delivery import source_of
+        from airflow_provider_osmosdest.operators.state_store import ledger_store
+
+        ti = context["ti"]
+        try:
+            prepared = self._prepare((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))
+            delivery = prepared.delivery
+            source = source_of(records, self.records_format, self.records_conn_id)
+            tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
+            surroundings = Surroundings(
+                ledger=ledger_store(context, delivery.folder),
+                stopping=self._interruption.why,
+                deferrable=self.deferrable,
+                warn=self.log.warning,
+                timed=request_timer(tags),
+                # Clearing a task instance raises it, and a retry leaves it alone.
+                occasion=str(ti.max_tries),
+            )
+            result = deliver(delivery, source, prepared.transport, self.log.info, surroundings)
+        except ConfigurationError as error:
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        count_metrics(result, tags)
+        path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
+        self._lineage = Lineage(path, prepared.destination, result.report.to_xcom())
+        describe_outlets(context, self.outlets, self._lineage.xcom)
+        return result
+
+    def _finish(self, context: Context, result: Result) -> dict[str, Any]:
+        """Push the report, and let the task fail if the delivery did."""
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
+        from airflow_provider_osmosdest.core.errors import MisconfiguredError, SystemicError, WaitError
+
+        xcom = result.report.to_xcom()
+        if result.error is None:
+            return xcom
+        if isinstance(result.error, WaitError):
+            self._wait(result.error.seconds)
+        context["ti"].xcom_push(key="return_value", value=xcom)
+        if isinstance(result.error, (MisconfiguredError, SystemicError)) or not result.mendable:
+            # Another attempt would meet the same answer, or have nothing to send.
+            raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
+        raise result.error
+
+    def _wait(self, seconds: float) -> None:
+        from datetime import timedelta
+
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+
+        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=seconds)), method_name="resume")

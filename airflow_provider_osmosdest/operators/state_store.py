@@ -1,0 +1,136 @@
+"""The ledger in Airflow's task state store, where there is one (Airflow 3.3), else in the delivery's folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
+from airflow_provider_osmosdest.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
+
+__all__ = ["LEDGER_KEY", "TaskStateLedgerStore", "ledger_store"]
+
+LEDGER_KEY = "osmosdest_ledger"
+"""Where the task's state has the ledger."""
+
+_HOLDER_KEY = "osmosdest_attempt"
+# Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
+_MOST_BYTES = 48 * 1024
+# Through supervisor, API server and database a write takes some 10 ms, as long as 50 requests to a fast API.
+_OFTEN = 4
+_OFTEN_SECONDS = 1.0
+_HOLDER_SECONDS = 1.0
+_GONE = "another attempt"
+
+
+class TaskStateLedgerStore:
+    """
+    Keep a ledger in the task state store; in the delivery's folder while it is large, or is written all the time.
+
+    The state then says that the ledger is in the folder, so there is never a doubt which of the two is true.
+
+    :param store: ``context["task_state_store"]``
+    :param folder: the delivery's folder
+    :param clock: seconds that only ever grow
+    """
+
+    SPILLED: ClassVar = {"in": "folder"}
+    """What the state says instead of a ledger that is in the folder."""
+
+    def __init__(self, store: Any, folder: Folder, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._file = FolderLedgerStore(folder)
+        self._clock = clock
+        self._written: deque[float] = deque(maxlen=_OFTEN)
+        self._spilled = False
+        self._attempt: str | None = None
+        self._holder: str | None = None
+        self._asked = 0.0
+
+    def load(self) -> bytes | None:
+        """Return the document, ``None`` if there is none."""
+        try:
+            value = self._store.get(LEDGER_KEY)
+        except Exception as error:
+            raise _failed("read", error) from error
+        if value is None:
+            return None
+        if value == self.SPILLED:
+            self._spilled = True
+            document = self._file.load()
+            if document is None:
+                raise StorageError(
+                    "the ledger of this delivery is not in its folder, where the task's state says it is. Restore it; "
+                    "or begin anew with 'airflow osmosdest delivery forget --new-id', after which all is sent again."
+                )
+            return document
+        return json.dumps(value).encode()
+
+    def save(self, document: bytes, *, last: bool = False) -> None:
+        """Replace the document."""
+        now = self._clock()
+        # An object store is no faster than the state store; a local file is, fifty times over.
+        often = len(self._written) == _OFTEN and now - self._written[0] < _OFTEN_SECONDS
+        spill = len(document) > _MOST_BYTES or (often and not last and self._file.is_local)
+        self._written.append(now)
+        if spill:
+            self._file.save(document)
+            if self._spilled:
+                return
+        try:
+            self._store.set(LEDGER_KEY, self.SPILLED if spill else json.loads(document))
+        except Exception as error:
+            raise _failed("written", error) from error
+        self._spilled = spill
+
+    def claim(self, attempt: str) -> None:
+        """Make an attempt the one that goes on, wherever the ledger lies."""
+        try:
+            self._store.set(_HOLDER_KEY, attempt)
+        except Exception as error:
+            raise _failed("written", error) from error
+        self._attempt = attempt
+        if self._file.load() is not None:
+            self._file.claim(attempt)
+
+    def holder(self) -> str | None:
+        """
+        Return the attempt that claimed the delivery last, as the task's state said a second ago at most.
+
+        A state that was written since was written for the attempt that Airflow takes for the last one, so a second is
+        soon enough. To a file in the folder anyone may write, and so beside it the holder is looked up each time.
+        """
+        if self._spilled and (holder := self._file.holder()) not in {None, self._attempt}:
+            return holder
+        now = self._clock()
+        if self._holder is None or now - self._asked >= _HOLDER_SECONDS:
+            try:
+                # Airflow has no state for a task instance whose next try has begun.
+                self._holder = str(self._store.get(_HOLDER_KEY) or _GONE)
+            except Exception as error:
+                raise _failed("read", error) from error
+            self._asked = now
+        return self._holder
+
+
+def ledger_store(context: Context, folder: Folder) -> LedgerStore:
+    """Return where the ledger of a task instance is kept."""
+    store = context.get("task_state_store")
+    return FolderLedgerStore(folder) if store is None else TaskStateLedgerStore(store, folder)
+
+
+def _failed(what: str, error: Exception) -> StorageError:
+    return StorageError(
+        f"the ledger cannot be {what} in Airflow's task state store: {error}. Without it a retry would send records "
+        "twice; see whether the API server is well, then retry the task."
+    )

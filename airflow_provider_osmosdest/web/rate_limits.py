@@ -1,0 +1,69 @@
+"""How fast a token may ask, and how fast a stranger may guess. Pure: the time is passed in, in seconds."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+from airflow_provider_osmosdest.core.http.token_bucket import TokenBucket
+
+__all__ = ["Failures", "Rates"]
+
+_MOST = 10_000
+_FIRST_DELAY = 0.25
+_LONGEST_DELAY = 4.0
+_FORGET_SECONDS = 60.0
+_BURST_SECONDS = 1.0
+
+
+class Failures:
+    """
+    Counts the failed attempts of each address, and says how long an answer to them is held back.
+
+    The first waits too: all answers of one count come after the same time, whatever was looked at for them.
+    """
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def delay(self, address: str, now: float) -> float:
+        """
+        Count a failed attempt, and return the seconds from its arrival to its answer.
+
+        :param address: where it came from
+        :param now: the time of its arrival
+        """
+        count, last = self._counts.pop(address, (0, now))
+        if now - last > _FORGET_SECONDS:
+            count = 0
+        self._counts[address] = (count + 1, now)
+        if len(self._counts) > _MOST:
+            self._counts.popitem(last=False)
+        return min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(count, 10))
+
+
+class Rates:
+    """Lets each token make so many requests a second, with a burst of one second's worth."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
+
+    def wait(self, key: tuple[str, str], rate: float, now: float) -> int:
+        """
+        Count a request, or return the whole seconds after which it may be made again.
+
+        :param key: which token it came with
+        :param rate: requests a second
+        :param now: the time
+        :return: 0 when it may be made
+        """
+        bucket = self._buckets.pop(key, None)
+        if bucket is None or bucket.rate != rate:
+            bucket = TokenBucket(rate, burst=_BURST_SECONDS)
+        self._buckets[key] = bucket
+        if len(self._buckets) > _MOST:
+            self._buckets.popitem(last=False)
+        if seconds := bucket.wait(now):
+            return math.ceil(seconds)
+        bucket.take(1, now)
+        return 0

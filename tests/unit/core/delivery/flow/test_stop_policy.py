@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
+from airflow_provider_osmosdest.core.delivery.flow.stop_policy import Patience
+from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.errors import GivenUpError, MisconfiguredError, SystemicError
+
+WHERE = "POST https://api.example.com/v1"
+
+
+def said(verdict, status=None, error="boom"):
+    return Judgement(verdict, status, error)
+
+
+REFUSED = said(Verdict.REFUSED, 422)
+SPENT = said(Verdict.TRANSIENT, 503)
+
+
+@pytest.fixture
+def patience():
+    return Patience(5, WHERE, "check host, port and network")
+
+
+def first_error(patience, judgement, records=1, tries=1_000, **more):
+    for number in range(1, tries + 1):
+        if (error := patience.hear(judgement, records, **more)) is not None:
+            return number, error
+    return None
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (None, "certificate"),
+        (401, "token"),
+        (403, "token"),
+        (404, "base URL"),
+        (410, "base URL"),
+        (405, "method"),
+        (501, "method"),
+        (407, "proxy"),
+        (422, "a bug of airflow-provider-osmosdest: please report it"),
+        (302, "redirect"),
+        (505, "Check the connection"),
+        (200, "Check success_when, item_errors and the base URL"),
+        (299, "may have been taken, and is 'unknown'"),
+    ],
+)
+def test_misconfigured_stops_at_once_and_says_what_to_mend(patience, status, advice):
+    error = patience.hear(said(Verdict.MISCONFIGURED, status), 10)
+    assert isinstance(error, MisconfiguredError)
+    said_so = "was sent nothing:" if status is None else "answered"
+    assert str(error).startswith(f"{WHERE} {said_so} boom. ")
+    assert advice in str(error)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.TOO_LARGE])
+def test_single_records_refused_alike_are_systemic(patience, verdict):
+    number, error = first_error(patience, said(verdict, 422))
+    assert number == 5
+    assert isinstance(error, SystemicError)
+    assert WHERE in str(error)
+    assert "boom" in str(error)
+
+
+def test_chunks_of_many_records_do_not_count(patience):
+    assert first_error(patience, REFUSED, records=2) is None
+
+
+def test_another_status_starts_the_count_again(patience):
+    other = said(Verdict.REFUSED, 400)
+    for _ in range(20):
+        assert first_error(patience, REFUSED, tries=4) is None
+        assert first_error(patience, other, tries=4) is None
+
+
+def test_once_something_was_accepted_nothing_is_systemic(patience):
+    assert patience.hear(said(Verdict.ACCEPTED, 200), 1) is None
+    assert first_error(patience, REFUSED) is None
+
+
+def test_accepted_can_be_told_without_a_judgement(patience):
+    patience.accepted()
+    assert first_error(patience, REFUSED) is None
+
+
+def test_no_connection_after_all_retries_is_the_end(patience):
+    error = patience.hear(said(Verdict.UNREACHABLE), 1)
+    assert isinstance(error, GivenUpError)
+    assert "cannot be reached: boom" in str(error)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.TRANSIENT, Verdict.FAILED, Verdict.IN_DOUBT, Verdict.IN_PROGRESS])
+def test_three_chunks_with_all_their_retries_spent_in_a_row_are_the_end(patience, verdict):
+    number, error = first_error(patience, said(verdict), in_full=True)
+    assert number == 3
+    assert isinstance(error, GivenUpError)
+
+
+def test_a_poison_record_found_by_halving_is_not_the_end(patience):
+    assert patience.hear(SPENT, 250_000, in_full=True) is None
+    assert first_error(patience, SPENT, in_full=False, tries=18) is None
+    number, error = first_error(patience, SPENT, in_full=False)
+    assert number == 1
+    assert isinstance(error, GivenUpError)
+
+
+@pytest.mark.parametrize("between", [said(Verdict.ACCEPTED, 200), said(Verdict.REFUSED, 400)])
+def test_any_real_answer_starts_the_count_again(patience, between):
+    for _ in range(20):
+        assert first_error(patience, SPENT, in_full=True, tries=2) is None
+        assert patience.hear(between, 2) is None
+
+
+def test_a_record_the_api_has_already_is_as_good_as_one_it_takes(patience):
+    assert patience.hear(said(Verdict.EXISTS, 409), 1) is None
+    assert first_error(patience, REFUSED) is None
+
+
+def test_a_batch_refused_for_what_it_has_already_is_neither(patience):
+    assert first_error(patience, said(Verdict.EXISTS, 409), records=2) is None
+    number, error = first_error(patience, REFUSED)
+    assert number == 5
+    assert isinstance(error, SystemicError)
+
+
+def test_refused_records_stay_open_where_nothing_was_ever_accepted():
+    again = "Nothing is settled: mend it and clear the task, and these records are sent again."
+    for reopens in (True, False):
+        _, error = first_error(Patience(5, WHERE, "wait", reopens=reopens), REFUSED)
+        assert str(error).endswith(again) is reopens
+        assert "refused 5 single records in a row and accepted nothing; it last answered boom." in str(error)
+
+
+def test_a_success_that_cannot_be_read_stops_and_names_what_to_mend(patience):
+    error = patience.hear(said(Verdict.UNREADABLE, 200), 7)
+    assert isinstance(error, MisconfiguredError)
+    assert str(error) == (
+        f"{WHERE} took a request, but boom. Its records are 'unknown'. Mend item_errors before anything more is sent."
+    )
+
+
+def test_no_answer_for_many_records_stops_and_names_every_way_on(patience):
+    error = patience.unanswered(said(Verdict.IN_DOUBT, None, "timed out after 60 s"), 1_234)
+    assert isinstance(error, GivenUpError)
+    text = str(error)
+    assert text.startswith(f"{WHERE} gave no answer that tells whether it took 1,234 records sent together")
+    assert "the last was timed out after 60 s." in text
+    for way in ("'unknown'", "'unsent'", "under the same key", "'timeout'", "'batch_size'", "'already_exists_when'"):
+        assert way in text
+    assert "set on_no_answer to 'split'" in text
+
+
+def test_a_refusal_in_between_counts_as_no_failure_of_the_api(patience):
+    for _ in range(10):
+        assert first_error(patience, SPENT, in_full=False, tries=19) is None
+        assert patience.hear(said(Verdict.EXISTS, 409), 2) is None
+
+
+def test_an_api_as_good_as_down_is_given_up_at_once(patience):
+    error = patience.hear(SPENT, 1, in_full=False, hopeless=True)
+    assert isinstance(error, GivenUpError)
+    assert "stayed unavailable through all retries; it last answered boom" in str(error)

@@ -1,0 +1,385 @@
+"""How an attempt finds the ledger of those before it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal, begin
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Entry, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
+from airflow_provider_osmosdest.core.delivery.report import Tally
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Answer
+from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.records import open_source
+from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
+
+
+def found(entry, fingerprint, occasion):
+    store = MemoryLedgerStore()
+    store.save(entry.to_json())
+    said = []
+    return begin(store, fingerprint, said.append, occasion), " ".join(said)
+
+
+class TestBegin:
+    def entry(self, **values):
+        return Entry("d", "f", settled=RangeSet([(0, 7)]), counts={"delivered": 7}, occasion="1", **values)
+
+    def test_an_unfinished_delivery_goes_on_whoever_asks(self):
+        for occasion in ("1", "2", None):
+            entry, said = found(self.entry(), "f", occasion)
+            assert (entry.delivery_id, entry.occasion) == ("d", occasion)
+            assert "7 records are settled" in said
+
+    def test_a_complete_one_is_done_again_only_when_asked_again(self):
+        for occasion in ("2", None):
+            entry, said = found(self.entry(complete=True), "f", occasion)
+            assert entry.delivery_id != "d"
+            assert (len(entry.settled), entry.occasion, said) == (0, occasion, "")
+
+    def test_a_retry_of_a_complete_one_finds_it_complete(self):
+        # Also where the source has changed or cannot be told apart: nothing of it is read any more.
+        for fingerprint in ("f", "other", None):
+            entry, said = found(self.entry(complete=True), fingerprint, "1")
+            assert (entry.delivery_id, entry.complete) == ("d", True)
+            assert "d is complete already" in said
+            assert "Nothing is sent" in said
+
+
+class TestWhatIsNoted:
+    """Every chunk stands in the ledger when it is sent."""
+
+    def sent_and_noted(self, folder, entry, **options):
+        records = [{"id": number} for number in range(10)]
+        source = open_source(records)
+        entry.fingerprint = source.fingerprint
+        store = MemoryLedgerStore()
+        store.save(entry.to_json())
+        seen = []
+
+        def handle(request):
+            ids = [record["id"] for record in json.loads(body_of(request))]
+            noted = [(chunk.start, chunk.stop) for chunk in read_entry(store.document).sending]
+            seen.append(((ids[0], ids[-1] + 1), noted))
+            return Answer(request, 200)
+
+        schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
+        delivery = Delivery(Target("http://api.test"), DeliveryOptions(**options), schema, folder)
+        surroundings = Surroundings(ledger=store)
+        deliver(delivery, source, HandlerTransport(handle).factory, lambda _: None, surroundings)
+        return seen
+
+    def test_a_whole_batch_is(self, tmp_path):
+        seen = self.sent_and_noted(tmp_path, Entry("d"), batch_size=5)
+        assert seen == [((0, 5), [(0, 5)]), ((5, 10), [(5, 10)])]
+
+    def test_a_resumed_chunk_is_and_so_is_the_rest_of_its_batch(self, tmp_path):
+        entry = Entry("d", settled=RangeSet([(0, 1)]), sending=(Chunk(2, 3),))
+        seen = self.sent_and_noted(tmp_path, entry, batch_size=5)
+        # The resumed one stays noted until its turn comes.
+        assert seen == [((1, 2), [(1, 2), (2, 3)]), ((2, 3), [(2, 3)]), ((3, 5), [(3, 5)]), ((5, 10), [(5, 10)])]
+
+
+class Accepting:
+    def __init__(self):
+        self.requests = 0
+
+    def exchange(self, starting, wait):
+        self.requests += len(starting)
+        return [Answer(request, 200) for request in starting]
+
+    def close(self):
+        pass
+
+
+class TestCompleteDelivery:
+    """An attempt that is killed behind its last record, and the retry after it."""
+
+    def deliver(self, folder, store, occasion, records):
+        schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
+        options = DeliveryOptions(max_failures=1, retry_rejected=True)
+        delivery = Delivery(Target("http://api.test"), options, schema, folder)
+        transport = Accepting()
+        surroundings = Surroundings(ledger=store, occasion=occasion)
+        source = open_source(records)
+        result = deliver(delivery, source, lambda *_, **__: transport, lambda _: None, surroundings)
+        assert result.error is None
+        return result.report, transport.requests
+
+    def test_the_retry_sends_nothing_and_tells_the_same(self, tmp_path):
+        store = MemoryLedgerStore()
+        first, requests = self.deliver(tmp_path, store, "1", iter([{"id": 1}, {"id": "none"}]))
+        assert (requests, first.read, first.delivered, first.invalid) == (1, 2, 1, 1)
+        second, requests = self.deliver(tmp_path, store, "1", iter([]))
+        assert requests == 0
+        assert second.to_dict() == {**first.to_dict(), "seconds": second.seconds}
+        assert len((tmp_path / "failures-00000.ndjson").read_text().splitlines()) == 1
+
+    def test_asked_for_again_it_is_another_delivery(self, tmp_path):
+        store = MemoryLedgerStore()
+        first, _ = self.deliver(tmp_path, store, "1", [{"id": 1}])
+        second, requests = self.deliver(tmp_path, store, "2", [{"id": 1}])
+        assert requests == 1
+        assert second.delivery_id != first.delivery_id
+
+
+class Desk:
+    """A journal on a clock of its own, and what it has written so far."""
+
+    def __init__(self, folder, entry=None):
+        self.folder = folder
+        self.now = 0.0
+        self.store = MemoryLedgerStore()
+        self.tally = Tally()
+        self.writes = 0
+        entry = entry or Entry("d", "f")
+        self.journal = Journal(entry, self, folder, self.tally, clock=lambda: self.now)
+
+    def save(self, document, *, last=False):
+        self.writes += 1
+        self.store.save(document)
+
+    def fail(self, *indexes, outcome="rejected", final=True, error="no"):
+        records = [(index, b"{}") for index in indexes]
+        self.journal.fail(outcome, records, status=422, error=error, attempts=1, final=final)
+
+    @property
+    def written(self):
+        return read_entry(self.store.document)
+
+    @property
+    def parts(self):
+        return sorted(path.name for path in self.folder.glob("failures-*.ndjson"))
+
+    def listed(self):
+        return [
+            json.loads(line)["index"] for name in self.parts for line in (self.folder / name).read_bytes().splitlines()
+        ]
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path / "folder")
+
+
+class TestWriting:
+    def test_it_is_written_once_a_second_and_not_more(self, desk):
+        for step in range(100):
+            desk.now = step * 0.05
+            desk.journal.deliver_each([step])
+            desk.journal.tick()
+        assert desk.writes == 4
+        assert desk.written.settled == RangeSet([(0, 81)])
+
+    def test_what_is_about_to_be_sent_stays_noted_until_it_is_answered(self, desk):
+        chunk = Chunk(5, 9)
+        desk.journal.note(chunk)
+        assert desk.written.sending == (chunk,)
+        desk.now = 2.0
+        desk.journal.tick()
+        assert desk.written.sending == (chunk,)
+        desk.journal.answered()
+        assert desk.written.sending == (chunk,), "saying so can wait for the next write"
+        desk.journal.write()
+        assert desk.written.sending == ()
+
+    def test_what_an_earlier_attempt_may_have_sent_stays_noted_until_its_turn(self, tmp_path):
+        early, late = Chunk(0, 5), Chunk(10, 20)
+        desk = Desk(tmp_path, Entry("d", "f", sending=(early, late), settled=RangeSet([(0, 5)])))
+        assert desk.journal.resumed == (late,), "what is settled was answered"
+        assert desk.journal.in_doubt == RangeSet([(10, 20)])
+        desk.journal.note(Chunk(5, 10))
+        assert desk.written.sending == (Chunk(5, 10), late)
+        desk.journal.answered()
+        desk.journal.note(late)
+        assert desk.written.sending == (late,)
+        desk.journal.answered()
+        desk.journal.write()
+        assert desk.written.sending == ()
+
+    def test_a_chunk_left_in_doubt_is_the_next_attempts_first(self, desk):
+        first, second = Chunk(0, 5), Chunk(5, 9)
+        desk.journal.note(first)
+        desk.journal.left_in_doubt()
+        desk.journal.note(second)
+        assert desk.written.sending == (second, first)
+        desk.journal.answered()
+        desk.journal.deliver([(5, 9)])
+        desk.journal.close(complete=False)
+        assert desk.written.sending == (first,)
+        again = Desk(desk.folder, desk.written)
+        assert again.journal.resumed == (first,)
+        assert again.journal.in_doubt == RangeSet([(0, 5)])
+
+    def test_what_is_settled_at_the_end_is_left_to_nobody(self, desk):
+        for chunk in (Chunk(0, 5), Chunk(5, 9)):
+            desk.journal.note(chunk)
+            desk.journal.left_in_doubt()
+        desk.journal.deliver([(0, 5), (5, 8)])
+        desk.journal.close(complete=False)
+        assert desk.written.sending == (Chunk(5, 9),)
+
+    def test_what_was_sent_last_and_not_answered_is_left_to_the_next_attempt(self, desk):
+        desk.journal.note(Chunk(0, 5))
+        desk.journal.close(complete=False)
+        assert desk.written.sending == (Chunk(0, 5),)
+
+    def test_a_window_is_written_before_it_is_used_and_closed_at_the_end(self, desk):
+        desk.journal.note_window((3, 20))
+        assert desk.written.window == (3, 20)
+        assert desk.written.doubts() == RangeSet([(3, 20)])
+        desk.journal.deliver([(3, 10)])
+        desk.journal.write()
+        assert desk.written.doubts() == RangeSet([(10, 20)])
+        desk.journal.close(complete=False)
+        assert (desk.written.window, len(desk.written.doubts())) == ((0, 0), 0)
+
+    def test_a_window_of_a_killed_attempt_stays_in_doubt_until_it_is_settled(self, tmp_path):
+        desk = Desk(tmp_path, Entry("d", "f", window=(3, 20), settled=RangeSet([(5, 9)])))
+        desk.journal.write()
+        assert desk.written.in_doubt == desk.journal.in_doubt == RangeSet([(3, 5), (9, 20)])
+        assert desk.written.window == (0, 0)
+        desk.journal.deliver_each([3, 10])
+        desk.journal.write()
+        assert desk.written.in_doubt == RangeSet([(4, 5), (9, 10), (11, 20)])
+
+    def test_doubt_is_written_until_it_is_settled(self, desk):
+        desk.journal.doubt([(3, 5), (7, 8)])
+        desk.journal.write()
+        assert desk.written.in_doubt == RangeSet([(3, 5), (7, 8)])
+        desk.journal.deliver([(3, 4)])
+        desk.journal.close(complete=False)
+        assert desk.written.in_doubt == RangeSet([(4, 5), (7, 8)])
+
+    @pytest.mark.parametrize("once", [True, False])
+    def test_under_at_most_once_what_is_in_doubt_is_forbidden_and_else_resumed(self, tmp_path, once):
+        entry = Entry("d", "f", window=(2, 4), in_doubt=RangeSet([(8, 9)]), sending=(Chunk(10, 20, (12,)),))
+        journal = Journal(entry, MemoryLedgerStore(), tmp_path, Tally(), once=once)
+        doubts = RangeSet([(2, 4), (8, 9), (10, 12), (13, 20)])
+        assert journal.in_doubt == doubts
+        assert journal.resumed == (() if once else (Chunk(10, 20, (12,)),))
+        assert journal.forbidden == (doubts if once else RangeSet())
+
+    def test_counts_and_seconds_go_on_from_attempt_to_attempt(self, tmp_path):
+        entry = Entry("d", "f", counts={"delivered": 3, "requests": 4}, seconds=7.0, attempts=1)
+        desk = Desk(tmp_path, entry)
+        assert (desk.tally.delivered, desk.tally.requests) == (3, 4)
+        desk.tally.delivered += 2
+        desk.now = 5.0
+        desk.journal.write()
+        assert desk.written.counts["delivered"] == 5
+        assert desk.written.seconds == 12.0
+        assert desk.written.attempts == 2
+
+
+class TestFailures:
+    def test_what_is_not_durable_is_not_settled(self, desk):
+        desk.journal.deliver([(0, 10)])
+        desk.fail(3, 4)
+        desk.journal.write()
+        assert desk.written.settled == RangeSet([(0, 3), (5, 10)])
+        assert desk.written.counts.get("rejected", 0) == 0
+        assert not desk.written.reasons
+        assert desk.tally.rejected == 2, "the report of this attempt counts them all the same"
+
+    def test_a_part_is_closed_over_them_after_ten_seconds(self, desk):
+        desk.fail(3)
+        for desk.now in (1.0, 5.0, 9.9):
+            desk.journal.write()
+            assert 3 not in desk.written.settled
+        desk.now = 10.0
+        desk.journal.write()
+        assert 3 in desk.written.settled
+        assert desk.written.counts["rejected"] == 1
+        assert desk.written.parts == desk.parts == ["failures-00000.ndjson"]
+
+    def test_or_when_there_are_many(self, desk):
+        desk.fail(*range(511))
+        desk.journal.write()
+        assert len(desk.written.settled) == 0
+        desk.fail(511)
+        desk.journal.write()
+        assert desk.written.settled == RangeSet([(0, 512)])
+
+    def test_or_at_once_where_a_record_may_have_arrived(self, desk):
+        desk.fail(3)
+        desk.fail(4, outcome="unknown")
+        desk.journal.write()
+        assert desk.written.settled == RangeSet([(3, 5)])
+        assert desk.listed() == [3, 4]
+
+    def test_what_a_retry_may_mend_is_listed_and_never_settled(self, desk):
+        desk.fail(3, outcome="unsent", final=False)
+        assert desk.journal.has_open
+        desk.journal.close(complete=False)
+        assert 3 not in desk.written.settled
+        assert desk.written.counts.get("unsent", 0) == 0
+        assert desk.written.parts == []
+        assert desk.listed() == [3]
+
+    def test_what_may_have_been_taken_and_is_open_is_in_doubt_for_the_next_attempt(self, desk):
+        desk.fail(3, outcome="unknown", final=False)
+        desk.fail(4, outcome="unsent", final=False)
+        desk.fail(5, outcome="unknown")
+        desk.journal.close(complete=False)
+        assert desk.written.in_doubt == RangeSet([(3, 4)])
+        assert desk.written.settled == RangeSet([(5, 6)])
+
+    def test_the_next_attempt_lists_those_anew(self, desk):
+        desk.fail(1)
+        desk.fail(3, outcome="unsent", final=False)
+        desk.journal.close(complete=False)
+        again = Desk(desk.folder, desk.written)
+        assert again.listed() == [1]
+        assert (again.tally.rejected, again.tally.unsent) == (1, 0)
+        again.fail(3)
+        path = again.journal.close(complete=True)
+        assert again.listed() == [1, 3]
+        assert path == str(desk.folder / again.parts[0])
+        assert again.written.complete
+
+    def test_parts_no_ledger_speaks_of_are_removed(self, desk):
+        desk.fail(1)
+        desk.journal.write()
+        desk.journal._failures.close()  # the part is there, and the process ends before the ledger says so
+        assert desk.listed() == [1]
+        assert Desk(desk.folder, desk.written).listed() == []
+
+    def test_many_parts_are_folded_into_one_in_order(self, desk):
+        for index in (9, 2, 5):
+            desk.fail(index, outcome="unknown")
+            desk.journal.write()
+        assert len(desk.parts) == 3
+        path = desk.journal.close(complete=True)
+        assert desk.listed() == [2, 5, 9]
+        assert desk.written.parts == desk.parts
+        assert path == str(desk.folder / desk.parts[0])
+
+    def test_a_crash_while_they_are_folded_loses_none(self, desk):
+        for index in (9, 2):
+            desk.fail(index, outcome="unknown")
+            desk.journal.write()
+        before = desk.written
+        desk.journal.close(complete=True)
+        for name in before.parts:
+            (desk.folder / name).write_bytes(b'{"index":2}\n' if name.endswith("1.ndjson") else b'{"index":9}\n')
+        assert sorted(Desk(desk.folder, before).listed()) == [2, 9], "the old parts, as the old ledger has them"
+
+    def test_no_failures_make_no_file(self, desk):
+        desk.journal.deliver([(0, 10)])
+        assert desk.journal.close(complete=True) is None
+        assert desk.parts == []
+
+
+def test_a_failures_file_that_is_gone_is_an_error_and_not_forgotten(tmp_path):
+    entry = Entry.new("f")
+    entry.parts = ["failures-00000.ndjson"]
+    with pytest.raises(StorageError, match=r"failures-00000.ndjson is gone.*Restore it"):
+        Journal(entry, MemoryLedgerStore(), tmp_path, Tally())

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
+from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
+
+
+def attempt(*, stopping=lambda: None, deferrable=False, **options):
+    ticks = []
+    made = Attempt(
+        options=DeliveryOptions(**options),
+        transport=None,
+        judge=None,
+        backoff=None,
+        pacer=None,
+        patience=None,
+        outcomes=None,
+        progress=SimpleNamespace(tick=lambda: ticks.append(1)),
+        stopping=stopping,
+        deferrable=deferrable,
+    )
+    return made, ticks
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_what_says_that_the_api_is_unavailable(verdict):
+    twice, _ = attempt()
+    once, _ = attempt(guarantee="at_most_once")
+    judgement = Judgement(verdict)
+    passing = verdict in (Verdict.TRANSIENT, Verdict.UNREACHABLE)
+    assert once.passing(judgement) is passing
+    assert twice.passing(judgement) is (passing or verdict in (Verdict.IN_DOUBT, Verdict.FAILED))
+
+
+def test_a_wish_to_stop_is_heard_after_the_progress_is_told():
+    told, ticks = attempt(stopping=lambda: "The task was marked failed. It is over.")
+    with pytest.raises(StoppedError, match=r"^The task was marked failed\. It is over\.$"):
+        told.glance()
+    assert ticks == [1]
+    free, ticks = attempt()
+    free.glance()
+    assert ticks == [1]
+
+
+def test_only_long_waits_are_left_to_others_and_only_where_there_are_any():
+    alone, _ = attempt(defer_after=5.0)
+    alone.check_wait(1e6)
+    helped, _ = attempt(defer_after=5.0, deferrable=True)
+    helped.check_wait(5.0)
+    with pytest.raises(WaitError) as caught:
+        helped.check_wait(5.1)
+    assert caught.value.seconds == 5.1
+
+
+def test_the_header_of_a_key():
+    assert attempt()[0].key_header("k") == {"Idempotency-Key": "k"}
+    assert attempt(idempotency_header="X-Id")[0].key_header("k") == {"X-Id": "k"}
+    assert attempt(idempotency_header="none")[0].key_header("k") is None

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_osmosdest.core.delivery.engine import Delivery
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.dry_run import rehearse
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.schema import DestinationSchema
+from tests.unit.core.delivery.conftest import ListSource, MemoryFolder
+
+
+@pytest.fixture
+def rehearsed():
+    def run(records, **options):
+        target = Target("http://api.test/v1", headers={"X-Key": "hush-hush"}, secrets=("hush-hush",))
+        delivery = Delivery(target, DeliveryOptions(**options), DestinationSchema.any_object(), MemoryFolder())
+        return rehearse(delivery, ListSource(records), lambda _: None)
+
+    return run
+
+
+@pytest.mark.parametrize("mode", ["batch", "record"])
+def test_the_first_request_is_shown_as_it_would_go_out(rehearsed, mode):
+    came = rehearsed([{"a": 1}], write_mode=mode)
+    lines = came.first_request.splitlines()
+    assert lines[0] == "POST http://api.test/v1 HTTP/1.1"
+    assert "X-Key: ***" in lines
+    assert f"Idempotency-Key: {came.result.report.delivery_id}-0" in came.first_request
+    assert lines[-1] == ('[{"a":1}]' if mode == "batch" else '{"a":1}')
+
+
+def test_what_is_off_is_not_shown(rehearsed):
+    assert "Idempotency" not in rehearsed([{"a": 1}], idempotency_header="none").first_request
+
+
+def test_nothing_is_delivered(rehearsed):
+    came = rehearsed([{"a": 1}, {"a": 2}])
+    report = came.result.report
+    assert (report.read, report.delivered, report.unsent, report.requests) == (2, 0, 2, 0)
+
+
+def test_without_a_valid_record_there_is_no_request(rehearsed):
+    assert rehearsed([]).first_request is None

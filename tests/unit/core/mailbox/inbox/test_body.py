@@ -1,0 +1,144 @@
+"""From the bytes that came to text: what is taken, and what a bound is worth."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+
+import pytest
+import zstandard
+
+from airflow_provider_osmosdest.core.mailbox.inbox.body import (
+    MEDIA_TYPES,
+    body_encoding,
+    body_media_type,
+    encodings,
+    text_of,
+    unpack,
+)
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
+
+LIMIT = 1_000_000
+PACK = {"gzip": gzip.compress, "zstd": zstandard.compress}
+
+
+def refusal(function, *arguments):
+    with pytest.raises(InboxRefusal) as caught:
+        function(*arguments)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        *((name, name) for name in MEDIA_TYPES),
+        ("Application/JSON; charset=UTF-8", "application/json"),
+        ('text/csv;charset="utf-8";header=present', "text/csv"),
+    ],
+)
+def test_media_types_that_are_taken(header, expected):
+    assert body_media_type(header) == expected
+
+
+@pytest.mark.parametrize("header", [None, "", "text/plain", "application/json; charset=latin-1", "application/jsonx"])
+def test_other_media_types_are_refused_with_those_that_are_taken(header):
+    refused = refusal(body_media_type, header)
+    assert refused.status == 415
+    assert all(name in refused.detail and name in refused.headers["Accept"] for name in MEDIA_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"), [(None, None), ("", None), ("identity", None), (" GZIP ", "gzip"), ("x-gzip", "gzip")]
+)
+def test_encodings_that_are_taken(header, expected):
+    assert body_encoding(header) == expected
+
+
+@pytest.mark.parametrize("header", ["br", "gzip, gzip", "deflate"])
+def test_other_encodings_are_refused_with_those_that_are_taken(header):
+    refused = refusal(body_encoding, header)
+    assert (refused.status, refused.headers) == (415, {"Accept-Encoding": "gzip, zstd"})
+
+
+def test_zstd_is_refused_where_it_cannot_be_read(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    encodings.cache_clear()
+    try:
+        assert refusal(body_encoding, "zstd").status == 415
+    finally:
+        encodings.cache_clear()
+
+
+@pytest.mark.parametrize("name", PACK)
+@pytest.mark.parametrize("size", [0, 1, 65_536, LIMIT - 1, LIMIT])
+def test_a_body_within_its_bound_comes_out_whole(name, size):
+    data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    assert unpack(PACK[name](data), name, LIMIT) == data
+
+
+@pytest.mark.parametrize("name", PACK)
+def test_one_byte_more_is_refused_and_not_cut(name):
+    assert refusal(unpack, PACK[name](b"x" * (LIMIT + 1)), name, LIMIT).status == 413
+    assert refusal(unpack, b"x" * (LIMIT + 1), None, LIMIT).status == 413
+
+
+@pytest.mark.parametrize("name", PACK)
+def test_a_bomb_takes_no_more_memory_than_the_bound(name):
+    bomb = PACK[name](bytes(300_000_000)) if name == "zstd" else gzip.compress(bytes(100_000_000), 1)
+    assert len(bomb) < LIMIT
+    tracemalloc.start()
+    try:
+        assert refusal(unpack, bomb, name, LIMIT).status == 413
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * LIMIT
+
+
+@pytest.mark.parametrize("name", PACK)
+def test_parts_one_after_the_other_are_one_body(name):
+    assert unpack(b"".join(PACK[name](piece) for piece in (b"ab", b"", b"cd")), name, LIMIT) == b"abcd"
+
+
+@pytest.mark.parametrize("name", PACK)
+@pytest.mark.parametrize("cut", [0, 3, -1, -5])
+def test_data_that_breaks_off_is_refused(name, cut):
+    packed = PACK[name](b"some text that is long enough to be cut" * 20)
+    assert refusal(unpack, packed[:cut], name, LIMIT).status == 400
+    assert refusal(unpack, packed + packed[: cut or 1], name, LIMIT).status == 400
+
+
+@pytest.mark.parametrize("name", PACK)
+def test_damaged_data_is_refused(name):
+    assert refusal(unpack, b"[{}]", name, LIMIT).status == 400
+    assert refusal(unpack, PACK[name](b"abc") + b"trailing", name, LIMIT).status == 400
+
+
+@pytest.mark.parametrize("name", PACK)
+def test_empty_parts_without_end_are_refused_soon(name):
+    empty = PACK[name](b"")
+    assert refusal(unpack, empty * (LIMIT // len(empty)), name, LIMIT).status == 400
+
+
+def test_a_zstd_window_has_a_bound():
+    parameters = zstandard.ZstdCompressionParameters(window_log=27, enable_ldm=True)
+    worker = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = worker.compress(b"x" * 1000) + worker.flush()
+    assert refusal(unpack, packed, "zstd", LIMIT).status == 400
+
+
+def test_zlib_is_no_gzip():
+    assert refusal(unpack, zlib.compress(b"abc"), "gzip", LIMIT).status == 400
+
+
+def test_text_is_utf8_with_or_without_its_mark():
+    assert text_of(b"\xef\xbb\xbf[]") == b"[]"
+    assert text_of("[é]".encode()) == "[é]".encode()
+
+
+@pytest.mark.parametrize(("data", "place"), [(b"ab\xff", 2), (b"\xef\xbb\xbfab\xff", 5), (b"\xff\xfe[\0]\0", 0)])
+def test_what_is_not_utf8_is_refused_with_its_place(data, place):
+    refused = refusal(text_of, data)
+    assert refused.status == 400
+    assert f"byte {place} " in refused.detail

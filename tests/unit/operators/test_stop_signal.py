@@ -1,0 +1,98 @@
+"""Signals become a wish, and the exception of ``execution_timeout`` waits for its moment."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.execution_time.timeout import timeout
+
+from airflow_provider_osmosdest.operators import stop_signal as interruption
+from airflow_provider_osmosdest.operators.stop_signal import Interruption
+
+LONG = 60.0
+
+
+def ring():
+    """Be the timer, now."""
+    signal.raise_signal(signal.SIGALRM)
+
+
+@pytest.fixture(autouse=True)
+def _clean_clock():
+    handler = signal.getsignal(signal.SIGALRM)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, handler)
+
+
+def test_the_first_reason_stands():
+    wish = Interruption()
+    assert wish.reason is None
+    wish.ask("first")
+    wish.ask("second")
+    assert wish.reason == "first"
+    assert wish.why() == "first. A retry of the task goes on where this attempt stood."
+
+
+def test_nothing_happens_when_nothing_rings():
+    wish = Interruption()
+    with timeout(LONG):
+        handler = signal.getsignal(signal.SIGALRM)
+        with wish.watching_the_clock():
+            pass
+        assert signal.getsignal(signal.SIGALRM) == handler
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0, "Airflow's timer goes on"
+    assert wish.reason is None
+
+
+def run(work, wish):
+    """Run as Airflow runs a task with ``execution_timeout``."""
+    with timeout(LONG), wish.watching_the_clock():
+        ring()
+        work()
+
+
+def test_airflows_exception_waits_for_the_end():
+    wish = Interruption()
+    done = []
+    with pytest.raises(AirflowTaskTimeout):
+        run(lambda: done.append(wish.reason), wish)
+    assert done == ["The task's execution_timeout is over"]
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_it_comes_also_where_the_delivery_raises():
+    # The time-out is what Airflow is told, with the delivery's own error behind it.
+    with pytest.raises(AirflowTaskTimeout) as caught:
+        run(lambda: int("stopped"), Interruption())
+    assert isinstance(caught.value.__context__, ValueError)
+
+
+def test_what_cannot_be_asked_is_interrupted(monkeypatch):
+    monkeypatch.setattr(interruption, "GRACE", 0.01)
+    with pytest.raises(AirflowTaskTimeout):
+        run(lambda: threading.Event().wait(LONG), Interruption())
+
+
+def test_without_a_time_limit_the_signal_is_left_alone():
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    with Interruption().watching_the_clock():
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+def test_outside_the_main_thread_too():
+    # Python sets signal handlers in the main thread only.
+    seen = []
+
+    def work():
+        with Interruption().watching_the_clock():
+            seen.append(signal.getsignal(signal.SIGALRM))
+
+    thread = threading.Thread(target=work)
+    before = signal.getsignal(signal.SIGALRM)
+    thread.start()
+    thread.join()
+    assert seen == [before]
