@@ -26,12 +26,12 @@ from tables import machine, table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
-from airflow_provider_osmosdest.core.mailbox.store.disk import Disk
 from airflow_provider_osmosdest.core.mailbox.log.entry import Entry, encode, entry_name, timestamp
+from airflow_provider_osmosdest.core.mailbox.log.gzip_segments import pack
 from airflow_provider_osmosdest.core.mailbox.log.log import TAIL_NAME
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
-from airflow_provider_osmosdest.core.mailbox.log.gzip_segments import pack
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+from airflow_provider_osmosdest.core.mailbox.store.disk import Disk
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.testing.mailbox_stress import Place, stress
 from tests.mailbox_servers import BUCKET, azure_server, s3_options, s3_server

@@ -104,23 +104,23 @@ def pull(url: str, total: int, folder: str) -> None:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.schema import DestinationSchema
-    from airflow_provider_osmosdest.core.source.request_spec import Ask
-    from airflow_provider_osmosdest.core.source.http_client import Exchange
-    from airflow_provider_osmosdest.core.source.page_fetcher import Fetcher
+    from airflow_provider_osmosdest.core.source.http_client import HttpClient
+    from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
     from airflow_provider_osmosdest.core.source.paginator import read_paging
     from airflow_provider_osmosdest.core.source.pull_runner import PullOrder, run_pull
+    from airflow_provider_osmosdest.core.source.request_spec import RequestSpec
 
     target = Target(f"{url}/{total}", method="GET")
     paging = read_paging({"type": "offset", "limit": PAGE, "total_path": "total"})
-    ask = Ask(target, paging=paging, data_selector="items")
+    ask = RequestSpec(target, paging=paging, data_selector="items")
     options = DeliveryOptions()
     order = PullOrder(
         ask=ask,
         options=options,
         schema=DestinationSchema.load(SCHEMA),
         folder=UPath(folder),
-        fetcher=lambda traffic: Fetcher(
-            Exchange(requests.Session(), target, ask.max_page_bytes, traffic=traffic), options
+        fetcher=lambda traffic: PageFetcher(
+            HttpClient(requests.Session(), target, ask.max_page_bytes, traffic=traffic), options
         ),
     )
     result = run_pull(order, print)

@@ -25,12 +25,13 @@ from data import FIELDS, generate
 from processes import counts, server
 from tables import machine, table
 
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.records import open_source
-from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
+from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.console import FAILED, exit_codes, only_document, say
 from airflow_provider_osmosdest.cli.stopping import stopping_on_signals
-from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.dry_run import dry_run
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.dry_run import rehearse
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StoppedError
 from airflow_provider_osmosdest.core.records import sample_rows
 from airflow_provider_osmosdest.core.schema.importing import (
@@ -39,7 +40,7 @@ def schema_infer(args: Namespace) -> None:
 
 
 def deliver_records(args: Namespace) -> None:
-    """Deliver a file, or rehearse it; print the report as JSON."""
+    """Deliver a file, or dry_run it; print the report as JSON."""
     with exit_codes(), only_document() as show:
         hook = HttpDestinationHook(http_conn_id=args.conn_id)
         names = DeliveryOptions.names()
@@ -55,12 +56,12 @@ def deliver_records(args: Namespace) -> None:
         source = source_of(args.records, args.records_format)
         code = FAILED
         if args.dry_run:
-            rehearsal = rehearse(delivery, source, say)
+            rehearsal = dry_run(delivery, source, say)
             say(rehearsal.first_request or "No request would go out: there is no valid record.")
             result = rehearsal.result
         else:
             with stopping_on_signals() as stopping:
-                result = deliver(delivery, source, hook.transport(), say, Surroundings(stopping=stopping.why))
+                result = deliver(delivery, source, hook.transport(), say, RunContext(stopping=stopping.why))
             if isinstance(result.error, StoppedError):
                 code = stopping.exit_code
         show(result.report.to_dict())

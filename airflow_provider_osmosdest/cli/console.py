@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, OsmosError, SourceError
-from airflow_provider_osmosdest.hooks.log_filters import drop_remarks
+from airflow_provider_osmosdest.hooks.log_filters import drop_connection_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def exit_codes() -> Iterator[None]:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow.sdk.exceptions import AirflowNotFoundException
 
-    drop_remarks()
+    drop_connection_warnings()
     try:
         yield
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.cli.console import FAILED, exit_codes, only_docu
 from airflow_provider_osmosdest.cli.ledgers import found_at, place_of, where, written_at
 from airflow_provider_osmosdest.cli.times import ago
 from airflow_provider_osmosdest.core.delivery.ledger.journal import PERIOD
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Ledger
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def forget_delivery(args: Namespace) -> None:
         place.store.claim(f"forgotten-{uuid.uuid4().hex}")
         if place.instance is not None and place.instance.at_work:
             time.sleep(_FENCED_SECONDS)
-        place.store.save(Entry(new_id).to_json(), last=True)
+        place.store.save(Ledger(new_id).to_json(), last=True)
         show({"forgotten": found.delivery_id, "delivery_id": new_id})
         say("Forgotten. " + _what_next(place))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from airflow_provider_osmosdest.cli.task_state import Instance, StoredTaskState
-    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Entry, LedgerStore
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, LedgerStore
 
 __all__ = ["Found", "Place", "found_at", "place_of", "where", "written_at"]
 
@@ -56,7 +56,7 @@ class Found:
     :param readable: as much of one that cannot as makes sense
     """
 
-    entry: Entry | None
+    entry: Ledger | None
     error: str
     readable: dict[str, Any]
 

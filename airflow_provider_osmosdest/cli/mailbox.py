@@ -13,8 +13,8 @@ from airflow_provider_osmosdest.cli.times import ago, expiry, moment
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.mailbox.consumers import valid_consumer
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
-from airflow_provider_osmosdest.core.mailbox.retention.purge import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.retention.inventory import overview
+from airflow_provider_osmosdest.core.mailbox.retention.purge import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, add, new_token, revoke
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
 from airflow_provider_osmosdest.hooks.delivery import load_schema

@@ -13,10 +13,11 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT, masked_url
 from airflow_provider_osmosdest.core.errors import ConnectorError
+from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials
+from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT
+from airflow_provider_osmosdest.core.http.urls import masked_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_osmosdest.core.http.target import Target, join_url
 from airflow_provider_osmosdest.core.errors import ConnectorError
+from airflow_provider_osmosdest.core.http.target import Target, join_url
 from airflow_provider_osmosdest.hooks import connection_fields
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from requests import Session
 
-    from airflow_provider_osmosdest.core.delivery.engine import TransportFactory
+    from airflow_provider_osmosdest.core.delivery.model import TransportFactory
     from airflow_provider_osmosdest.core.http.oauth2 import TokenSource
     from airflow_provider_osmosdest.core.http.transport import Transport
 

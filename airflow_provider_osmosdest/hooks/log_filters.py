@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-__all__ = ["drop_remarks"]
+__all__ = ["drop_connection_warnings"]
 
 _REMARK = "Connection schemes (type: osmos_"
 
 
-def drop_remarks() -> None:
+def drop_connection_warnings() -> None:
     """
     Keep out of this process's log that an underscore may not be in a connection's scheme, which is no URI's here.
 

@@ -10,8 +10,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_osmosdest.core.http.signing import Signer
 from airflow_provider_osmosdest.core.errors import ConnectorError
+from airflow_provider_osmosdest.core.http.signing import Signer
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, load_access
 from airflow_provider_osmosdest.hooks.delivery import load_schema

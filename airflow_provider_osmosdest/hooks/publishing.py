@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery
+from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.http.target import masked_url
-from airflow_provider_osmosdest.core.http.transport import Answer, Body
 from airflow_provider_osmosdest.core.errors import AmbiguousError, StorageError
+from airflow_provider_osmosdest.core.http.transport import Body, Response
+from airflow_provider_osmosdest.core.http.urls import masked_url
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of, seen_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.engine import TransportFactory
+    from airflow_provider_osmosdest.core.delivery.model import TransportFactory
     from airflow_provider_osmosdest.core.http.transport import Request
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
@@ -56,7 +56,7 @@ class MailboxPlace:
         return f"mailbox in {self.public_url}"
 
     @property
-    def exchange(self) -> str:
+    def request_noun(self) -> str:
         """What the log calls one publish."""
         return "batch"
 
@@ -91,9 +91,9 @@ class MailboxTransport:
         self._producer = producer
         # In a thread, so that a task is told to stop while a store does not answer.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="osmosdest-publish")
-        self._under_way: list[Future[Answer]] = []
+        self._under_way: list[Future[Response]] = []
 
-    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:
         """Begin to publish these bodies, then return the answers that are in: 200, or why the store could not."""
         self._under_way += [self._pool.submit(self._publish, request) for request in starting]
         if not self._under_way:
@@ -110,14 +110,14 @@ class MailboxTransport:
         """Give up what has not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _publish(self, request: Request) -> Answer:
+    def _publish(self, request: Request) -> Response:
         pieces = request.body.pieces if isinstance(request.body, Body) else [request.body]
         try:
             self._mailbox.publish(filter(len, pieces), batch_id=request.message_id, producer=self._producer)
         except (StorageError, OSError) as error:
             # It may be in the log for all that; published again under its batch_id, it is there once.
-            return Answer(request, error=AmbiguousError(f"{type(error).__name__}: {error}"))
-        return Answer(request, 200)
+            return Response(request, error=AmbiguousError(f"{type(error).__name__}: {error}"))
+        return Response(request, 200)
 
 
 def make_publishing(

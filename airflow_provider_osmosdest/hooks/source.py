@@ -12,10 +12,10 @@ from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.source.actions import read_actions
-from airflow_provider_osmosdest.core.source.request_spec import MAX_PAGE_BYTES, MAX_PAGES, Ask
 from airflow_provider_osmosdest.core.source.incremental import read_incremental
 from airflow_provider_osmosdest.core.source.paginator import read_paging
 from airflow_provider_osmosdest.core.source.pull_runner import PullOrder
+from airflow_provider_osmosdest.core.source.request_spec import MAX_PAGE_BYTES, MAX_PAGES, RequestSpec
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.hooks.delivery import (
     delivery_folder,
@@ -28,9 +28,9 @@ from airflow_provider_osmosdest.hooks.delivery import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_osmosdest.core.delivery.engine import Surroundings
+    from airflow_provider_osmosdest.core.delivery.model import RunContext
     from airflow_provider_osmosdest.core.source.http_client import Traffic
-    from airflow_provider_osmosdest.core.source.page_fetcher import Fetcher
+    from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
     from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 
 __all__ = ["PULL_OPTIONS", "SourceRequest", "make_pull"]
@@ -69,13 +69,13 @@ def make_pull(
     instance: tuple[str, ...],
     hook: HttpDestinationHook,
     request: SourceRequest,
-    surroundings: Surroundings,
+    run_context: RunContext,
 ) -> PullOrder:
     """
     Put together a pull.
 
     :param instance: dag id, run id, task id and map index of what it belongs to, from which its folders are made
-    :param surroundings: what it may ask of its caller
+    :param run_context: what it may ask of its caller
     :raises ConfigurationError: naming what cannot be used
     """
     from airflow.sdk.log import mask_secret
@@ -95,7 +95,7 @@ def make_pull(
     for secret in target.secrets:
         mask_secret(secret)
     schema = request.destination_schema or None
-    ask = Ask(
+    ask = RequestSpec(
         target=target,
         query=_object("query", request.query) or {},
         body=_object("body", request.body),
@@ -113,7 +113,7 @@ def make_pull(
         options=options,
         schema=load_schema(schema) if schema else DestinationSchema.any_object(),
         folder=delivery_folder(instance),
-        fetcher=_fetcher(hook, ask, options, surroundings),
+        fetcher=_fetcher(hook, ask, options, run_context),
         mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
         # What was sent to an endpoint has nothing to do with what was pulled from it.
@@ -126,20 +126,20 @@ def make_pull(
 
 def _fetcher(
     hook: HttpDestinationHook,
-    ask: Ask,
+    ask: RequestSpec,
     options: DeliveryOptions,
-    surroundings: Surroundings,
-) -> Callable[[Traffic], Fetcher]:
+    run_context: RunContext,
+) -> Callable[[Traffic], PageFetcher]:
     target = ask.target
     if target.oauth2 is not None and any(name.lower() == "authorization" for name in target.headers):
         raise ConnectorError("headers: auth is 'oauth2', which makes the Authorization header itself; leave that out")
 
-    def make(traffic: Traffic) -> Fetcher:
+    def make(traffic: Traffic) -> PageFetcher:
         from airflow_provider_osmosdest.core.http.signing import Signer
-        from airflow_provider_osmosdest.core.source.http_client import Exchange
-        from airflow_provider_osmosdest.core.source.page_fetcher import Fetcher
+        from airflow_provider_osmosdest.core.source.http_client import HttpClient
+        from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
 
-        exchange = Exchange(
+        exchange = HttpClient(
             session=hook.get_conn(),
             target=target,
             max_page_bytes=ask.max_page_bytes,
@@ -147,7 +147,7 @@ def _fetcher(
             signer=None if target.signing_secret is None else Signer(target.signing_secret),
             traffic=traffic,
         )
-        return Fetcher(exchange, options, ask.actions, surroundings.stopping, surroundings.warn or _silent)
+        return PageFetcher(exchange, options, ask.actions, run_context.stopping, run_context.warn or _silent)
 
     return make
 

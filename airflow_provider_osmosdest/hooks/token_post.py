@@ -6,8 +6,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.http.target import masked_url
 from airflow_provider_osmosdest.core.errors import TlsError
+from airflow_provider_osmosdest.core.http.urls import masked_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_osmosdest.operators.stop_signal import Interruption
+from airflow_provider_osmosdest.operators.stop_signal import StopSignal
 from airflow_provider_osmosdest.operators.telemetry import Lineage, count_metrics, describe_outlets, request_timer
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_osmosdest.core.delivery.engine import Delivery, Result, TransportFactory
+    from airflow_provider_osmosdest.core.delivery.model import Delivery, Result, TransportFactory
 
-__all__ = ["DeliveringOperator", "Prepared"]
+__all__ = ["DeliveringOperator", "PreparedDelivery"]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedDelivery:
     """
     A delivery that is ready to begin.
 
@@ -69,7 +69,7 @@ class DeliveringOperator(BaseOperator):
         self.destination_schema = destination_schema
         self.mapping = mapping
         self.deferrable = deferrable
-        self._interruption = Interruption()
+        self._stop_signal = StopSignal()
         self._lineage: Lineage | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class DeliveringOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """End the delivery between two steps: with its ledger written, and a report that is true."""
-        self._interruption.ask("The task was told to stop")
+        self._stop_signal.ask("The task was told to stop")
 
     def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         """Go on after a wait that the triggerer kept."""
@@ -99,7 +99,7 @@ class DeliveringOperator(BaseOperator):
         return self.get_openlineage_facets_on_complete(task_instance)
 
     @abstractmethod
-    def _prepare(self, instance: tuple[str, ...]) -> Prepared:
+    def _prepare(self, instance: tuple[str, ...]) -> PreparedDelivery:
         """
         Resolve connection and parameters.
 
@@ -108,13 +108,14 @@ class DeliveringOperator(BaseOperator):
         """
 
     def _carry_out(self, context: Context, records: Any) -> dict[str, Any]:
-        with self._interruption.watching_the_clock():
+        with self._stop_signal.watching_the_clock():
             return self._finish(context, self._deliver(context, records))
 
     def _deliver(self, context: Context, records: Any) -> Result:
         from airflow.providers.common.compat.sdk import AirflowFailException
 
-        from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
+        from airflow_provider_osmosdest.core.delivery.engine import deliver
+        from airflow_provider_osmosdest.core.delivery.model import RunContext
         from airflow_provider_osmosdest.core.errors import ConfigurationError
         from airflow_provider_osmosdest.hooks.delivery import source_of
         from airflow_provider_osmosdest.operators.state_store import ledger_store
@@ -125,16 +126,16 @@ class DeliveringOperator(BaseOperator):
             delivery = prepared.delivery
             source = source_of(records, self.records_format, self.records_conn_id)
             tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
-            surroundings = Surroundings(
+            run_context = RunContext(
                 ledger=ledger_store(context, delivery.folder),
-                stopping=self._interruption.why,
+                stopping=self._stop_signal.why,
                 deferrable=self.deferrable,
                 warn=self.log.warning,
                 timed=request_timer(tags),
                 # Clearing a task instance raises it, and a retry leaves it alone.
                 occasion=str(ti.max_tries),
             )
-            result = deliver(delivery, source, prepared.transport, self.log.info, surroundings)
+            result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
         except ConfigurationError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
         count_metrics(result, tags)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.operators.base import DeliveringOperator, Prepared
+from airflow_provider_osmosdest.operators.base import DeliveringOperator, PreparedDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -178,7 +178,7 @@ class HttpDestinationOperator(DeliveringOperator):
         self.record_key = record_key
         self.auth_type = auth_type
 
-    def _prepare(self, instance: tuple[str, ...]) -> Prepared:
+    def _prepare(self, instance: tuple[str, ...]) -> PreparedDelivery:
         from airflow_provider_osmosdest.hooks.delivery import TaskRequest, make_delivery
         from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 
@@ -192,4 +192,4 @@ class HttpDestinationOperator(DeliveringOperator):
             options={name: getattr(self, name) for name in DeliveryOptions.names()},
         )
         delivery = make_delivery(instance, hook.connector(), request)
-        return Prepared(delivery, hook.transport(), delivery.target.public_url, self.http_conn_id)
+        return PreparedDelivery(delivery, hook.transport(), delivery.target.public_url, self.http_conn_id)

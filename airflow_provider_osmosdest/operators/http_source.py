@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_osmosdest.operators.stop_signal import Interruption
+from airflow_provider_osmosdest.operators.stop_signal import StopSignal
 from airflow_provider_osmosdest.operators.telemetry import Lineage, count_metrics, describe_outlets
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_osmosdest.core.delivery.engine import Surroundings
+    from airflow_provider_osmosdest.core.delivery.model import RunContext
     from airflow_provider_osmosdest.core.source.pull_runner import PullOrder, PullResult
 
 __all__ = ["OUTPUTS", "XCOM_BYTES", "HttpSourceOperator"]
@@ -159,7 +159,7 @@ class HttpSourceOperator(BaseOperator):
         self.max_backoff = max_backoff
         self.requests_per_second = requests_per_second
         self.auth_type = auth_type
-        self._interruption = Interruption()
+        self._stop_signal = StopSignal()
         self._lineage: Lineage | None = None
 
     def execute(self, context: Context) -> Any:
@@ -170,13 +170,13 @@ class HttpSourceOperator(BaseOperator):
         :raises AirflowFailException: where trying again cannot help: a wrong setting, token or paginator
         :raises OsmosError: where it may
         """
-        with self._interruption.watching_the_clock():
+        with self._stop_signal.watching_the_clock():
             order, result = self._pull(context)
             return self._finish(context, order, result)
 
     def on_kill(self) -> None:
         """End the pull between two steps: a retry goes on with the page it stood at."""
-        self._interruption.ask("The task was told to stop")
+        self._stop_signal.ask("The task was told to stop")
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - Airflow's signature
         """Return the lineage of the pull, for Airflow's OpenLineage provider; ``None`` where there was none."""
@@ -185,7 +185,7 @@ class HttpSourceOperator(BaseOperator):
     def _pull(self, context: Context) -> tuple[PullOrder, PullResult]:
         from airflow.providers.common.compat.sdk import AirflowFailException
 
-        from airflow_provider_osmosdest.core.delivery.engine import Surroundings
+        from airflow_provider_osmosdest.core.delivery.model import RunContext
         from airflow_provider_osmosdest.core.errors import ConfigurationError
         from airflow_provider_osmosdest.core.source.pull_runner import run_pull
         from airflow_provider_osmosdest.hooks.delivery import delivery_folder
@@ -197,24 +197,24 @@ class HttpSourceOperator(BaseOperator):
         instance = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
         try:
             hook = HttpDestinationHook(http_conn_id=self.http_conn_id, auth_type=self.auth_type)
-            surroundings = Surroundings(
+            run_context = RunContext(
                 ledger=ledger_store(context, delivery_folder(instance)),
-                stopping=self._interruption.why,
+                stopping=self._stop_signal.why,
                 warn=self.log.warning,
                 # Clearing a task instance raises it, and a retry leaves it alone.
                 occasion=str(ti.max_tries),
             )
-            order = self._order(instance, hook, surroundings)
+            order = self._order(instance, hook, run_context)
             order = with_watermark(order, context, instance, (*self.inlets, *self.outlets))
             if self.output_as == "xcom":
                 order = replace(order, most_bytes=XCOM_BYTES)
-            result = run_pull(order, self.log.info, surroundings)
+            result = run_pull(order, self.log.info, run_context)
         except ConfigurationError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
         count_metrics(result.ended, {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": self.http_conn_id})
         return order, result
 
-    def _order(self, instance: tuple[str, ...], hook: Any, surroundings: Surroundings) -> PullOrder:
+    def _order(self, instance: tuple[str, ...], hook: Any, run_context: RunContext) -> PullOrder:
         from airflow_provider_osmosdest.core.errors import OptionsError
         from airflow_provider_osmosdest.hooks.source import PULL_OPTIONS, SourceRequest, make_pull
 
@@ -237,7 +237,7 @@ class HttpSourceOperator(BaseOperator):
             max_page_bytes=self.max_page_bytes,
             options={name: getattr(self, name) for name in (*PULL_OPTIONS, "deduplicate", "record_key")},
         )
-        return make_pull(instance, hook, request, surroundings)
+        return make_pull(instance, hook, request, run_context)
 
     def _finish(self, context: Context, order: PullOrder, result: PullResult) -> Any:
         """Push the report, and let the task fail if the pull did."""

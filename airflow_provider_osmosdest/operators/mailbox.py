@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_osmosdest.operators.base import DeliveringOperator, Prepared
+from airflow_provider_osmosdest.operators.base import DeliveringOperator, PreparedDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class MailboxPublishOperator(DeliveringOperator):
         self.deduplicate = deduplicate
         self.record_key = record_key
 
-    def _prepare(self, instance: tuple[str, ...]) -> Prepared:
+    def _prepare(self, instance: tuple[str, ...]) -> PreparedDelivery:
         from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
         from airflow_provider_osmosdest.hooks.publishing import make_publishing, publishing_transport
 
@@ -112,7 +112,7 @@ class MailboxPublishOperator(DeliveringOperator):
             },
         )
         transport = publishing_transport(mailbox, "/".join(instance))
-        return Prepared(delivery, transport, delivery.target.public_url, self.mailbox_conn_id)
+        return PreparedDelivery(delivery, transport, delivery.target.public_url, self.mailbox_conn_id)
 
 
 class MailboxReadOperator(BaseOperator):

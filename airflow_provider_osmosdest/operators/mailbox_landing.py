@@ -13,8 +13,8 @@ from airflow_provider_osmosdest.core.mailbox.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.log.read import Page
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
 __all__ = ["RECORDS_FILE", "XCOM_BYTES", "Landed", "Landing"]
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["GRACE", "Interruption"]
+__all__ = ["GRACE", "StopSignal"]
 
 
 GRACE = 10.0
 """Seconds a delivery has to end in good order; after that it is interrupted wherever it is, as by a crash."""
 
 
-class Interruption:
+class StopSignal:
     """Whether somebody wishes a task to stop, and why."""
 
     def __init__(self) -> None:

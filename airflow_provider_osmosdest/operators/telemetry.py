@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_osmosdest.core.delivery.engine import Result
+    from airflow_provider_osmosdest.core.delivery.model import Result
 
 __all__ = ["OUTCOMES", "Lineage", "count_metrics", "describe_outlets", "request_timer"]
 

@@ -13,7 +13,7 @@ from airflow_provider_osmosdest.core.http.transport import Body, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.http.transport import Answer, Transport
+    from airflow_provider_osmosdest.core.http.transport import Response, Transport
 
 __all__ = ["Exchanges", "both_kinds", "pieces_of", "until"]
 
@@ -29,7 +29,7 @@ def both_kinds(piece: bytes) -> list[bytes | Body]:
     return [piece, Body([piece[:1], memoryview(piece)[1:]], len(piece))]
 
 
-def until(transport: Transport, count: int, starting: Sequence[Request] = (), within: float = 15) -> list[Answer]:
+def until(transport: Transport, count: int, starting: Sequence[Request] = (), within: float = 15) -> list[Response]:
     """Start requests and collect ``count`` answers."""
     answers = transport.exchange(starting, 0.05)
     deadline = time.monotonic() + within
@@ -70,10 +70,10 @@ class Exchanges:
             each.close()
 
     @pytest.fixture
-    def ask(self, start: Callable[..., Transport]) -> Callable[..., Answer]:
+    def ask(self, start: Callable[..., Transport]) -> Callable[..., Response]:
         """Return what sends one request with a transport of its own and returns the answer."""
 
-        def once(url: str, body: bytes | Body = b"[1]", **more: Any) -> Answer:
+        def once(url: str, body: bytes | Body = b"[1]", **more: Any) -> Response:
             return until(start(url, **more), 1, [Request(body)])[0]
 
         return once

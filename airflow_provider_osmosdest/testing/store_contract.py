@@ -24,8 +24,8 @@ import pytest
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
-from airflow_provider_osmosdest.core.mailbox.store.probe import PROBED_NAME
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+from airflow_provider_osmosdest.core.mailbox.store.probe import PROBED_NAME
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
 __all__ = ["StoreContract"]

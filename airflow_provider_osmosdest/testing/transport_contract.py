@@ -24,8 +24,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_osmosdest.core.http.transport import Body, Request
 from airflow_provider_osmosdest.core.errors import AmbiguousError
+from airflow_provider_osmosdest.core.http.transport import Body, Request
 from airflow_provider_osmosdest.testing.exchanges import both_kinds, pieces_of, until
 from airflow_provider_osmosdest.testing.servers import Conversation, ScriptedServer, answer
 from airflow_provider_osmosdest.testing.transport_faults import FaultContract

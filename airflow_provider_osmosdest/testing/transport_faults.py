@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_osmosdest.core.http.transport import Body, Request
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError
+from airflow_provider_osmosdest.core.http.transport import Body, Request
 from airflow_provider_osmosdest.testing.exchanges import Exchanges, both_kinds, pieces_of, until
 from airflow_provider_osmosdest.testing.servers import Conversation, ScriptedServer, answer, free_port, self_signed
 

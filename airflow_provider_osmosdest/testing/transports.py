@@ -3,8 +3,8 @@ A transport for tests: a function that answers each request, and nothing patched
 
 ::
 
-    def handler(request: Request) -> Answer | TransportError:
-        return Answer(request, 422, b"no") if b'"bad"' in body_of(request) else Answer(request, 200)
+    def handler(request: Request) -> Response | TransportError:
+        return Response(request, 422, b"no") if b'"bad"' in body_of(request) else Response(request, 200)
 
     deliver(delivery, source, HandlerTransport(handler).factory, print)
 """
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.http.transport import Answer, Body, Request
 from airflow_provider_osmosdest.core.errors import TransportError
+from airflow_provider_osmosdest.core.http.transport import Body, Request, Response
 
 if TYPE_CHECKING:
     import random
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["HandlerTransport", "answering", "body_of"]
 
 
-def answering(status: int, body: bytes = b"", **more: Any) -> Callable[[Request], Answer]:
+def answering(status: int, body: bytes = b"", **more: Any) -> Callable[[Request], Response]:
     """Return a handler that answers every request alike; ``more`` are fields of the answer."""
-    return lambda request: Answer(request, status, body, **more)
+    return lambda request: Response(request, status, body, **more)
 
 
 def body_of(request: Request) -> bytes:
@@ -48,14 +48,14 @@ class HandlerTransport:
 
     def __init__(
         self,
-        handler: Callable[[Request], Answer | TransportError],
+        handler: Callable[[Request], Response | TransportError],
         *,
         in_flight: int = 1,
         shuffle: random.Random | None = None,
     ) -> None:
         self._handler = handler
         self._shuffle = shuffle
-        self._pending: list[Answer] = []
+        self._pending: list[Response] = []
         self.in_flight = in_flight
         self.target: Target | None = None
         self.headers: Mapping[str, str] = {}
@@ -73,14 +73,14 @@ class HandlerTransport:
         self.may_repeat = may_repeat
         return self
 
-    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:
         """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
         if self.closed:
             raise AssertionError("a transport was used after it was closed")
         for request in starting:
             self.requests.append(request)
             came = self._handler(request)
-            self._pending.append(Answer(request, error=came) if isinstance(came, TransportError) else came)
+            self._pending.append(Response(request, error=came) if isinstance(came, TransportError) else came)
         self.most_in_flight = max(self.most_in_flight, len(self._pending))
         if len(self._pending) > self.in_flight:
             raise AssertionError(f"{len(self._pending)} requests in flight, where {self.in_flight} were asked for")

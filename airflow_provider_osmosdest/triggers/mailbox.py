@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
@@ -11,7 +10,8 @@ from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, enc
 from airflow_provider_osmosdest.triggers.polling import (
     POLL_INTERVAL,
     WATCH_INTERVAL,
-    Lookout,
+    LogWatcher,
+    Poll,
     off_the_loop,
     open_mailbox,
     polling,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.mailbox.log.entry import Entry
 
-__all__ = ["MailboxEventTrigger", "MailboxTrigger", "Sighting"]
+__all__ = ["MailboxEventTrigger", "MailboxTrigger"]
 
 
 class MailboxTrigger(BaseTrigger):
@@ -63,26 +63,13 @@ class MailboxTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire."""
 
-        def waiting(lookout: Lookout) -> int:
+        def waiting(lookout: LogWatcher) -> int:
             return lookout.waiting(self.consumer)
 
         async for records in polling(self.mailbox_conn_id, self.poll_interval, waiting):
             if records >= self.min_records:
                 yield _event({"mailbox": self.mailbox_conn_id, "consumer": self.consumer, "records": records})
                 return
-
-
-@dataclass(slots=True)
-class Sighting:
-    """
-    What one look at a mailbox showed.
-
-    :param newest: its newest batch, ``None`` while there is none
-    :param rung: the triggers that fired because of it
-    """
-
-    newest: Entry | None
-    rung: list[MailboxEventTrigger] = field(default_factory=list)
 
 
 class MailboxEventTrigger(BaseEventTrigger):
@@ -129,33 +116,33 @@ class MailboxEventTrigger(BaseEventTrigger):
         """Return what looks for all watchers of a mailbox."""
         from airflow_provider_osmosdest.triggers.shared import SharedPoll
 
-        return SharedPoll(_sightings(kwargs["mailbox_conn_id"], kwargs["poll_interval"]))
+        return SharedPoll(_polls(kwargs["mailbox_conn_id"], kwargs["poll_interval"]))
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Sighting]) -> AsyncIterator[TriggerEvent]:
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
         """Fire for every look that shows batches this watcher has not fired for."""
         # Before the first look: to answer the first question of its life, the triggerer builds Airflow's execution API,
         # which takes it seconds in which it does nothing else. No batch shall have to wait for that.
         kept = await self._kept()
         seen: int | None = None
-        async for sighting in shared_stream:
+        async for poll in shared_stream:
             if seen is None:
                 kept = await self._kept() if kept is None else kept
                 seen = await self._fired_for(kept)
                 if seen is None:
                     continue
                 self.log.info("Watching mailbox %r: it rings for batches after %d.", self.mailbox_conn_id, seen)
-            if sighting.newest is None:
+            if poll.newest is None:
                 continue
             # A log that is shorter than it was is another one, begun anew in the same place.
-            seen = 0 if seen > sighting.newest.seq else seen
-            if sighting.newest.seq > seen:
-                seen = sighting.newest.seq
-                sighting.rung.append(self)
-                yield self._event(sighting.newest)
+            seen = 0 if seen > poll.newest.seq else seen
+            if poll.newest.seq > seen:
+                seen = poll.newest.seq
+                poll.rung.append(self)
+                yield self._event(poll.newest)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look by itself: what Airflow 3.2 calls, which shares nothing."""
-        async for event in self.filter_shared_stream(_sightings(self.mailbox_conn_id, self.poll_interval)):
+        async for event in self.filter_shared_stream(_polls(self.mailbox_conn_id, self.poll_interval)):
             yield event
 
     async def remember(self, seq: int) -> None:
@@ -209,9 +196,9 @@ class MailboxEventTrigger(BaseEventTrigger):
         return _event({"mailbox": self.mailbox_conn_id, "cursor": cursor, "published_at": newest.published_at})
 
 
-async def _sightings(conn_id: str, interval: float) -> AsyncIterator[Sighting]:
-    async for newest in polling(conn_id, interval, Lookout.newest):
-        yield Sighting(newest)
+async def _polls(conn_id: str, interval: float) -> AsyncIterator[Poll]:
+    async for newest in polling(conn_id, interval, LogWatcher.newest):
+        yield Poll(newest)
 
 
 def _committed(conn_id: str, consumer: str) -> int:

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.log.entry import Entry
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
-__all__ = ["POLL_INTERVAL", "WATCH_INTERVAL", "Lookout", "off_the_loop", "open_mailbox", "polling", "records_waiting"]
+__all__ = [
+    "POLL_INTERVAL",
+    "WATCH_INTERVAL",
+    "LogWatcher",
+    "Poll",
+    "Remembering",
+    "off_the_loop",
+    "open_mailbox",
+    "polling",
+    "records_waiting",
+]
 
 POLL_INTERVAL = 2.0
 """Seconds between two looks at most for one task, of which many may wait."""
@@ -34,7 +45,27 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
-class Lookout:
+class Remembering(Protocol):
+    """A trigger that notes which batch it fired for."""
+
+    async def remember(self, seq: int) -> None:
+        """Note a batch by its number."""
+
+
+@dataclass(slots=True)
+class Poll:
+    """
+    What one look at a mailbox showed.
+
+    :param newest: its newest batch, ``None`` while there is none
+    :param rung: the triggers that fired because of it
+    """
+
+    newest: Entry | None
+    rung: list[Remembering] = field(default_factory=list)
+
+
+class LogWatcher:
     """
     Watch the end of a mailbox's log.
 
@@ -101,7 +132,7 @@ async def off_the_loop(function: Callable[..., _T], *arguments: Any) -> _T:
 async def polling(
     conn_id: str,
     interval: float,
-    look: Callable[[Lookout], _T],
+    look: Callable[[LogWatcher], _T],
     *,
     reach: Callable[[str], Mailbox] = open_mailbox,
     sleep: Callable[[float], Any] = asyncio.sleep,
@@ -120,13 +151,13 @@ async def polling(
     :param sleep: waits
     :param clock: seconds that only ever grow
     """
-    lookout: Lookout | None = None
+    lookout: LogWatcher | None = None
     opened = 0.0
     failures = 0
     while True:
         try:
             if lookout is None or clock() - opened > _REOPEN_SECONDS:
-                lookout = Lookout(await off_the_loop(reach, conn_id))
+                lookout = LogWatcher(await off_the_loop(reach, conn_id))
                 opened = clock()
             seen = await off_the_loop(look, lookout)
         except Exception as error:  # noqa: BLE001 - stores, Airflow's supervisor and connections raise what they like

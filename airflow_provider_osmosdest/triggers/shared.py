@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import AdvanceItem
 
-    from airflow_provider_osmosdest.triggers.mailbox import Sighting
+    from airflow_provider_osmosdest.triggers.polling import Poll
 
 __all__ = ["SharedPoll"]
 
@@ -22,16 +22,16 @@ class SharedPoll(SharedStreamProducer):
 
     A look that shows nothing new is shown too: so whoever joins late sees within one look where the log ends.
 
-    :param sightings: the looks
+    :param polls: the looks
     """
 
-    def __init__(self, sightings: AsyncIterator[Sighting]) -> None:
-        self._sightings = sightings
+    def __init__(self, polls: AsyncIterator[Poll]) -> None:
+        self._polls = polls
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
         """Yield each look, as what the watchers get and as what :meth:`advance` gets."""
-        async for sighting in self._sightings:
-            yield sighting, sighting
+        async for poll in self._polls:
+            yield poll, poll
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Let the watchers remember what they fired for: Airflow has those events in its database now."""

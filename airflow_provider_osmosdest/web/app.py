@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from airflow_provider_osmosdest.web.http.middleware import Guard
 from airflow_provider_osmosdest.web.health import Checks, Health
+from airflow_provider_osmosdest.web.http.middleware import ProblemMiddleware
 from airflow_provider_osmosdest.web.http.problems import handle_problems
-from airflow_provider_osmosdest.web.mailbox_cache import Registry
-from airflow_provider_osmosdest.web.routes import batches, consumers, documents, health, inbox, records
-from airflow_provider_osmosdest.web.state import Services
 from airflow_provider_osmosdest.web.long_poll import ON_SHUTDOWN
+from airflow_provider_osmosdest.web.mailbox_cache import MailboxCache
+from airflow_provider_osmosdest.web.routes import batches, consumers, documents, health, inbox, records
+from airflow_provider_osmosdest.web.state import WebState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -33,8 +33,8 @@ def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1", ch
     :param prefix: what the paths begin with, below wherever the app is mounted
     :param checks: what the route ``health`` asks besides the stores of the mailboxes in use
     """
-    registry = Registry(load)
-    services = Services(registry, Health(checks or Checks(), registry.stores))
+    registry = MailboxCache(load)
+    services = WebState(registry, Health(checks or Checks(), registry.stores))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -48,7 +48,7 @@ def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1", ch
         # Each mailbox describes itself, to those who hold a token of it.
         openapi_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(ProblemMiddleware)],
         lifespan=lifespan,
     )
     app.state.services = services

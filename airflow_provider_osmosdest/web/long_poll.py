@@ -1,4 +1,4 @@
-"""Waiting for records without holding a thread: one look at one key, shared by all who wait at the same place."""
+"""LongPoll for records without holding a thread: one look at one key, shared by all who wait at the same place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.mailbox.cursor import Position
 
-__all__ = ["ON_SHUTDOWN", "Waiting"]
+__all__ = ["ON_SHUTDOWN", "LongPoll"]
 
 ON_SHUTDOWN = "osmos_on_shutdown"
 """In the state of an app's lifespan: what its server is to call when it begins to shut down."""
@@ -39,7 +39,7 @@ class _Watch:
     task: asyncio.Task[None] | None = None
 
 
-class Waiting:
+class LongPoll:
     """
     Those who wait for records.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
-__all__ = ["Registry", "UndecidedError"]
+__all__ = ["MailboxCache", "UndecidedError"]
 
 _TTL_SECONDS = 5.0
 _KEEP_SECONDS = 300.0
@@ -63,7 +63,7 @@ class _Known:
         )
 
 
-class Registry:
+class MailboxCache:
     """
     Mailboxes by id; an id that has none is remembered too, so that guessing ids does not become a load elsewhere.
 

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from airflow_provider_osmosdest.web.auth import authorize_again
 from airflow_provider_osmosdest.web.formats import CSV, JSON, formats_of, to_csv, to_json
-from airflow_provider_osmosdest.web.http.negotiation import codings, pick_coding, pick_media_type
-from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, parameter, problems, reference
-from airflow_provider_osmosdest.web.http.query import MAX_WAIT, default_page, page_size, single, whole_number
 from airflow_provider_osmosdest.web.http.etags import represent, respond
+from airflow_provider_osmosdest.web.http.negotiation import codings, pick_coding, pick_media_type
+from airflow_provider_osmosdest.web.http.query import MAX_WAIT, default_page, page_size, single, whole_number
+from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, parameter, problems, reference
 from airflow_provider_osmosdest.web.state import in_thread, services
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.log.read import Page
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.auth import Grant
     from airflow_provider_osmosdest.web.http.etags import Representation

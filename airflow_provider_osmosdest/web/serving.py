@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
-from airflow_provider_osmosdest.hooks.log_filters import drop_remarks
+from airflow_provider_osmosdest.hooks.log_filters import drop_connection_warnings
 from airflow_provider_osmosdest.web.app import create_app
 from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox
 from airflow_provider_osmosdest.web.health import Checks
@@ -35,7 +35,7 @@ _PREFIX = "/osmos/v1"
 
 _GRACE_SECONDS = 5
 _FILES = 4096
-"""How many open files and connections a process needs for :class:`~airflow_provider_osmosdest.web.http.protocol.Bounds`."""
+"""How many open files and connections a process needs for :class:`~.http.protocol.Bounds`."""
 
 
 class WithoutQuery(logging.Filter):
@@ -65,7 +65,7 @@ def make_app(*, database: bool = True) -> FastAPI:
     import airflow  # noqa: F401
 
     logging.config.dictConfig(_log_config())
-    drop_remarks()
+    drop_connection_warnings()
     checks = Checks(check_database if database else None, check_storage)
     return create_app(open_mailbox, prefix=_PREFIX, checks=checks)
 

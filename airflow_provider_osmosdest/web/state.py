@@ -9,8 +9,8 @@ import anyio
 import anyio.to_thread
 
 from airflow_provider_osmosdest.web.http.request_body import Bodies
+from airflow_provider_osmosdest.web.long_poll import LongPoll
 from airflow_provider_osmosdest.web.rate_limits import Failures, Rates
-from airflow_provider_osmosdest.web.long_poll import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_provider_osmosdest.web.health import Health
-    from airflow_provider_osmosdest.web.mailbox_cache import Registry
+    from airflow_provider_osmosdest.web.mailbox_cache import MailboxCache
 
-__all__ = ["Services", "in_thread", "services"]
+__all__ = ["WebState", "in_thread", "services"]
 
 _THREADS = 16
 
@@ -29,7 +29,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Services:
+class WebState:
     """
     The shared parts of one app, which belong to its event loop.
 
@@ -42,18 +42,18 @@ class Services:
     :param threads: how many blocking calls may run at once; the others queue, and hold nothing meanwhile
     """
 
-    registry: Registry
+    registry: MailboxCache
     health: Health
     failures: Failures = field(default_factory=Failures)
     rates: Rates = field(default_factory=Rates)
-    waiting: Waiting = field(default_factory=Waiting)
+    waiting: LongPoll = field(default_factory=LongPoll)
     bodies: Bodies = field(default_factory=Bodies)
     threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_THREADS))
 
 
-def services(request: Request) -> Services:
+def services(request: Request) -> WebState:
     """Return what the routes of a request's app share."""
-    found: Services = request.app.state.services
+    found: WebState = request.app.state.services
     return found
 
 

@@ -11,13 +11,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data import FIELDS
 
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.records import open_source
-from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
+from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
             open_source(arguments.file),
             CurlTransport,
             lambda line: print(line, file=sys.stderr),
-            Surroundings(ledger=MemoryLedgerStore() if arguments.no_ledger else None),
+            RunContext(ledger=MemoryLedgerStore() if arguments.no_ledger else None),
         )
     if result.error is not None:
         raise SystemExit(str(result.error))

@@ -60,7 +60,7 @@ with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers))
 def serve(folder, protocol):
     import uvicorn
 
-    from airflow_provider_osmosdest.core.mailbox.inbox.inbox import receipts
+    from airflow_provider_osmosdest.core.mailbox.inbox import receipts
     from airflow_provider_osmosdest.web.app import create_app
 
     # What a killed server has left open is taken over soon, so that a test need not wait for it.

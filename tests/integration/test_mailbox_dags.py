@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import RunContext
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
@@ -94,7 +95,7 @@ def _publish(folder: str) -> None:
         open_source(Path(folder) / "records.ndjson"),
         publishing_transport(mailbox, "test"),
         lambda _: None,
-        Surroundings(occasion="retries"),
+        RunContext(occasion="retries"),
     )
     raise SystemExit(0 if result.error is None else 1)
 

@@ -9,12 +9,12 @@ from upath import UPath
 
 from airflow_provider_osmosdest.core.mailbox.consumers import Consumers
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
-from airflow_provider_osmosdest.core.mailbox.store.listing import listing
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+from airflow_provider_osmosdest.core.mailbox.retention.inventory import overview
 from airflow_provider_osmosdest.core.mailbox.retention.purge import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+from airflow_provider_osmosdest.core.mailbox.store.listing import listing
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
-from airflow_provider_osmosdest.core.mailbox.retention.inventory import overview
 from tests.mailbox_servers import BUCKET
 
 

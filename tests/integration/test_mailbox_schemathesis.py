@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.web import rate_limits as throttle
-from airflow_provider_osmosdest.web.long_poll import Waiting
+from airflow_provider_osmosdest.web.long_poll import LongPoll
 from tests.mailbox_server import serving_mailbox
 
 SCHEMA = DestinationSchema.load(
@@ -23,10 +23,10 @@ SCHEMA = DestinationSchema.load(
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     """A mailbox whose server holds nothing back for long: what is answered counts here, not when."""
-    until_new = Waiting.until_new
+    until_new = LongPoll.until_new
     monkeypatch.setattr(throttle, "_FIRST_DELAY", 0.0)
     monkeypatch.setattr(
-        Waiting,
+        LongPoll,
         "until_new",
         lambda self, box, at, seconds, **kwargs: until_new(self, box, at, seconds / 1000, **kwargs),
     )

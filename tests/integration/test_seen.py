@@ -8,10 +8,11 @@ import json
 import pytest
 from upath import UPath
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.files import SeenFiles
@@ -45,9 +46,9 @@ def api():
 
         def handle(self, request):
             if self.down:
-                return Answer(request, 503)
+                return Response(request, 503)
             self.taken += [record["id"] for record in json.loads(body_of(request))]
-            return Answer(request, 200)
+            return Response(request, 200)
 
     return Api()
 
@@ -69,7 +70,7 @@ def morning(storage, api):
             open_source(rows) if not isinstance(rows, list) else open_source([*rows]),
             lambda target, **needs: HandlerTransport(api.handle),
             lambda line: None,
-            Surroundings(occasion="o"),
+            RunContext(occasion="o"),
         )
         return api.taken[before:], result.report
 

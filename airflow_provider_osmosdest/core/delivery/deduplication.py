@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.ledger.failures import failed_indexes
 from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
 from airflow_provider_osmosdest.core.seen.paths import scope_of_keys
-from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.delivery.engine import Delivery
-    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Entry
-    from airflow_provider_osmosdest.core.http.target import Place
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger
+    from airflow_provider_osmosdest.core.delivery.model import Delivery
+    from airflow_provider_osmosdest.core.http.target import Destination
     from airflow_provider_osmosdest.core.seen.storage import SeenFolder
 
-__all__ = ["seen_folder", "sightings_of"]
+__all__ = ["deduplicator_of", "seen_folder"]
 
 
-def sightings_of(delivery: Delivery[Place], entry: Entry, *, keeping: bool) -> Sightings | None:
+def deduplicator_of(delivery: Delivery[Destination], entry: Ledger, *, keeping: bool) -> Deduplicator | None:
     """
     Return what tells duplicates in a delivery, ``None`` where every record is to be sent.
 
@@ -35,13 +35,13 @@ def sightings_of(delivery: Delivery[Place], entry: Entry, *, keeping: bool) -> S
         return None
     keys = RecordKeys(delivery.schema, options.key_fields)
     if options.deduplicate == "in_file":
-        return Sightings(keys, None, entry.delivery_id)
+        return Deduplicator(keys, None, entry.delivery_id)
     store = SeenStore(seen_folder(delivery) / scope_of_keys(options.key_fields))
     failed = failed_indexes(delivery.folder, entry.parts)
-    return Sightings(keys, store, entry.delivery_id, keeping=keeping, failed=failed)
+    return Deduplicator(keys, store, entry.delivery_id, keeping=keeping, failed=failed)
 
 
-def seen_folder(delivery: Delivery[Place]) -> SeenFolder:
+def seen_folder(delivery: Delivery[Destination]) -> SeenFolder:
     """
     Return where a delivery keeps what its connector has seen.
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.delivery.engine import Result, Surroundings, carry_out
+from airflow_provider_osmosdest.core.delivery.engine import carry_out
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
-from airflow_provider_osmosdest.core.http.transport import Answer, Body, request_headers
+from airflow_provider_osmosdest.core.delivery.model import Result, RunContext
+from airflow_provider_osmosdest.core.http.transport import Body, Response, request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.engine import Delivery
+    from airflow_provider_osmosdest.core.delivery.model import Delivery
     from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.http.transport import Request
     from airflow_provider_osmosdest.core.records import Source
 
-__all__ = ["Rehearsal", "rehearse"]
+__all__ = ["DryRun", "dry_run"]
 
 _EXCERPT = 2_000
 """How much of the body is shown, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class DryRun:
     """
     What a dry run found.
 
@@ -44,12 +45,12 @@ class _Stage:
         self._headers = headers
         self.first: str | None = None
 
-    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:  # noqa: ARG002 - nothing to wait for
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:  # noqa: ARG002 - nothing to wait for
         for request in starting:
             if self.first is None:
                 self.first = self._shown(request)
-        # A success with the answer that any ``success_when`` would need cannot be made up: see rehearse().
-        return [Answer(request, 200) for request in starting]
+        # A success with the answer that any ``success_when`` would need cannot be made up: see dry_run().
+        return [Response(request, 200) for request in starting]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -71,7 +72,7 @@ class _Stage:
         return target.redact("\n".join([*lines, "", body]))
 
 
-def rehearse(delivery: Delivery[Target], source: Source, say: Callable[[str], None]) -> Rehearsal:
+def dry_run(delivery: Delivery[Target], source: Source, say: Callable[[str], None]) -> DryRun:
     """
     Do everything a delivery does but send.
 
@@ -89,9 +90,9 @@ def rehearse(delivery: Delivery[Target], source: Source, say: Callable[[str], No
     # What reads answers has none to read.
     options = replace(delivery.options, success_when=None, item_errors=None)
     say("Dry run: everything is validated, nothing is sent.")
-    surroundings = Surroundings(ledger=MemoryLedgerStore(), rehearsing=True)
-    result = carry_out(replace(delivery, options=options), source, make, say, surroundings)
+    run_context = RunContext(ledger=MemoryLedgerStore(), dry_run=True)
+    result = carry_out(replace(delivery, options=options), source, make, say, run_context)
     report = replace(
         result.report, delivered=0, unsent=result.report.delivered, requests=0, bytes_sent=0, report_path=None
     )
-    return Rehearsal(Result(report, result.error), stages[0].first)
+    return DryRun(Result(report, result.error), stages[0].first)

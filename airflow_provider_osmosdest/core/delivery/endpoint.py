@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_osmosdest.core.http.target import climbs
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
+from airflow_provider_osmosdest.core.http.target import climbs
 from airflow_provider_osmosdest.core.schema.validation.encoding import encode
 
 if TYPE_CHECKING:

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.delivery.options import AUTO
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.delivery.engine import Delivery
+    from airflow_provider_osmosdest.core.delivery.model import Delivery
     from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
-    from airflow_provider_osmosdest.core.http.target import Place
+    from airflow_provider_osmosdest.core.http.target import Destination
 
 __all__ = ["counted", "ending", "failure_lines", "opening"]
 
 
-def opening(source: str, delivery: Delivery[Place]) -> str:
+def opening(source: str, delivery: Delivery[Destination]) -> str:
     """Return the first line: what goes where, and how."""
     options = delivery.options
     if options.write_mode == "record":
         many = "as many in flight as it takes" if options.concurrency == AUTO else f"{options.concurrency} in flight"
-        how = f"one record a {delivery.target.exchange}, {many}"
+        how = f"one record a {delivery.target.request_noun}, {many}"
     else:
-        how = f"up to {options.batch_size:,} records a {delivery.target.exchange}"
+        how = f"up to {options.batch_size:,} records a {delivery.target.request_noun}"
         if delivery.target.refuses:
             how += f"; when one is refused, {'split it' if options.on_batch_failure == 'split' else 'reject all of it'}"
     return f"Delivering {source} to {delivery.where}: {how}."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
 from airflow_provider_osmosdest.core.delivery.deduplication import seen_folder
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.records.files import FileSource
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
@@ -14,10 +14,10 @@ from airflow_provider_osmosdest.core.seen.paths import FILES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_osmosdest.core.delivery.engine import Delivery
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.delivery.model import Delivery
     from airflow_provider_osmosdest.core.delivery.report import Tally
-    from airflow_provider_osmosdest.core.http.target import Place
+    from airflow_provider_osmosdest.core.http.target import Destination
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
@@ -102,7 +102,7 @@ class NewFiles:
 
 
 def new_files(
-    delivery: Delivery[Place], source: Source, store: LedgerStore, tally: Tally, say: Callable[[str], None]
+    delivery: Delivery[Destination], source: Source, store: LedgerStore, tally: Tally, say: Callable[[str], None]
 ) -> NewFiles | None:
     """
     Return the new files of a source, ``None`` where ``deduplicate`` does not go by files.

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
-from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT
 from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT
 from airflow_provider_osmosdest.core.seen.keys import key_fields
 
 if TYPE_CHECKING:

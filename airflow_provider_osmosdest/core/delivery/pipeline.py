@@ -12,14 +12,14 @@ from airflow_provider_osmosdest.core.schema.validation.blocks import Rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
     from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
+    from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema.validation.blocks import Block
     from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator, Validated
 
-__all__ = ["WriteMode", "send_all"]
+__all__ = ["WriteMode", "run_pipeline"]
 
 _FORBIDDEN = "an earlier attempt may have sent this record, and no answer came; at_most_once forbids a second send"
 
@@ -37,7 +37,7 @@ class WriteMode(Protocol):
         """Settle what was taken and will not be sent any more."""
 
 
-def send_all(source: Source, validator: BulkValidator, mode: WriteMode, attempt: Attempt) -> OsmosError | None:
+def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, attempt: SendContext) -> OsmosError | None:
     """
     Send what the source holds; every record of it is settled or counted when this returns.
 
@@ -60,7 +60,7 @@ def send_all(source: Source, validator: BulkValidator, mode: WriteMode, attempt:
                 block = None
             if block is None:
                 break
-            attempt.glance()
+            attempt.check_in()
             validated, indexes = _validated(block, validator, attempt)
             if stopped is None:
                 stopped = _sent(mode, partial(mode.take, validated, indexes))
@@ -89,7 +89,7 @@ def _sent(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
     return None
 
 
-def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tuple[Validated, Sequence[int]]:
+def _validated(block: Block, validator: BulkValidator, attempt: SendContext) -> tuple[Validated, Sequence[int]]:
     """Validate a block, settle its invalid records and duplicates, and number the ones that are to be sent."""
     outcomes = attempt.outcomes
     validated = validator.validate(block)
@@ -123,14 +123,14 @@ def _validated(block: Block, validator: BulkValidator, attempt: Attempt) -> tupl
 
 
 def _first_sightings(
-    validated: Validated, indexes: Sequence[int], attempt: Attempt, settled: RangeSet | None = None
+    validated: Validated, indexes: Sequence[int], attempt: SendContext, settled: RangeSet | None = None
 ) -> tuple[Validated, Sequence[int]]:
     """
     Settle the valid records of a block that are duplicates, and leave them out.
 
     :param settled: indexes that an earlier attempt has settled, where the block holds some
     """
-    if attempt.sightings is None or not (found := attempt.sightings.duplicates(validated.lines, indexes)):
+    if attempt.deduplicator is None or not (found := attempt.deduplicator.duplicates(validated.lines, indexes)):
         return validated, indexes
     duplicates = indexes if len(found) == len(indexes) else [indexes[at] for at in found]
     attempt.outcomes.duplicates(duplicates if settled is None else [at for at in duplicates if at not in settled])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import TransportError
+from airflow_provider_osmosdest.core.http.transport import Response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AuthorizingTransport"]
 
 
-class _Errand:
+class _InFlight:
     """The caller's request, and what has been tried for it."""
 
     __slots__ = ("renewed", "request", "token")
@@ -48,24 +48,24 @@ class AuthorizingTransport:
         self._inner = inner
         self._tokens = tokens
         self._signer = signer
-        self._again: list[_Errand] = []
+        self._again: list[_InFlight] = []
 
-    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:
         """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
-        errands = [*self._again, *(_Errand(request) for request in starting)]
+        items = [*self._again, *(_InFlight(request) for request in starting)]
         self._again = []
-        answers: list[Answer] = []
+        answers: list[Response] = []
         dressed: list[Request] = []
         failed: TransportError | None = None
-        for errand in errands:
+        for item in items:
             if failed is None:
                 try:
-                    dressed.append(self._dressed(errand))
+                    dressed.append(self._dressed(item))
                     continue
                 except TransportError as error:
                     failed = error
             # Where there was no token for one there is none for the next, and to ask may take a time-out each.
-            answers.append(Answer(errand.request, error=failed))
+            answers.append(Response(item.request, error=failed))
         received = self._inner.exchange(dressed, 0.0 if answers else wait)
         return [*answers, *(answer for answer in map(self._received, received) if answer is not None)]
 
@@ -73,30 +73,30 @@ class AuthorizingTransport:
         """Give up what is in flight and close the connections."""
         self._inner.close()
 
-    def _dressed(self, errand: _Errand) -> Request:
-        request = errand.request
+    def _dressed(self, item: _InFlight) -> Request:
+        request = item.request
         headers: dict[str, str] = dict(request.headers or {})
         if self._tokens is not None:
-            errand.token = self._tokens.token()
-            headers["Authorization"] = f"Bearer {errand.token}"
+            item.token = self._tokens.token()
+            headers["Authorization"] = f"Bearer {item.token}"
         if self._signer is not None:
             # The same each time the chunk is sent, so that the other side can tell a repetition.
             headers.update(self._signer.headers(request.message_id, request.body))
-        return replace(request, key=errand, headers=headers)
+        return replace(request, key=item, headers=headers)
 
-    def _received(self, answer: Answer) -> Answer | None:
+    def _received(self, answer: Response) -> Response | None:
         """Return the caller's answer, ``None`` where its request goes out once more."""
-        errand: _Errand = answer.request.key
-        if answer.status == 401 and self._tokens is not None and not errand.renewed:  # noqa: PLR2004 - RFC 9110
-            errand.renewed = True
+        item: _InFlight = answer.request.key
+        if answer.status == 401 and self._tokens is not None and not item.renewed:  # noqa: PLR2004 - RFC 9110
+            item.renewed = True
             # With many requests in flight, one renewal serves all that were refused with the same token.
-            self._tokens.forget(errand.token)
-            self._again.append(errand)
+            self._tokens.forget(item.token)
+            self._again.append(item)
             return None
-        if errand.token is not None:
+        if item.token is not None:
             # A server may echo what it was sent, and answers end up in failure records.
-            answer.body = answer.body.replace(errand.token.encode(), b"***")
+            answer.body = answer.body.replace(item.token.encode(), b"***")
             if answer.location is not None:
-                answer.location = answer.location.replace(errand.token, "***")
-        answer.request = errand.request
+                answer.location = answer.location.replace(item.token, "***")
+        answer.request = item.request
         return answer

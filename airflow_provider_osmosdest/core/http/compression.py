@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.http.transport import Body
 from airflow_provider_osmosdest.core.errors import MissingExtraError
+from airflow_provider_osmosdest.core.http.transport import Body
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,26 +16,26 @@ from urllib.request import getproxies_environment
 
 import pycurl  # noqa: TID253 - this module is itself imported only when a delivery starts
 
-from airflow_provider_osmosdest.core.http.response_head import head_is_whole, header_of
+from airflow_provider_osmosdest.core.errors import AmbiguousError
 from airflow_provider_osmosdest.core.http.curl_errors import status_stands, translated
 from airflow_provider_osmosdest.core.http.redirects import next_url
+from airflow_provider_osmosdest.core.http.response_head import head_is_whole, header_of
 from airflow_provider_osmosdest.core.http.transport import (
     ANSWER_BYTES,
     SLOWEST,
-    Answer,
     Body,
     Request,
+    Response,
     request_headers,
     seconds_for,
 )
 from airflow_provider_osmosdest.core.http.urls import ascii_url, trusted_certificates
-from airflow_provider_osmosdest.core.errors import AmbiguousError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.errors import TransportError
+    from airflow_provider_osmosdest.core.http.target import Target
 
 __all__ = ["CurlTransport"]
 
@@ -236,20 +236,20 @@ class _Handle:
         if self.size - len(data) < self._limit:
             self.kept.append(data)
 
-    def answer(self, code: int = 0, reason: str = "") -> Answer:
+    def answer(self, code: int = 0, reason: str = "") -> Response:
         """Make the answer of what the handle came to."""
         request, self.request = self.request, None
         assert request is not None
         curl = self.curl
         status: int = curl.getinfo(pycurl.RESPONSE_CODE)
         if code and not status_stands(code, status, begun=self._begun):
-            return Answer(request, error=self._error(code, reason, status, request.length))
+            return Response(request, error=self._error(code, reason, status, request.length))
         body = b"".join(self.kept)[: self._limit]
         if 200 <= status < 300:  # noqa: PLR2004 - success needs no more of the headers
             if not self.size and not head_is_whole(self._head):
-                return Answer(request, error=AmbiguousError(f"the answer {status} broke off in its headers"))
-            return Answer(request, status, body, whole=not code and self.size <= self._limit)
-        return Answer(
+                return Response(request, error=AmbiguousError(f"the answer {status} broke off in its headers"))
+            return Response(request, status, body, whole=not code and self.size <= self._limit)
+        return Response(
             request,
             status,
             body,
@@ -296,7 +296,7 @@ class CurlTransport:
         self._busy: dict[Any, _Handle] = {}
         self._wary = False
 
-    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:
         """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
         multi, busy = self._multi, self._busy
         for request in starting:
@@ -318,8 +318,8 @@ class CurlTransport:
             answers = self._collect()
         return answers
 
-    def _collect(self) -> list[Answer]:
-        answers: list[Answer] = []
+    def _collect(self) -> list[Response]:
+        answers: list[Response] = []
         more = 1
         while more:
             more, done, failed = self._multi.info_read(256)
@@ -332,7 +332,7 @@ class CurlTransport:
                     answers.append(answer)
         return answers
 
-    def _follow(self, handle: _Handle, answer: Answer) -> bool:
+    def _follow(self, handle: _Handle, answer: Response) -> bool:
         """Send a request on to where it is redirected, if it may go there."""
         url = next_url(answer.status or 0, answer.location, handle.url, handle.followed)
         if url is None:

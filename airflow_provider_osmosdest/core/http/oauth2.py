@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.http.target import masked_url
 from airflow_provider_osmosdest.core.errors import CredentialsError, NotSentError
+from airflow_provider_osmosdest.core.http.urls import masked_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

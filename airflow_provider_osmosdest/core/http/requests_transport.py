@@ -13,23 +13,24 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.http.response_head import read_strictly
-from airflow_provider_osmosdest.core.http.redirects import next_url
+from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
 from airflow_provider_osmosdest.core.http.body_reader import BodyReader
+from airflow_provider_osmosdest.core.http.redirects import next_url
+from airflow_provider_osmosdest.core.http.response_head import read_strictly
 from airflow_provider_osmosdest.core.http.retry import parse_retry_after
 from airflow_provider_osmosdest.core.http.transport import (
     ANSWER_BYTES,
-    Answer,
     Request,
+    Response,
     request_headers,
     seconds_for,
 )
-from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from requests import Response, Session
+    from requests import Response as RequestsResponse
+    from requests import Session
 
     from airflow_provider_osmosdest.core.http.target import Target
 
@@ -39,7 +40,7 @@ _STANDS = 300
 """The first status that is an answer even where the rest of it is missing; a success may promise what is not there."""
 
 
-class _Errand:
+class _Exchange:
     """One request under way, shared by the thread that carries it and the one that waits for its answer."""
 
     __slots__ = ("carried", "deadline", "given_up", "kept", "reader", "request", "response")
@@ -47,7 +48,7 @@ class _Errand:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.reader = BodyReader(request.body)
-        self.response: Response | None = None
+        self.response: RequestsResponse | None = None
         self.kept = bytearray()
         self.deadline = float("inf")
         self.given_up = False
@@ -84,42 +85,44 @@ class RequestsTransport:
         read_strictly(session)
         self._headers = request_headers(target.headers, headers or {})
         self._limit = answer_bytes
-        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[tuple[_Errand, Answer]] = queue.SimpleQueue()
-        self._busy: set[_Errand] = set()
+        self._queue: queue.SimpleQueue[_Exchange | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[_Exchange, Response]] = queue.SimpleQueue()
+        self._busy: set[_Exchange] = set()
         self._threads = 0
         self._lock = threading.Lock()
         self._in_flight = in_flight
 
-    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:
         """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
         for request in starting:
-            errand = _Errand(request)
-            errand.deadline = time.monotonic() + self._seconds(request)
-            self._busy.add(errand)
+            exchange = _Exchange(request)
+            exchange.deadline = time.monotonic() + self._seconds(request)
+            self._busy.add(exchange)
             if self._threads < min(len(self._busy), self._in_flight):
                 self._add_thread()
-            self._errands.put(errand)
+            self._queue.put(exchange)
         if not self._busy:
             time.sleep(wait)
             return []
         until = time.monotonic() + wait
         while True:
             now = time.monotonic()
-            due = min(errand.deadline for errand in self._busy)
+            due = min(exchange.deadline for exchange in self._busy)
             answers = self._collect(max(0.0, min(until, due) - now))
-            answers += [self._give_up(errand) for errand in list(self._busy) if errand.deadline <= time.monotonic()]
+            answers += [
+                self._give_up(exchange) for exchange in list(self._busy) if exchange.deadline <= time.monotonic()
+            ]
             if answers or time.monotonic() >= until:
                 return answers
 
     def close(self) -> None:
         """Give up what is in flight, and close the session's connections."""
-        for errand in self._busy:
-            errand.given_up = True
-            errand.reader.cut()
+        for exchange in self._busy:
+            exchange.given_up = True
+            exchange.reader.cut()
         self._busy.clear()
         for _ in range(self._threads):
-            self._errands.put(None)
+            self._queue.put(None)
         self._session.close()
 
     def _seconds(self, request: Request) -> float:
@@ -131,33 +134,33 @@ class RequestsTransport:
         self._threads += 1
 
     def _work(self) -> None:
-        while (errand := self._errands.get()) is not None:
+        while (exchange := self._queue.get()) is not None:
             with self._lock:
-                errand.carried = not errand.given_up
-            if not errand.carried:
+                exchange.carried = not exchange.given_up
+            if not exchange.carried:
                 continue
-            self._answers.put((errand, self._send(errand)))
+            self._answers.put((exchange, self._send(exchange)))
             with self._lock:
-                errand.carried = False
-                if errand.given_up:
+                exchange.carried = False
+                if exchange.given_up:
                     # Another thread took this one's place.
                     return
 
-    def _collect(self, wait: float) -> list[Answer]:
+    def _collect(self, wait: float) -> list[Response]:
         """Return the answers that are in, after waiting for the first of them."""
-        answers: list[Answer] = []
+        answers: list[Response] = []
         try:
             came = self._answers.get(timeout=wait) if wait > 0 else self._answers.get_nowait()
             while True:
-                errand, answer = came
-                if errand in self._busy:
-                    self._busy.remove(errand)
+                exchange, answer = came
+                if exchange in self._busy:
+                    self._busy.remove(exchange)
                     answers.append(answer)
                 came = self._answers.get_nowait()
         except queue.Empty:
             return answers
 
-    def _give_up(self, errand: _Errand) -> Answer:
+    def _give_up(self, exchange: _Exchange) -> Response:
         """
         Wait for an answer no longer: its time is over, however busily the server drips it.
 
@@ -165,46 +168,46 @@ class RequestsTransport:
         the body is to be read on, or with the connection.
         """
         with self._lock:
-            errand.given_up = True
-            self._threads -= errand.carried
-        errand.reader.cut()
-        self._busy.remove(errand)
-        response = errand.response
+            exchange.given_up = True
+            self._threads -= exchange.carried
+        exchange.reader.cut()
+        self._busy.remove(exchange)
+        response = exchange.response
         if response is not None:
             with suppress(Exception):  # what an adapter's response can do is not known
                 response.raw.shutdown()
             if response.status_code >= _STANDS:
-                return self._answered(errand, response, whole=False)
-        text = f"no whole answer within {self._seconds(errand.request):g} seconds"
-        return Answer(errand.request, error=_by_progress(text, errand))
+                return self._answered(exchange, response, whole=False)
+        text = f"no whole answer within {self._seconds(exchange.request):g} seconds"
+        return Response(exchange.request, error=_by_progress(text, exchange))
 
-    def _send(self, errand: _Errand) -> Answer:
+    def _send(self, exchange: _Exchange) -> Response:
         import requests
 
-        request = errand.request
+        request = exchange.request
         url = request.url or self._target.url
         followed = 0
         while True:
             try:
-                answer = self._ask(errand, url)
+                answer = self._ask(exchange, url)
             except requests.exceptions.RequestException as error:
-                return Answer(request, error=_translated(error, errand))
+                return Response(request, error=_translated(error, exchange))
             except Exception as error:  # noqa: BLE001 - an adapter or auth class may raise anything, at any time
-                return Answer(request, error=_by_progress(f"{type(error).__name__}: {error}", errand))
+                return Response(request, error=_by_progress(f"{type(error).__name__}: {error}", exchange))
             there = next_url(answer.status or 0, answer.location, url, followed)
             if there is None:
                 return answer
             url, followed = there, followed + 1
 
-    def _ask(self, errand: _Errand, url: str) -> Answer:
+    def _ask(self, exchange: _Exchange, url: str) -> Response:
         target = self._target
-        errand.response = None
-        errand.reader.rewind()
+        exchange.response = None
+        exchange.reader.rewind()
         response = self._session.request(
             target.method,
             url,
-            data=errand.reader,
-            headers=_encoded({**self._headers, **(errand.request.headers or {})}),
+            data=exchange.reader,
+            headers=_encoded({**self._headers, **(exchange.request.headers or {})}),
             # Said again, as the environment's bundle would win over the session's.
             verify=self._session.verify,
             timeout=(target.connect_timeout, target.timeout),
@@ -212,38 +215,38 @@ class RequestsTransport:
             stream=True,
         )
         with response:
-            errand.kept = bytearray()
-            errand.response = response
-            return self._answer(errand, response)
+            exchange.kept = bytearray()
+            exchange.response = response
+            return self._answer(exchange, response)
 
-    def _answer(self, errand: _Errand, response: Response) -> Answer:
+    def _answer(self, exchange: _Exchange, response: RequestsResponse) -> Response:
         from requests.exceptions import ContentDecodingError, RequestException
 
         whole = True
         try:
             for data in response.iter_content(64 * 1024):
-                errand.kept += data
-                if errand.given_up:
+                exchange.kept += data
+                if exchange.given_up:
                     break
-                if len(errand.kept) > self._limit:
+                if len(exchange.kept) > self._limit:
                     whole = False
                     if response.status_code >= _STANDS:
                         # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
                         break
                     # A success is one only if it comes to its end.
-                    del errand.kept[self._limit :]
+                    del exchange.kept[self._limit :]
         except RequestException as error:
             # The status came whole, whatever became of the rest: a refusal stands.
             if response.status_code < _STANDS and not isinstance(error, ContentDecodingError):
                 raise
             whole = False
-        return self._answered(errand, response, whole=whole)
+        return self._answered(exchange, response, whole=whole)
 
-    def _answered(self, errand: _Errand, response: Response, *, whole: bool) -> Answer:
-        return Answer(
-            errand.request,
+    def _answered(self, exchange: _Exchange, response: RequestsResponse, *, whole: bool) -> Response:
+        return Response(
+            exchange.request,
             response.status_code,
-            bytes(errand.kept[: self._limit]),
+            bytes(exchange.kept[: self._limit]),
             whole=whole,
             retry_after=parse_retry_after(response.headers.get("Retry-After")),
             location=response.headers.get("Location"),
@@ -255,31 +258,31 @@ def _encoded(headers: Mapping[str, str]) -> dict[str, str | bytes]:
     return {name: value if value.isascii() else value.encode() for name, value in headers.items()}
 
 
-def _translated(error: Exception, errand: _Errand) -> TransportError:
+def _translated(error: Exception, exchange: _Exchange) -> TransportError:
     """Tell from how far an exchange got, whatever ``requests`` raised, whether the API can have any of the body."""
     import requests
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
     # The exception of requests quotes the URL with its query, which may be secret.
     text = f"{type(error).__name__}: {reason or error}"
-    came = _by_progress(text, errand)
+    came = _by_progress(text, exchange)
     if isinstance(came, NotSentError) and isinstance(error, requests.exceptions.SSLError):
         return TlsError(text)
     return came
 
 
-def _by_progress(text: str, errand: _Errand) -> TransportError:
+def _by_progress(text: str, exchange: _Exchange) -> TransportError:
     """
     Tell whether any of the body can have left.
 
     urllib3 reads it only once connected, TLS and the proxy's tunnel agreed on, and the headers sent. An adapter that
     answers without reading it has sent it all the same; an empty one, requests does not read.
     """
-    taken, length = errand.reader.taken, errand.request.length
-    if length and errand.response is None and not errand.reader.begun:
+    taken, length = exchange.reader.taken, exchange.request.length
+    if length and exchange.response is None and not exchange.reader.begun:
         return NotSentError(text)
     return AmbiguousError(f"{text} (after {taken:,} of {length:,} bytes)" if 0 < taken < length else text)
 
 
-def _nowhere(_: Response) -> None:
+def _nowhere(_: RequestsResponse) -> None:
     return None

@@ -9,8 +9,8 @@ import base64
 import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.http.transport import Body
 from airflow_provider_osmosdest.core.errors import ConnectorError
+from airflow_provider_osmosdest.core.http.transport import Body
 from airflow_provider_osmosdest.core.http.webhooks import key_of, signature_of
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from airflow_provider_osmosdest.core.errors import ConnectorError
+from airflow_provider_osmosdest.core.http.urls import masked_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials
 
-__all__ = ["DEFAULT_TIMEOUT", "Place", "Target", "climbs", "join_url", "masked_url"]
+__all__ = ["DEFAULT_TIMEOUT", "Destination", "Target", "climbs", "join_url"]
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds to wait for an answer once the body is sent."""
@@ -28,7 +29,7 @@ _DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\])")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Place(Protocol):
+class Destination(Protocol):
     """What the engine needs to know of where a delivery goes; the transport knows the rest."""
 
     @property
@@ -40,7 +41,7 @@ class Place(Protocol):
         """What the log and errors call it: fit for logs and pages."""
 
     @property
-    def exchange(self) -> str:
+    def request_noun(self) -> str:
         """What the log calls the sending of one body, a noun in the singular."""
 
     @property
@@ -121,7 +122,7 @@ class Target:
         return f"{self.method} {self.public_url}"
 
     @property
-    def exchange(self) -> str:
+    def request_noun(self) -> str:
         """What the log calls the sending of one body."""
         return "request"
 
@@ -175,13 +176,3 @@ def join_url(base: str, endpoint: str) -> str:
 def climbs(path: str) -> bool:
     """Whether a path holds ``.`` or ``..`` between slashes, and so names another path than it seems to."""
     return "." in path and _DOTS.search(path) is not None
-
-
-def masked_url(url: str) -> str:
-    """Return a URL without what may be secret in it: user, password and query."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, host, parts.path, "***" if parts.query else "", ""))
-    except ValueError:
-        return "(not a URL)"

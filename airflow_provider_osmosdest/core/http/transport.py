@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.errors import TransportError
 
-__all__ = ["ANSWER_BYTES", "SLOWEST", "Answer", "Body", "Request", "Transport", "request_headers", "seconds_for"]
+__all__ = ["ANSWER_BYTES", "SLOWEST", "Body", "Request", "Response", "Transport", "request_headers", "seconds_for"]
 
 ANSWER_BYTES = 64 * 1024
 """How much of an answer is kept by default, in bytes; the rest is read and dropped."""
@@ -61,7 +61,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """
     What one request came to: a whole answer, or an error that says how far it got.
 
@@ -90,7 +90,7 @@ class Transport(Protocol):
     wire: that stands in the answer's ``error``.
     """
 
-    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:
         """
         Start these requests, then return the answers that are in.
 

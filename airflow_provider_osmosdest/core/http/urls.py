@@ -1,11 +1,11 @@
-"""How ``requests`` does things on the wire that libcurl leaves to its caller."""
+"""URLs as they go over the wire and as they are shown, and the certificates that are trusted."""
 
 from __future__ import annotations
 
 import os
 from urllib.parse import quote, urlsplit, urlunsplit
 
-__all__ = ["ascii_url", "trusted_certificates"]
+__all__ = ["ascii_url", "masked_url", "trusted_certificates"]
 
 _URL_MARKS = "%:/?#[]@!$&'()*+,;=~"
 """What stands in a URL for itself, RFC 3986 section 2, and what is percent-encoded already."""
@@ -25,3 +25,13 @@ def trusted_certificates() -> str:
     import certifi  # comes with requests; the wheel's libcurl looks where its build machine had certificates
 
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+
+
+def masked_url(url: str) -> str:
+    """Return a URL without what may be secret in it: user, password and query."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "***" if parts.query else "", ""))
+    except ValueError:
+        return "(not a URL)"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.errors import CursorError, CursorExpiredError
 from airflow_provider_osmosdest.core.mailbox.consumers import Consumers
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position, decode_cursor, encode_cursor
+from airflow_provider_osmosdest.core.mailbox.inbox.receipts import Receipts
 from airflow_provider_osmosdest.core.mailbox.log.log import Log
 from airflow_provider_osmosdest.core.mailbox.log.publish import publish
 from airflow_provider_osmosdest.core.mailbox.log.read import Gone, read_page
-from airflow_provider_osmosdest.core.mailbox.inbox.receipts import Receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

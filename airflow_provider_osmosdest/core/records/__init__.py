@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_osmosdest.core.records.formats import FORMATS, Format, Formats
 from airflow_provider_osmosdest.core.records.input import Input
-from airflow_provider_osmosdest.core.records.ragged import RaggedRow
+from airflow_provider_osmosdest.core.records.rows import RaggedRow
 from airflow_provider_osmosdest.core.records.sampling import sample_rows
 from airflow_provider_osmosdest.core.records.source import Source, open_source
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.records.csv_text import BadTextError, Ending, csv_lines
-from airflow_provider_osmosdest.core.records.header import check_header
-from airflow_provider_osmosdest.core.records.ragged import RaggedRow
+from airflow_provider_osmosdest.core.records.rows import RaggedRow, check_header
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.records.formats import format_of
-from airflow_provider_osmosdest.core.records.input import Input
-from airflow_provider_osmosdest.core.records.naming import display
+from airflow_provider_osmosdest.core.records.input import Input, display
 from airflow_provider_osmosdest.core.records.paths import identity, matching_files, size_of
 
 if TYPE_CHECKING:

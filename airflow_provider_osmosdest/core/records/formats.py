@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.records.csv_rows import read_csv, read_tsv
+from airflow_provider_osmosdest.core.records.input import display
 from airflow_provider_osmosdest.core.records.json_array import read_json
-from airflow_provider_osmosdest.core.records.naming import display
 from airflow_provider_osmosdest.core.records.ndjson import read_ndjson
 from airflow_provider_osmosdest.core.records.parquet import read_parquet
 from airflow_provider_osmosdest.core.records.xlsx import read_xlsx

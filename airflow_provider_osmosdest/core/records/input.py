@@ -1,22 +1,21 @@
-"""One file, opened for a reader."""
+"""A file as its reader wants it: what it looks like, what it is called, and its bytes as they come."""
 
 from __future__ import annotations
 
 import codecs
+import re
 import tempfile
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records.looks import GZIP_MAGIC, binary_kind, markup_kind
-from airflow_provider_osmosdest.core.records.naming import display
 from airflow_provider_osmosdest.core.records.streams import CHUNK_BYTES, gathered, gunzip, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-__all__ = ["Input", "reason"]
+__all__ = ["GZIP_MAGIC", "PARQUET_MAGIC", "ZIP_MAGIC", "Input", "binary_kind", "display", "markup_kind", "reason"]
 
 _HEAD_BYTES = 512
 """How much of a file is looked at to tell what it is, in bytes."""
@@ -149,3 +148,60 @@ def reason(error: Exception) -> str:
     """Say in a few words, and without secrets, what a storage library's error says."""
     text = (isinstance(error, OSError) and error.strerror) or display(error).strip().partition("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGIC = b"PK\x03\x04"
+PARQUET_MAGIC = b"PAR1"
+
+_MAGICS = (
+    (ZIP_MAGIC, "a zip archive, perhaps an Excel workbook (then set records_format to 'xlsx')"),
+    (PARQUET_MAGIC, "Parquet (then set records_format to 'parquet')"),
+    (b"\xd0\xcf\x11\xe0", "an old .xls or a password-protected workbook (save it as a plain .xlsx)"),
+    (GZIP_MAGIC, "gzip within gzip (unpack it once)"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed data (unpack it, or compress it with gzip)"),
+    (b"BZh", "bzip2-compressed data (unpack it, or compress it with gzip)"),
+    (b"\xfd7zXZ", "xz-compressed data (unpack it, or compress it with gzip)"),
+    (b"Obj\x01", "Avro (convert it to Parquet or NDJSON)"),
+    (b"ORC", "ORC (convert it to Parquet or NDJSON)"),
+    (b"%PDF", "a PDF document"),
+    (b"SQLite format 3\x00", "a SQLite database"),
+)
+_PAGES = (b"<!doctype html", b"<html", b"<head")
+
+
+def binary_kind(head: bytes) -> str | None:
+    """
+    Say which binary format begins like ``head``, and what to do about it; ``None`` if it is none we know.
+
+    :param head: the first bytes of a file, at least 16 of them if it has as many
+    """
+    return next((kind for magic, kind in _MAGICS if head.startswith(magic)), None)
+
+
+def markup_kind(head: bytes) -> str | None:
+    """
+    Say whether a text begins like an HTML page or an XML document; ``None`` if it does not.
+
+    :param head: the first bytes of a text in UTF-8
+    """
+    start = head[:256].lstrip().lower()
+    if start.startswith(_PAGES):
+        return "an HTML page, perhaps a log-in or error page saved in place of the data"
+    return "an XML document" if start.startswith(b"<?xml") else None
+
+
+_PASSWORD = re.compile(r"(://[^/@:\s]*):[^/@\s]*@")
+_QUERY = re.compile(r"(\w+://[^\s?]*)\?[^\s'\"]*")
+
+
+def display(text: object) -> str:
+    """
+    Return ``str(text)`` with the passwords and query strings of any URLs in it blotted out.
+
+    A connection id (``s3://my_aws@bucket/key``) is no secret and stays; the query string of a presigned
+    URL is one.
+
+    :param text: a path, or a message of a storage library that may quote one
+    """
+    return _QUERY.sub(r"\1?***", _PASSWORD.sub(r"\1:***@", str(text)))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import MissingExtraError, SourceError
-from airflow_provider_osmosdest.core.records.header import check_header
-from airflow_provider_osmosdest.core.records.input import reason
-from airflow_provider_osmosdest.core.records.looks import PARQUET_MAGIC
+from airflow_provider_osmosdest.core.records.input import PARQUET_MAGIC, reason
+from airflow_provider_osmosdest.core.records.rows import check_header
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:

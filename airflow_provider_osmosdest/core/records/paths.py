@@ -6,8 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records.input import reason
-from airflow_provider_osmosdest.core.records.naming import display
+from airflow_provider_osmosdest.core.records.input import display, reason
 
 __all__ = ["identity", "matching_files", "size_of"]
 

@@ -7,8 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
-from airflow_provider_osmosdest.core.records.cells import record_of, trimmed
-from airflow_provider_osmosdest.core.records.header import check_header
+from airflow_provider_osmosdest.core.records.rows import check_header, record_of, trimmed
 from airflow_provider_osmosdest.core.records.values import digest_of
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 

@@ -6,10 +6,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import MissingExtraError, SourceError
-from airflow_provider_osmosdest.core.records.cells import record_of, trimmed
-from airflow_provider_osmosdest.core.records.header import check_header
-from airflow_provider_osmosdest.core.records.input import reason
-from airflow_provider_osmosdest.core.records.looks import ZIP_MAGIC
+from airflow_provider_osmosdest.core.records.input import ZIP_MAGIC, reason
+from airflow_provider_osmosdest.core.records.rows import check_header, record_of, trimmed
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:

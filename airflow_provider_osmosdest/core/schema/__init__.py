@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from airflow_provider_osmosdest.core.schema.fields import Constraints, Field
+from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
 from airflow_provider_osmosdest.core.schema.validation.blocks import Block, JsonElements, JsonLines, Rows
 from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator, InvalidRecord, Validated
-from airflow_provider_osmosdest.core.schema.fields import Constraints, DestinationSchema, Field
 
 __all__ = [
     "Block",

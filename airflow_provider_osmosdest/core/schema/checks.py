@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
-from airflow_provider_osmosdest.core.schema.types.core_schemas import constant
 from airflow_provider_osmosdest.core.schema.fields import (
     FIELD_TYPES,
     UNKNOWN_FIELDS,
     Constraints,
     Field,
 )
+from airflow_provider_osmosdest.core.schema.types.core_schemas import constant
 from airflow_provider_osmosdest.core.schema.types.number_text import number_format_problems
 from airflow_provider_osmosdest.core.schema.types.patterns import pattern_problem
 

@@ -11,7 +11,7 @@ import msgspec
 from airflow_provider_osmosdest.core.schema.types.core_schemas import constant
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
+    from airflow_provider_osmosdest.core.schema.fields import Field, Fields
 
 __all__ = ["field_json_schema", "to_json_schema"]
 
@@ -38,7 +38,7 @@ _LENGTHS = {
 }
 
 
-def to_json_schema(schema: DestinationSchema) -> dict[str, Any]:
+def to_json_schema(schema: Fields) -> dict[str, Any]:
     """
     Return the JSON Schema of a record as it is delivered.
 

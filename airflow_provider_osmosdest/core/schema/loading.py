@@ -15,10 +15,10 @@ from typing import Any
 
 from airflow_provider_osmosdest.core.errors import SchemaError
 from airflow_provider_osmosdest.core.schema.checks import schema_problems
-from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, Constraints, DestinationSchema, Field
+from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, Constraints, Field, Fields
 from airflow_provider_osmosdest.core.schema.types.number_text import NumberFormat
 
-__all__ = ["load_schema"]
+__all__ = ["load_fields"]
 
 _SCHEMA_KEYS = frozenset({"fields", "unknown_fields", "missing_values", "missingValues"})
 _TABLE_KEYS = frozenset(
@@ -37,15 +37,13 @@ _TABLE_TYPES = {"year": "integer", "yearmonth": "string", "duration": "string", 
 _TABLE_PATTERNS = {"yearmonth": r"-?[0-9]{4}-[0-9]{2}"}
 
 
-def load_schema(value: Any) -> DestinationSchema:
+def load_fields(value: Any) -> Fields:
     """
     Read a schema from whatever form it comes in; see :meth:`.DestinationSchema.load`.
 
     :param value: a schema, a mapping, a list of fields, or the JSON text of either
     :raises SchemaError: naming every field that is wrong
     """
-    if isinstance(value, DestinationSchema):
-        return value
     if isinstance(value, str | bytes):
         value = _parsed(value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
@@ -61,7 +59,7 @@ def load_schema(value: Any) -> DestinationSchema:
     problems.extend(schema_problems(fields, unknown_fields, missing_values))
     if problems:
         raise SchemaError(f"The schema cannot be used: {'; '.join(problems)}.")
-    return DestinationSchema(fields, unknown_fields, missing_values)
+    return Fields(fields, unknown_fields, missing_values)
 
 
 def _parsed(text: str | bytes) -> Any:

@@ -14,20 +14,20 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic import Field as ModelField
 from pydantic_core import core_schema as cs
 
-from airflow_provider_osmosdest.core.schema.types.core_schemas import field_schema, free_schema, with_json_values
 from airflow_provider_osmosdest.core.schema.json_schema import field_json_schema
-from airflow_provider_osmosdest.core.schema.types.json_values import JSON_VALUE
 from airflow_provider_osmosdest.core.schema.record_schema import EXTRA_BEHAVIOR
+from airflow_provider_osmosdest.core.schema.types.core_schemas import field_schema, free_schema, with_json_values
+from airflow_provider_osmosdest.core.schema.types.json_values import JSON_VALUE
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
-    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
+    from airflow_provider_osmosdest.core.schema.fields import Field, Fields
 
 __all__ = ["build_model"]
 
 
-def build_model(schema: DestinationSchema, name: str) -> type[BaseModel]:
+def build_model(schema: Fields, name: str) -> type[BaseModel]:
     """
     Return a pydantic model of a schema's records; see :meth:`.DestinationSchema.to_model`.
 

@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.schema.types.core_schemas import field_sche
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
+    from airflow_provider_osmosdest.core.schema.fields import Fields
 
 __all__ = ["EXTRA_BEHAVIOR", "check_mapping", "record_schema"]
 
@@ -26,7 +26,7 @@ EXTRA_BEHAVIOR: dict[str, Literal["ignore", "forbid", "allow"]] = {
 """pydantic's word for each of the schema's ``unknown_fields``."""
 
 
-def check_mapping(schema: DestinationSchema, mapping: Mapping[str, str]) -> None:
+def check_mapping(schema: Fields, mapping: Mapping[str, str]) -> None:
     """
     Refuse a mapping that names what the schema does not have.
 
@@ -45,7 +45,7 @@ def check_mapping(schema: DestinationSchema, mapping: Mapping[str, str]) -> None
         raise SchemaError(f"The mapping gives no source column for {', '.join(map(repr, bad))}; expected its name.")
 
 
-def record_schema(schema: DestinationSchema, mapping: Mapping[str, str], *, textual: bool) -> CoreSchema:
+def record_schema(schema: Fields, mapping: Mapping[str, str], *, textual: bool) -> CoreSchema:
     """
     Return the core schema of one record, whose output is a dict in the schema's order.
 

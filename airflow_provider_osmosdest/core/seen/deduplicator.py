@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES
-from airflow_provider_osmosdest.core.seen.screen import Screen
+from airflow_provider_osmosdest.core.seen.screen import KeyFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.seen.keys import RecordKeys
     from airflow_provider_osmosdest.core.seen.store import SeenStore
 
-__all__ = ["Settled", "Sightings"]
+__all__ = ["Deduplicator", "Settled"]
 
 # A segment each second would be a thousand small objects in a delivery that sends one by one.
 _SECONDS = 30.0
@@ -45,7 +45,7 @@ class _Block:
     keys: bytes
 
 
-class Sightings:
+class Deduplicator:
     """
     Follow the records of a delivery from the moment they are read to the moment their keys are kept.
 
@@ -80,7 +80,7 @@ class Sightings:
         self._clock = clock
         self._kept = clock()
         # Without its own keys an attempt calls the same records duplicates as the one before.
-        self._screen = Screen(None if store is None else store.load(without=delivery))
+        self._screen = KeyFilter(None if store is None else store.load(without=delivery))
         self._open: deque[_Block] = deque()
         self._waiting = 0
 

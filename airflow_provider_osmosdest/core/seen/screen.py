@@ -1,4 +1,4 @@
-"""Tell first sightings from duplicates, in the order of the records."""
+"""Tell first deduplicator from duplicates, in the order of the records."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from airflow_provider_osmosdest.core.seen.key_table import KeyTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Screen"]
+__all__ = ["KeyFilter"]
 
 
-class Screen:
+class KeyFilter:
     """
     Know the keys of earlier runs, and of the records that passed in this one.
 

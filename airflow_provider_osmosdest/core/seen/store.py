@@ -6,11 +6,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.seen.compaction import foldable
+from airflow_provider_osmosdest.core.seen.key_table import KeyTable
 from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES
 from airflow_provider_osmosdest.core.seen.segments import Block, GoneError, list_segments, write_segment
 from airflow_provider_osmosdest.core.seen.storage import remove
-from airflow_provider_osmosdest.core.seen.key_table import KeyTable
-from airflow_provider_osmosdest.core.seen.compaction import foldable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest import __version__
-from airflow_provider_osmosdest.core.http.redirects import next_url
-from airflow_provider_osmosdest.core.http.retry import parse_retry_after
-from airflow_provider_osmosdest.core.http.target import masked_url
 from airflow_provider_osmosdest.core.errors import (
     AmbiguousError,
     CredentialsError,
@@ -18,19 +15,22 @@ from airflow_provider_osmosdest.core.errors import (
     PagingError,
     TlsError,
 )
-from airflow_provider_osmosdest.core.source.page_response import Answer
+from airflow_provider_osmosdest.core.http.redirects import next_url
+from airflow_provider_osmosdest.core.http.retry import parse_retry_after
+from airflow_provider_osmosdest.core.http.urls import masked_url
+from airflow_provider_osmosdest.core.source.page_response import PageResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from requests import Response, Session
 
+    from airflow_provider_osmosdest.core.errors import TransportError
     from airflow_provider_osmosdest.core.http.oauth2 import TokenSource
     from airflow_provider_osmosdest.core.http.signing import Signer
     from airflow_provider_osmosdest.core.http.target import Target
-    from airflow_provider_osmosdest.core.errors import TransportError
 
-__all__ = ["SUCCESS", "Exchange", "Traffic"]
+__all__ = ["SUCCESS", "HttpClient", "Traffic"]
 
 SUCCESS = range(200, 300)
 """The class of success, RFC 9110 section 15.3."""
@@ -50,7 +50,7 @@ class Traffic:
 
 
 @dataclass(slots=True)
-class Exchange:
+class HttpClient:
     """
     Ask an API, once.
 
@@ -81,14 +81,14 @@ class Exchange:
         session.trust_env = False
 
     def ask(
-        self, request: Any, name: str, glance: Callable[[], None]
-    ) -> tuple[Answer | None, TransportError | None, float | None]:
+        self, request: Any, name: str, check_stop: Callable[[], None]
+    ) -> tuple[PageResponse | None, TransportError | None, float | None]:
         """
         Send once; renew a token, and follow a redirect, where that is called for.
 
         :param request: a ``requests.Request`` with URL, query and JSON body
         :param name: what errors call the page
-        :param glance: is called between two pieces of a long answer
+        :param check_stop: is called between two pieces of a long answer
         :return: the answer, or why there is none; and the seconds the server asked to wait
         :raises PagingError: when the answer is too long, or the URL is none
         """
@@ -97,10 +97,10 @@ class Exchange:
             try:
                 response = self._send(request, url if followed else None)
                 with closing(response):
-                    body = self._read(response, name, glance)
+                    body = self._read(response, name, check_stop)
             except _Failed as failed:
                 return None, failed.error, None
-            answer = Answer(response.status_code, response.headers, body, name)
+            answer = PageResponse(response.status_code, response.headers, body, name)
             if answer.status == 401 and self.tokens is not None and not renewed:  # noqa: PLR2004 - RFC 9110
                 self.tokens.forget(self._token)
                 renewed = True
@@ -166,7 +166,7 @@ class Exchange:
         # requests itself knows no letters beyond Latin-1.
         return {each: value if value.isascii() else value.encode() for each, value in headers.items()}
 
-    def _read(self, response: Response, name: str, glance: Callable[[], None]) -> bytes:
+    def _read(self, response: Response, name: str, check_stop: Callable[[], None]) -> bytes:
         """Read an answer up to its bound, which counts unpacked bytes."""
         from requests.exceptions import RequestException
 
@@ -186,7 +186,7 @@ class Exchange:
                 kept.append(data)
                 if size > bound:
                     break
-                glance()
+                check_stop()
         except RequestException as error:
             # The status came whole, whatever became of the rest: a refusal stands.
             if success:

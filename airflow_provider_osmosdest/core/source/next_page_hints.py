@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_osmosdest.core.source.page_response import Answer
+    from airflow_provider_osmosdest.core.source.page_response import PageResponse
 
 __all__ = ["next_page_hint"]
 
@@ -53,7 +53,7 @@ _PAGES = frozenset(("totalpages", "pagecount", "pages", "lastpage", "numpages"))
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
-def next_page_hint(answer: Answer, records: int, *, whole: bool = False, sure: bool = False) -> str | None:
+def next_page_hint(answer: PageResponse, records: int, *, whole: bool = False, sure: bool = False) -> str | None:
     """
     Return the sign of a next page and how to write the paginator that follows it, ``None`` where there is no sign.
 
@@ -65,7 +65,7 @@ def next_page_hint(answer: Answer, records: int, *, whole: bool = False, sure: b
     return _in_headers(answer, records, sure=sure) or _in_body(answer.json(), 0 if whole else records, sure=sure)
 
 
-def _in_headers(answer: Answer, records: int, *, sure: bool) -> str | None:
+def _in_headers(answer: PageResponse, records: int, *, sure: bool) -> str | None:
     if answer.links.get("next"):
         return _say('a Link header with rel="next"', {"type": "header_link"})
     if (page := answer.headers.get("X-Next-Page") or "").strip():

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_osmosdest.core.http.retry import Backoff
-from airflow_provider_osmosdest.core.http.target import masked_url
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, judge
 from airflow_provider_osmosdest.core.errors import PagingError, StoppedError, UnavailableError
+from airflow_provider_osmosdest.core.http.retry import Backoff
+from airflow_provider_osmosdest.core.http.urls import masked_url
 from airflow_provider_osmosdest.core.source.actions import action_for
 from airflow_provider_osmosdest.core.source.http_client import SUCCESS
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.errors import TransportError
     from airflow_provider_osmosdest.core.source.actions import ResponseAction
-    from airflow_provider_osmosdest.core.source.page_response import Answer
-    from airflow_provider_osmosdest.core.source.http_client import Exchange
+    from airflow_provider_osmosdest.core.source.http_client import HttpClient
+    from airflow_provider_osmosdest.core.source.page_response import PageResponse
 
-__all__ = ["Fetched", "Fetcher"]
+__all__ = ["Fetched", "PageFetcher"]
 
 _GLANCE = 0.5
 
@@ -37,12 +37,12 @@ class Fetched:
     :param action: ``stop`` or ``ignore``, ``None`` for an answer with records
     """
 
-    answer: Answer
+    answer: PageResponse
     action: str | None = None
 
 
 @dataclass(slots=True)
-class Fetcher:
+class PageFetcher:
     """
     Fetch pages.
 
@@ -54,7 +54,7 @@ class Fetcher:
     :param sleep: waits for seconds
     """
 
-    exchange: Exchange
+    exchange: HttpClient
     options: DeliveryOptions
     actions: Sequence[ResponseAction] = ()
     stopping: Callable[[], str | None] = field(default=lambda: None)
@@ -98,7 +98,7 @@ class Fetcher:
             self.warn(f"{name}: {why}. Retry {attempt} of {options.max_retries} in {wait:,.1f} s.")
             self._wait(wait)
 
-    def _why_again(self, answer: Answer | None, error: TransportError | None) -> str | None:
+    def _why_again(self, answer: PageResponse | None, error: TransportError | None) -> str | None:
         """Say why to ask again, ``None`` for an answer that stands."""
         if answer is None:
             verdict = judge(None, error)
@@ -123,7 +123,7 @@ class Fetcher:
             return said
         raise PagingError(f"{answer.name}: {said}. {_advice(answer)}")
 
-    def _action(self, answer: Answer) -> str | None:
+    def _action(self, answer: PageResponse) -> str | None:
         action = action_for(self.actions, answer.status, answer.body)
         return action if action in ("stop", "ignore") else None
 
@@ -146,7 +146,7 @@ class Fetcher:
             raise StoppedError(reason)
 
 
-def _advice(answer: Answer) -> str:
+def _advice(answer: PageResponse) -> str:
     status = answer.status
     if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
         there = masked_url(answer.headers.get("Location") or "")

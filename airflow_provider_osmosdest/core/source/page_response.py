@@ -12,13 +12,13 @@ from airflow_provider_osmosdest.core.errors import PagingError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "keys_of"]
+__all__ = ["PageResponse", "keys_of"]
 
 _SHOWN_BYTES = 200
 _SHOWN_KEYS = 20
 
 
-class Answer:
+class PageResponse:
     """
     A whole answer. It has what dlt's paginators ask of a ``requests.Response``: ``json()``, ``headers`` and ``links``.
 

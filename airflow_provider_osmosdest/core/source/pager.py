@@ -7,16 +7,16 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from airflow_provider_osmosdest.core.http.target import masked_url
 from airflow_provider_osmosdest.core.errors import PagingError
-from airflow_provider_osmosdest.core.source.page_response import keys_of
+from airflow_provider_osmosdest.core.http.urls import masked_url
 from airflow_provider_osmosdest.core.source.dlt_parts import jsonpath
+from airflow_provider_osmosdest.core.source.page_response import keys_of
 from airflow_provider_osmosdest.core.source.paginator import made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_osmosdest.core.source.page_response import Answer
+    from airflow_provider_osmosdest.core.source.page_response import PageResponse
     from airflow_provider_osmosdest.core.source.paginator import Paging
 
 __all__ = ["Pager"]
@@ -95,7 +95,7 @@ class Pager:
         paginator.update_request(self.request)
         return True
 
-    def advance(self, answer: Answer, records: int, *, counted: bool = True) -> bool:
+    def advance(self, answer: PageResponse, records: int, *, counted: bool = True) -> bool:
         """
         Go to the next page; return whether there is one.
 
@@ -132,7 +132,7 @@ class Pager:
         self.request.url = self._at_home(self.request.url or "", answer)
         return True
 
-    def blind_to(self, answer: Answer) -> bool:
+    def blind_to(self, answer: PageResponse) -> bool:
         """Whether an answer has nothing at all where it looks for the next page: no null, and no word of an end."""
         options = self._paging.options
         match self._paging.name:
@@ -148,7 +148,7 @@ class Pager:
                 return options.get("cursor_key", "next") not in answer.headers
         return False
 
-    def _check_heeded(self, answer: Answer, records: int) -> None:
+    def _check_heeded(self, answer: PageResponse, records: int) -> None:
         """Notice an API that takes no heed of the page it is asked for, before it has been asked for ever."""
         if not self.steps or not self._unbounded:
             return
@@ -161,7 +161,7 @@ class Pager:
             )
         self._last = mark
 
-    def _check_whole(self, answer: Answer, records: int, offset: int) -> None:
+    def _check_whole(self, answer: PageResponse, records: int, offset: int) -> None:
         """
         Notice an API whose pages are not as long as it is asked for: an offset counts on that.
 
@@ -180,12 +180,12 @@ class Pager:
             )
         self._short = found if records < limit else None
 
-    def _total(self, answer: Answer) -> int:
+    def _total(self, answer: PageResponse) -> int:
         path = self._paging.options.get("total_path")
         total = [] if path is None else _values(path, answer)
         return int(total[0]) if total else 0
 
-    def _at_home(self, url: str, answer: Answer) -> str:
+    def _at_home(self, url: str, answer: PageResponse) -> str:
         """Return the next URL, on the connection's host: credentials are for nobody else."""
         home = urlsplit(self._origin)
         try:
@@ -201,7 +201,7 @@ class Pager:
             pass
         raise self._elsewhere(url, answer)
 
-    def _elsewhere(self, url: str, answer: Answer) -> PagingError:
+    def _elsewhere(self, url: str, answer: PageResponse) -> PagingError:
         return PagingError(
             f"{answer.name}: its next page is at {masked_url(url)}, and the connection's host is "
             f"{urlsplit(self._origin).netloc.rpartition('@')[2]}. No other host is asked, as credentials are for that "
@@ -213,14 +213,14 @@ class Pager:
         more = urlencode([(name, value) for name, value in self._base_query if name not in named])
         return "&".join(part for part in (query, more) if part)
 
-    def _lacking(self, answer: Answer, reason: str) -> PagingError:
+    def _lacking(self, answer: PageResponse, reason: str) -> PagingError:
         return PagingError(
             f"{answer.name}: the paginator {self._paging.name!r} with {dict(self._paging.options)} cannot go on: "
             f"{reason}. The answer is {keys_of(answer.json())}."
         )
 
 
-def _values(path: str, answer: Answer) -> list[Any]:
+def _values(path: str, answer: PageResponse) -> list[Any]:
     found: list[Any] = jsonpath().find_values(path, answer.json())
     return found
 

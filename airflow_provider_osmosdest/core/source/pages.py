@@ -29,7 +29,7 @@ class PullState:
     :param pull_id: the same in every attempt
     :param turn: how often it was kept
     :param spec: digest of what was asked for; another one begins anew
-    :param occasion: see :class:`~airflow_provider_osmosdest.core.delivery.engine.Surroundings`
+    :param occasion: see :class:`~airflow_provider_osmosdest.core.delivery.engine.RunContext`
     :param pages: pages that are kept
     :param records: records in them
     :param dropped: records left out, as an earlier run had taken them

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.http.transport import Answer, Body
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.http.transport import Body, Response
 from airflow_provider_osmosdest.core.source.pages import remove_files
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class RecordsFolder:
     path: Folder
     name: str
     url: str = ""
-    exchange: str = "part"
+    request_noun: str = "part"
     refuses: bool = False
     advice: str = "mend the storage ([osmosdest] storage_path), then retry the task"
 
@@ -61,7 +61,7 @@ class PartsTransport:
         self._folder = target.path
         self._delivery_id: str | None = None
 
-    def exchange(self, starting: Sequence[Request], wait: float) -> list[Answer]:  # noqa: ARG002 - it never waits
+    def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:  # noqa: ARG002 - it never waits
         """
         Write these bodies.
 
@@ -70,7 +70,7 @@ class PartsTransport:
         answers = []
         for request in starting:
             self._write(request)
-            answers.append(Answer(request, 200))
+            answers.append(Response(request, 200))
         return answers
 
     def close(self) -> None:

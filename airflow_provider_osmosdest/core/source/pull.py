@@ -8,17 +8,17 @@ from airflow_provider_osmosdest.core.errors import PagingError, StorageError
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, JsonLines
 from airflow_provider_osmosdest.core.source.http_client import Traffic
 from airflow_provider_osmosdest.core.source.next_page_hints import next_page_hint
-from airflow_provider_osmosdest.core.source.pages import PullState
 from airflow_provider_osmosdest.core.source.pager import Pager
+from airflow_provider_osmosdest.core.source.pages import PullState
 from airflow_provider_osmosdest.core.source.paginator import Paging
 from airflow_provider_osmosdest.core.source.selecting import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_osmosdest.core.source.request_spec import Ask
-    from airflow_provider_osmosdest.core.source.page_fetcher import Fetched, Fetcher
+    from airflow_provider_osmosdest.core.source.page_fetcher import Fetched, PageFetcher
     from airflow_provider_osmosdest.core.source.pages import Landing
+    from airflow_provider_osmosdest.core.source.request_spec import RequestSpec
     from airflow_provider_osmosdest.core.source.tracker import Tracker
 
 __all__ = ["Pull"]
@@ -40,9 +40,9 @@ class Pull:
 
     def __init__(
         self,
-        ask: Ask,
+        ask: RequestSpec,
         landing: Landing,
-        fetcher: Callable[[Traffic], Fetcher],
+        fetcher: Callable[[Traffic], PageFetcher],
         tracker: Tracker | None,
         say: Callable[[str], None],
     ) -> None:
@@ -164,7 +164,7 @@ class Pull:
             pager.restore(self.state.next)
         return pager
 
-    def _turn(self, pager: Pager, fetcher: Fetcher, seen: set[str]) -> bytes:
+    def _turn(self, pager: Pager, fetcher: PageFetcher, seen: set[str]) -> bytes:
         """Fetch a page and keep it; return its lines, with the state ready to be kept after it."""
         state = self.state
         digest = pager.digest

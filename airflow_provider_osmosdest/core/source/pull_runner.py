@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Result, Surroundings, carry_out
+from airflow_provider_osmosdest.core.delivery.deduplication import seen_folder
+from airflow_provider_osmosdest.core.delivery.engine import carry_out
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.messages import counted, failure_lines
-from airflow_provider_osmosdest.core.delivery.deduplication import seen_folder
+from airflow_provider_osmosdest.core.delivery.model import Delivery, Result, RunContext
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, write_report
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.schema import DestinationSchema
     from airflow_provider_osmosdest.core.seen.storage import SeenFolder
-    from airflow_provider_osmosdest.core.source.request_spec import Ask
     from airflow_provider_osmosdest.core.source.http_client import Traffic
-    from airflow_provider_osmosdest.core.source.page_fetcher import Fetcher
+    from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
     from airflow_provider_osmosdest.core.source.pages import PullState
+    from airflow_provider_osmosdest.core.source.request_spec import RequestSpec
 
 __all__ = ["PullOrder", "PullReport", "PullResult", "read_records", "run_pull"]
 
@@ -67,11 +68,11 @@ class PullOrder:
     :param most_bytes: of records at most, as they are to go where more do not fit; ``None`` for any number
     """
 
-    ask: Ask
+    ask: RequestSpec
     options: DeliveryOptions
     schema: DestinationSchema
     folder: Folder
-    fetcher: Callable[[Traffic], Fetcher]
+    fetcher: Callable[[Traffic], PageFetcher]
     mapping: Mapping[str, str] | None = None
     name: str = ""
     watermark: DocumentStore | None = None
@@ -120,25 +121,25 @@ class PullResult:
         return self.ended.error
 
 
-def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroundings | None = None) -> PullResult:
+def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunContext | None = None) -> PullResult:
     """
     Pull records, or go on pulling them where an earlier attempt stood.
 
     :param order: what to do
     :param say: takes the lines of the log
-    :param surroundings: what it may ask of its caller
+    :param run_context: what it may ask of its caller
     :raises StorageError: when pages, records, report, failures or ledger cannot be read or written
     :raises ConfigurationError: when schema and mapping do not fit together; nothing was asked for
     """
-    surroundings = surroundings or Surroundings()
-    warn = surroundings.warn or say
+    run_context = run_context or RunContext()
+    warn = run_context.warn or say
     try_out(order.folder)
     landing = Landing(order.folder, order.ask.target.secrets)
     tracker = None
     if order.ask.incremental is not None and order.watermark is not None:
         tracker = Tracker(order.ask.incremental, _before(order, order.watermark))
     pull = Pull(order.ask, landing, order.fetcher, tracker, say)
-    pull.open(order.ask.digest(order.schema.to_dict(), dict(order.mapping or {})), surroundings.occasion)
+    pull.open(order.ask.digest(order.schema.to_dict(), dict(order.mapping or {})), run_context.occasion)
     before = pull.state.requests
     say(f"Pulling from {order.where}{_since(tracker)}.")
     delivery = Delivery(
@@ -151,7 +152,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], surroundings: Surroun
         seen=order.seen,
     )
     # Nobody reads the records of a pull that fails, so they count as seen only when all of it is there.
-    result = carry_out(delivery, pull, PartsTransport, say, replace(surroundings, rehearsing=True))
+    result = carry_out(delivery, pull, PartsTransport, say, replace(run_context, dry_run=True))
     path = None
     if result.error is None:
         path = finish_parts(order.folder / _RECORDS, result.report.delivery_id)

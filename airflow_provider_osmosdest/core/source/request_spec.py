@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.source.incremental import Incremental
     from airflow_provider_osmosdest.core.source.paginator import Paging
 
-__all__ = ["MAX_PAGES", "MAX_PAGE_BYTES", "Ask"]
+__all__ = ["MAX_PAGES", "MAX_PAGE_BYTES", "RequestSpec"]
 
 MAX_PAGES = 100_000
 """How many pages a pull has at most, unless it is told otherwise."""
@@ -28,7 +28,7 @@ MAX_PAGE_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RequestSpec:
     """
     What to ask an API for.
 

@@ -11,7 +11,7 @@ from airflow_provider_osmosdest.core.errors import OptionsError, PagingError
 from airflow_provider_osmosdest.core.source.page_response import keys_of
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.source.page_response import Answer
+    from airflow_provider_osmosdest.core.source.page_response import PageResponse
 
 __all__ = ["ARRAY_AS", "Selector"]
 
@@ -62,7 +62,7 @@ class Selector:
         """Whether there are as many records as the API has in its page: none is chosen, and none put together."""
         return self._names is not None and self._split
 
-    def select(self, answer: Answer, *, first: bool) -> list[bytes]:
+    def select(self, answer: PageResponse, *, first: bool) -> list[bytes]:
         """
         Return the records of an answer, each as one line of JSON.
 
@@ -88,7 +88,7 @@ class Selector:
             return [bytes(record).replace(b"\n", b" ").replace(b"\r", b" ") for record in records]
         return records
 
-    def _plain(self, answer: Answer) -> list[Any] | None:
+    def _plain(self, answer: PageResponse) -> list[Any] | None:
         value: Any = answer.body
         for name in self._names or ():
             try:
@@ -100,11 +100,11 @@ class Selector:
             value = level[name]
         return [value]
 
-    def _general(self, answer: Answer) -> list[Any] | None:
+    def _general(self, answer: PageResponse) -> list[Any] | None:
         found = [match.value for match in self._compiled.find(answer.json())]
         return [msgspec.json.encode(value) for value in found] or None
 
-    def _records(self, answer: Answer, value: Any) -> list[Any]:
+    def _records(self, answer: PageResponse, value: Any) -> list[Any]:
         start = bytes(memoryview(value)[:64]).lstrip()[:1]
         if start == b"[":
             if self._split:

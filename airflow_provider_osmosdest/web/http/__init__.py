@@ -1,1 +1,5 @@
-"""Room."""
+"""
+What every route needs of HTTP: negotiation, ranges, ETags, bodies within bounds, problems.
+
+In come requests; out go what they ask for, and problem documents for what cannot be.
+"""

@@ -11,10 +11,10 @@ from airflow_provider_osmosdest.web.http.problems import problem_of, problem_res
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard"]
+__all__ = ["ProblemMiddleware"]
 
 
-class Guard:
+class ProblemMiddleware:
     """
     Answer what no handler caught, forbid caches to keep what no route allows them to, and send no body to a HEAD.
 

@@ -13,12 +13,12 @@ from starlette.responses import Response, StreamingResponse
 from airflow_provider_osmosdest.web.auth import Grant, reading
 from airflow_provider_osmosdest.web.blobs import packed, unpacked
 from airflow_provider_osmosdest.web.formats import JSON, NDJSON
+from airflow_provider_osmosdest.web.http.etags import CACHING, matches
 from airflow_provider_osmosdest.web.http.negotiation import coding_header, pick_coding
-from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, operation, parameter, problems
 from airflow_provider_osmosdest.web.http.problems import Problem
 from airflow_provider_osmosdest.web.http.query import single, whole_number
 from airflow_provider_osmosdest.web.http.ranges import wanted_range
-from airflow_provider_osmosdest.web.http.etags import CACHING, matches
+from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, operation, parameter, problems
 from airflow_provider_osmosdest.web.state import in_thread
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from airflow_provider_osmosdest.core.mailbox.consumers import valid_consumer
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.web.auth import Grant, reading
 from airflow_provider_osmosdest.web.formats import JSON
-from airflow_provider_osmosdest.web.openapi import CURSOR, answer, operation, parameter, problems
-from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
 from airflow_provider_osmosdest.web.http.problems import Problem, problem_response
 from airflow_provider_osmosdest.web.http.query import bad_parameter, single
 from airflow_provider_osmosdest.web.http.request_body import Incoming
+from airflow_provider_osmosdest.web.openapi import CURSOR, answer, operation, parameter, problems
+from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
 from airflow_provider_osmosdest.web.state import in_thread
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from airflow_provider_osmosdest.web.auth import Grant, holding
 from airflow_provider_osmosdest.web.formats import JSON
-from airflow_provider_osmosdest.web.openapi import answer, document, operation, problems
 from airflow_provider_osmosdest.web.http.query import single
+from airflow_provider_osmosdest.web.openapi import answer, document, operation, problems
 from airflow_provider_osmosdest.web.routes import batches, consumers, inbox, records
 
 __all__ = ["openapi", "router"]

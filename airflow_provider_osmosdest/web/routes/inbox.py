@@ -18,7 +18,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox, Posting, idempotency_key, opened
 from airflow_provider_osmosdest.core.mailbox.inbox.body import (
     MEDIA_TYPES,
     body_encoding,
@@ -26,16 +25,17 @@ from airflow_provider_osmosdest.core.mailbox.inbox.body import (
     encodings,
     too_large,
 )
-from airflow_provider_osmosdest.core.mailbox.inbox.validate import LISTED
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal, SignatureRefusal
-from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox, Posting, idempotency_key, opened
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection, SignatureRejection
 from airflow_provider_osmosdest.core.mailbox.inbox.signature import Signature
+from airflow_provider_osmosdest.core.mailbox.inbox.validate import LISTED
+from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.web.auth import authorize, keep_rate, mailbox_of, unauthorized
 from airflow_provider_osmosdest.web.formats import JSON
-from airflow_provider_osmosdest.web.openapi import FAULT, answer, operation, parameter, problems, reference
 from airflow_provider_osmosdest.web.http.problems import Problem, problem_response
 from airflow_provider_osmosdest.web.http.query import single
 from airflow_provider_osmosdest.web.http.request_body import Incoming
+from airflow_provider_osmosdest.web.openapi import FAULT, answer, operation, parameter, problems, reference
 from airflow_provider_osmosdest.web.state import in_thread, services
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ async def post_records(request: Request, mailbox_id: str) -> Response:
     # An error that outlived its handler would keep the body alive: its traceback refers to what refers to it.
     try:
         answered = await _take(request, mailbox_id, incoming)
-    except InboxRefusal as refused:
+    except InboxRejection as refused:
         return incoming.part(problem_response(_problem(refused)))
     except Problem as problem:
         return incoming.part(problem_response(problem))
@@ -106,7 +106,7 @@ async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[s
         try:
             secrets = sender.settings.signing_secrets
             data = await _in_thread(request, partial(opened, posting, limit, secrets))
-        except SignatureRefusal:
+        except SignatureRejection:
             raise await unauthorized(request, came) from None
         if (mailbox := sender.mailbox) is None:
             raise await unauthorized(request, came)
@@ -122,15 +122,15 @@ async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[s
 async def _in_thread(request: Request, function: Callable[[], _Result]) -> _Result:
     """Run a call that blocks and may refuse; of its refusal nothing comes over that refers to the body."""
 
-    def run() -> _Result | InboxRefusal:
+    def run() -> _Result | InboxRejection:
         try:
             return function()
-        except InboxRefusal as refused:
+        except InboxRejection as refused:
             refused.__context__ = None
             return refused.with_traceback(None)
 
     outcome = await in_thread(request, run)
-    if isinstance(outcome, InboxRefusal):
+    if isinstance(outcome, InboxRejection):
         try:
             raise outcome
         finally:
@@ -157,7 +157,7 @@ def _signature(headers: Headers) -> Signature | None:
     return Signature(message_id, timestamp, entries)
 
 
-def _problem(refused: InboxRefusal) -> Problem:
+def _problem(refused: InboxRejection) -> Problem:
     return Problem(
         refused.status, refused.title, refused.detail, refused.type, headers=refused.headers, **refused.extra
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.records import open_source
@@ -65,7 +66,7 @@ def transport(request):
 def send(tmp_path):
     """Return a function that delivers ``count`` records to a server or URL; the second call of a test is a retry."""
 
-    def run(server, count=100, *, transport=CurlTransport, text="", target=None, surroundings=None, **options):
+    def run(server, count=100, *, transport=CurlTransport, text="", target=None, run_context=None, **options):
         options = {"backoff": 0.005, "max_backoff": 2.0, "timeout": 10, "max_failures": count, **options}
         url = server if isinstance(server, str) else server.url
         delivery = Delivery(
@@ -76,7 +77,7 @@ def send(tmp_path):
         )
         log = []
         source = open_source([{"id": index, "text": text} for index in range(count)])
-        result = deliver(delivery, source, transport, log.append, surroundings)
+        result = deliver(delivery, source, transport, log.append, run_context)
         paths = (tmp_path / "folder").glob("failures-*.ndjson")
         lines = [json.loads(line) for path in paths for line in path.read_bytes().splitlines()]
         report = result.report

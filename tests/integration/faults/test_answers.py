@@ -1,4 +1,4 @@
-"""Answers that are strange, or ask for patience."""
+"""Answers that are strange, or ask for stop_policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Surroundings
+from airflow_provider_osmosdest.core.delivery.model import RunContext
 from airflow_provider_osmosdest.core.errors import GivenUpError, MisconfiguredError, SystemicError, WaitError
 from airflow_provider_osmosdest.testing import fault_server as faults
 from airflow_provider_osmosdest.testing.fault_server import FaultServer, answering, first
@@ -82,11 +82,11 @@ class TestRetryAfter:
 
     def test_a_long_one_is_left_to_whoever_can_wait(self, send):
         with FaultServer(first(1, answering(503, headers={"Retry-After": "90"}))) as server:
-            here = Surroundings(deferrable=True)
+            here = RunContext(deferrable=True)
             with pytest.raises(AssertionError):
                 # Nothing is unsent: it is only not done yet.
-                send(server, max_backoff=120.0, surroundings=here)
-            came = send(server, max_backoff=120.0, surroundings=here)
+                send(server, max_backoff=120.0, run_context=here)
+            came = send(server, max_backoff=120.0, run_context=here)
         assert came.report.delivered == 100
         assert came.report.requests == 2
         assert not isinstance(came.error, WaitError)

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from airflow_provider_osmosdest.core.errors import AmbiguousError
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.http.transport import Body, Request
-from airflow_provider_osmosdest.core.errors import AmbiguousError
 from airflow_provider_osmosdest.testing.servers import ScriptedServer
 
 PIECE = bytes(range(256)) * 4096  # 1 MiB

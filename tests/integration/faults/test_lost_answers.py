@@ -13,11 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.errors import GivenUpError, StoppedError, SystemicError
+from airflow_provider_osmosdest.core.http.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.records import open_source
 from tests.integration.faults import book
 from tests.integration.faults.book import BookApi, agree, every_first, of_each, sometimes, when
@@ -37,13 +38,13 @@ lost = pytest.mark.parametrize("story", [book.commits_and_closes, book.commits_a
 def attempt(tmp_path):
     """Return a function that makes an attempt of the test's one delivery and holds its outcomes to the book."""
 
-    def run(api, count=COUNT, *, transport=CurlTransport, twice=False, surroundings=None, text="", **options):
+    def run(api, count=COUNT, *, transport=CurlTransport, twice=False, run_context=None, text="", **options):
         options = {"backoff": 0.005, "max_backoff": 2.0, "timeout": 10, "max_failures": count, **options}
         options = DeliveryOptions(**options)
         folder = tmp_path / "folder"
         delivery = Delivery(Target(api.url, timeout=options.timeout), options, SCHEMA, folder)
         source = open_source([{"id": index, "text": text} for index in range(count)])
-        result = deliver(delivery, source, transport, lambda line: None, surroundings)
+        result = deliver(delivery, source, transport, lambda line: None, run_context)
         lines = [
             json.loads(line) for path in folder.glob("failures-*.ndjson") for line in path.read_bytes().splitlines()
         ]
@@ -170,7 +171,7 @@ class TestTheAnswerIsLate:
             return "The test is over. Try again." if time.monotonic() > begun + 3 else None
 
         with BookApi(book.in_progress_for_ever({"Retry-After": "1"})) as api:
-            came = attempt(api, surroundings=Surroundings(stopping=stopping), **mode)
+            came = attempt(api, run_context=RunContext(stopping=stopping), **mode)
             assert isinstance(came.error, StoppedError)
             assert came.report.delivered == came.report.rejected == 0
             assert came.report.unknown

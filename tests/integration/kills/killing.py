@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tests.integration.kills.counting_server import Rules
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.delivery.engine import Result
+    from airflow_provider_osmosdest.core.delivery.model import Result
     from tests.integration.kills.counting_server import CountingServer
 
 __all__ = ["KINDS", "SCHEMA", "Figures", "Plan", "attempt", "check", "read_out", "run_with_kills"]
@@ -236,15 +236,16 @@ def _allowed_twice(plan: Plan, accepted: list[dict[str, Any]], killed: list[floa
 
 def attempt(url: str, source: Path, out: Path, options: dict[str, Any]) -> Result:
     """Make one attempt at a delivery, as a retry if there were others."""
-    from airflow_provider_osmosdest.core.http.curl import CurlTransport
-    from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+    from airflow_provider_osmosdest.core.delivery.engine import deliver
+    from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.http.curl import CurlTransport
     from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.records import open_source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 
     delivery = Delivery(Target(url), DeliveryOptions(**options), DestinationSchema.load(SCHEMA), out)
-    return deliver(delivery, open_source(source), CurlTransport, lambda _: None, Surroundings(occasion="retries"))
+    return deliver(delivery, open_source(source), CurlTransport, lambda _: None, RunContext(occasion="retries"))
 
 
 def _deliver(url: str, folder: str, options: dict[str, Any]) -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
@@ -188,7 +189,7 @@ class Api:
             self._answers[key] = 422 if self._poison.intersection(ids) else 200
             if self._answers[key] == 200:
                 self.taken.update(ids)
-        return Answer(request, self._answers[key])
+        return Response(request, self._answers[key])
 
 
 @pytest.mark.parametrize("write_mode", ["batch", "record"])
@@ -214,7 +215,7 @@ def test_an_object_store_that_fails_for_a_while(tmp_path, seed, write_mode):
                 open_source(tmp_path / "in.ndjson"),
                 lambda *_, in_flight, **__: HandlerTransport(api, in_flight=in_flight),
                 lambda _: None,
-                Surroundings(occasion="retries"),
+                RunContext(occasion="retries"),
             )
         except StorageError as error:
             errors.append(str(error))

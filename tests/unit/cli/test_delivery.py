@@ -8,14 +8,15 @@ from functools import partial
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Entry, read_entry
-from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
-from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_entry
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
-from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import StorageError, SupersededError
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.settings import load_settings
@@ -41,7 +42,7 @@ def folder(tmp_path):
 
 def entry(**values):
     """A delivery that was killed in the middle of a chunk."""
-    return Entry(
+    return Ledger(
         ID,
         settled=RangeSet([(0, 5)]),
         sending=(Chunk(5, 8, (6,)),),
@@ -92,7 +93,7 @@ class TestShow:
         assert "indexes 5, 7." in err
 
     def test_long_lists_are_cut(self, airflow, folder):
-        keep(folder, Entry(ID, in_doubt=RangeSet((at, at + 1) for at in range(0, 200, 2))))
+        keep(folder, Ledger(ID, in_doubt=RangeSet((at, at + 1) for at in range(0, 200, 2))))
         _, document, err = airflow("show", "--folder", str(folder))
         assert (document["in_doubt"]["records"], document["in_doubt"]["ranges"]) == (100, 100)
         assert len(document["in_doubt"]["indexes"]) == 20
@@ -147,14 +148,14 @@ class Server:
 
     def __call__(self, request):
         self.came.append((request.headers["Idempotency-Key"], json.loads(body_of(request))))
-        return Answer(request, 200)
+        return Response(request, 200)
 
 
 def attempt(folder, handler, occasion="1", **options):
     schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
     delivery = Delivery(Target("http://api.test"), DeliveryOptions(batch_size=5, **options), schema, folder)
     transport = HandlerTransport(handler)
-    return deliver(delivery, open_source(RECORDS), transport.factory, lambda _: None, Surroundings(occasion=occasion))
+    return deliver(delivery, open_source(RECORDS), transport.factory, lambda _: None, RunContext(occasion=occasion))
 
 
 class TestForget:
@@ -191,7 +192,7 @@ class TestForget:
     def test_what_is_in_doubt_is_forgotten_too(self, airflow, folder):
         keep(folder, entry(in_doubt=RangeSet([(8, 9)]), window=(0, 9)))
         airflow("forget", "--folder", str(folder), "--yes")
-        assert kept(folder) == Entry(ID, counts=kept(folder).counts)
+        assert kept(folder) == Ledger(ID, counts=kept(folder).counts)
         server = Server()
         result = attempt(folder, server, guarantee="at_most_once")
         assert (result.report.delivered, len(server.came)) == (10, 2)

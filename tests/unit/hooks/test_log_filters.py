@@ -4,7 +4,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from airflow_provider_osmosdest.hooks.log_filters import drop_remarks
+from airflow_provider_osmosdest.hooks.log_filters import drop_connection_warnings
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def test_the_remark_is_left_out_and_nothing_else(processors):
     capture = LogCapture()
     processors[:] = [capture]
     log = structlog.get_logger("airflow.models.connection.Connection")
-    drop_remarks()
-    drop_remarks()
+    drop_connection_warnings()
+    drop_connection_warnings()
     assert len(processors) == 2
     log.warning("Connection schemes (type: osmos_mailbox) shall not contain '_' according to RFC3986.")
     log.warning("Connection schemes (type: my_own) shall not contain '_' according to RFC3986.")

@@ -8,7 +8,7 @@ import json
 import pytest
 from requests.auth import AuthBase
 
-from airflow_provider_osmosdest.core.delivery.engine import Surroundings
+from airflow_provider_osmosdest.core.delivery.model import RunContext
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError, PagingError
 from airflow_provider_osmosdest.core.source.pull_runner import run_pull
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
@@ -31,7 +31,7 @@ def order(osmos_home):
 
     def make(auth_type=None, **asked):
         hook = HttpDestinationHook(http_conn_id="api", auth_type=auth_type)
-        return make_pull(INSTANCE, hook, SourceRequest(**asked), Surroundings())
+        return make_pull(INSTANCE, hook, SourceRequest(**asked), RunContext())
 
     return make
 

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import journal
+from airflow_provider_osmosdest.core.delivery.ledger import journal
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError, SupersededError
 from airflow_provider_osmosdest.operators import state_store as module

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
 from airflow_provider_osmosdest.operators import stop_signal as interruption
-from airflow_provider_osmosdest.operators.stop_signal import Interruption
+from airflow_provider_osmosdest.operators.stop_signal import StopSignal
 
 LONG = 60.0
 
@@ -29,7 +29,7 @@ def _clean_clock():
 
 
 def test_the_first_reason_stands():
-    wish = Interruption()
+    wish = StopSignal()
     assert wish.reason is None
     wish.ask("first")
     wish.ask("second")
@@ -38,7 +38,7 @@ def test_the_first_reason_stands():
 
 
 def test_nothing_happens_when_nothing_rings():
-    wish = Interruption()
+    wish = StopSignal()
     with timeout(LONG):
         handler = signal.getsignal(signal.SIGALRM)
         with wish.watching_the_clock():
@@ -56,7 +56,7 @@ def run(work, wish):
 
 
 def test_airflows_exception_waits_for_the_end():
-    wish = Interruption()
+    wish = StopSignal()
     done = []
     with pytest.raises(AirflowTaskTimeout):
         run(lambda: done.append(wish.reason), wish)
@@ -67,19 +67,19 @@ def test_airflows_exception_waits_for_the_end():
 def test_it_comes_also_where_the_delivery_raises():
     # The time-out is what Airflow is told, with the delivery's own error behind it.
     with pytest.raises(AirflowTaskTimeout) as caught:
-        run(lambda: int("stopped"), Interruption())
+        run(lambda: int("stopped"), StopSignal())
     assert isinstance(caught.value.__context__, ValueError)
 
 
 def test_what_cannot_be_asked_is_interrupted(monkeypatch):
     monkeypatch.setattr(interruption, "GRACE", 0.01)
     with pytest.raises(AirflowTaskTimeout):
-        run(lambda: threading.Event().wait(LONG), Interruption())
+        run(lambda: threading.Event().wait(LONG), StopSignal())
 
 
 def test_without_a_time_limit_the_signal_is_left_alone():
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    with Interruption().watching_the_clock():
+    with StopSignal().watching_the_clock():
         assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
 
 
@@ -88,7 +88,7 @@ def test_outside_the_main_thread_too():
     seen = []
 
     def work():
-        with Interruption().watching_the_clock():
+        with StopSignal().watching_the_clock():
             seen.append(signal.getsignal(signal.SIGALRM))
 
     thread = threading.Thread(target=work)

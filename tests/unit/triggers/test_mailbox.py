@@ -9,7 +9,8 @@ from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedSt
 
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
-from airflow_provider_osmosdest.triggers.mailbox import MailboxEventTrigger, MailboxTrigger, Sighting
+from airflow_provider_osmosdest.triggers.mailbox import MailboxEventTrigger, MailboxTrigger
+from airflow_provider_osmosdest.triggers.polling import Poll
 from airflow_provider_osmosdest.triggers.shared import SharedPoll
 from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 
@@ -161,7 +162,7 @@ class TestEventTrigger:
         trigger.asset_state_store = StateStore(**({} if kept is None else {KEY: kept}))
 
         async def looks():
-            yield Sighting(newest)
+            yield Poll(newest)
 
         async def run():
             return [event async for event in trigger.filter_shared_stream(looks())]
@@ -182,7 +183,7 @@ class TestEventTrigger:
         trigger.asset_state_store = Noting()
 
         async def looks():
-            for sighting in (Sighting(None), Sighting(newest), Sighting(newest)):
+            for sighting in (Poll(None), Poll(newest), Poll(newest)):
                 done.append("looked")
                 yield sighting
 
@@ -199,7 +200,7 @@ class TestEventTrigger:
         trigger.asset_state_store = StateStore(**{KEY: kept})
 
         async def looks():
-            yield Sighting(None)
+            yield Poll(None)
 
         async def run():
             return [event async for event in trigger.filter_shared_stream(looks())]
@@ -217,10 +218,10 @@ class TestEventTrigger:
         store.fails = True
 
         async def looks():
-            yield Sighting(None)
-            yield Sighting(newest)
+            yield Poll(None)
+            yield Poll(newest)
             store.fails = False
-            yield Sighting(newest)
+            yield Poll(newest)
 
         async def run():
             return [event async for event in trigger.filter_shared_stream(looks())]
@@ -317,7 +318,7 @@ class TestSharing:
             yield
 
         async def run(outcome):
-            await SharedPoll(none()).advance([AdvanceItem(Sighting(Newest(), [trigger]), outcome)])
+            await SharedPoll(none()).advance([AdvanceItem(Poll(Newest(), [trigger]), outcome)])
 
         asyncio.run(run(AdvanceOutcome(acked=0, failed=1)))
         assert store.kept == {}

@@ -12,10 +12,10 @@ import pytest
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
-from airflow_provider_osmosdest.core.mailbox.retention.purge import purge
+from airflow_provider_osmosdest.core.mailbox.retention import purge
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
-from airflow_provider_osmosdest.triggers.polling import Lookout, polling, records_waiting
+from airflow_provider_osmosdest.triggers.polling import LogWatcher, polling, records_waiting
 
 
 class Counting(Store):
@@ -51,7 +51,7 @@ def publish(mailbox, count=2):
 
 class TestLookout:
     def test_sees_the_newest_batch(self, mailbox):
-        lookout = Lookout(mailbox)
+        lookout = LogWatcher(mailbox)
         assert lookout.newest() is None
         for number in (1, 2):
             publish(mailbox)
@@ -64,7 +64,7 @@ class TestLookout:
     def test_an_idle_look_is_one_request(self, mailbox, batches):
         for _ in range(batches):
             publish(mailbox)
-        lookout = Lookout(mailbox)
+        lookout = LogWatcher(mailbox)
         lookout.newest()
         lookout.waiting("billing")
         mailbox.store.asked.clear()
@@ -75,7 +75,7 @@ class TestLookout:
         assert mailbox.store.asked == [f"log/{batches + 1:020d}.json"]
 
     def test_counts_what_waits(self, mailbox):
-        lookout = Lookout(mailbox)
+        lookout = LogWatcher(mailbox)
         assert lookout.waiting("billing") == 0
         publish(mailbox, 3)
         publish(mailbox, 4)
@@ -174,7 +174,7 @@ class TestPolling:
                 raise found
             return found
 
-        assert first(1, polling("orders", 2, Lookout.newest, reach=reach, sleep=clock.sleep, clock=clock)) == [None]
+        assert first(1, polling("orders", 2, LogWatcher.newest, reach=reach, sleep=clock.sleep, clock=clock)) == [None]
 
     def test_asks_for_the_connection_anew_now_and_then(self, mailbox):
         clock = Clock()
@@ -184,6 +184,6 @@ class TestPolling:
             opened.append(clock.now)
             return mailbox
 
-        first(400, polling("orders", 2, Lookout.newest, reach=reach, sleep=clock.sleep, clock=clock))
+        first(400, polling("orders", 2, LogWatcher.newest, reach=reach, sleep=clock.sleep, clock=clock))
         assert len(opened) == 3
         assert all(300 <= later - earlier <= 303 for earlier, later in pairwise(opened))

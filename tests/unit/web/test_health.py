@@ -102,7 +102,7 @@ def test_what_hangs_is_waited_for_briefly_and_not_asked_once_more(caplog):
         assert [await health.findings() for _ in range(3)] == [Findings(database=False, store=True)] * 3
         assert database.count == 1
         gate.set()
-        health._patience = LONG
+        health._stop_policy = LONG
         assert (await health.findings()).database
         assert (await health.findings()).database
         assert database.count == 2

@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.web.http.problems import Problem
-from airflow_provider_osmosdest.web.long_poll import Waiting
+from airflow_provider_osmosdest.web.long_poll import LongPoll
 
 HERE = Position(3)
 
@@ -38,7 +38,7 @@ async def turn(until):
 
 def test_one_look_serves_all_at_one_place():
     async def run():
-        waiting = Waiting(interval=0.001)
+        waiting = LongPoll(interval=0.001)
         log = Log(waiting)
         waiters = [asyncio.create_task(log.wait()) for _ in range(50)]
         await turn(lambda: log.looks >= 3)
@@ -54,7 +54,7 @@ def test_one_look_serves_all_at_one_place():
 
 def test_the_time_is_up():
     async def run():
-        waiting = Waiting(interval=0.001)
+        waiting = LongPoll(interval=0.001)
         assert await Log(waiting).wait(0.01) is False
         assert waiting._watches == {}
 
@@ -63,7 +63,7 @@ def test_the_time_is_up():
 
 def test_a_publish_in_this_process_is_seen_at_once():
     async def run():
-        waiting = Waiting(interval=1000)
+        waiting = LongPoll(interval=1000)
         log, elsewhere = Log(waiting), Log(waiting)
         waiter = asyncio.create_task(log.wait(100))
         await turn(lambda: len(waiting) == 1)
@@ -80,7 +80,7 @@ def test_a_publish_in_this_process_is_seen_at_once():
 
 def test_a_client_that_goes_ends_its_wait_and_nobody_elses():
     async def run():
-        waiting = Waiting(interval=0.001)
+        waiting = LongPoll(interval=0.001)
         log, left = Log(waiting), asyncio.Event()
         going, staying = asyncio.create_task(log.wait(gone=left.wait)), asyncio.create_task(log.wait())
         await turn(lambda: len(waiting) == 2)
@@ -95,7 +95,7 @@ def test_a_client_that_goes_ends_its_wait_and_nobody_elses():
 
 def test_no_look_goes_on_when_nobody_waits():
     async def run():
-        waiting = Waiting(interval=0.001)
+        waiting = LongPoll(interval=0.001)
         log = Log(waiting)
         waiter = asyncio.create_task(log.wait())
         await turn(lambda: log.looks > 0)
@@ -113,7 +113,7 @@ def test_no_look_goes_on_when_nobody_waits():
 
 def test_too_many_are_turned_away():
     async def run():
-        waiting = Waiting(interval=1000, most=2)
+        waiting = LongPoll(interval=1000, most=2)
         log = Log(waiting)
         waiters = [asyncio.create_task(log.wait()) for _ in range(2)]
         await turn(lambda: len(waiting) == 2)
@@ -130,7 +130,7 @@ def test_too_many_are_turned_away():
 
 def test_a_look_that_fails_is_told_to_all():
     async def run():
-        waiting = Waiting(interval=0.001)
+        waiting = LongPoll(interval=0.001)
         log = Log(waiting)
 
         async def fail():
@@ -146,7 +146,7 @@ def test_a_look_that_fails_is_told_to_all():
 
 def test_places_are_looked_at_apart():
     async def run():
-        waiting = Waiting(interval=0.001)
+        waiting = LongPoll(interval=0.001)
         here, there = Log(waiting), Log(waiting)
         waiters = [asyncio.create_task(here.wait()), asyncio.create_task(there.wait(position=Position(4)))]
         await turn(lambda: here.looks and there.looks)
@@ -161,7 +161,7 @@ def test_places_are_looked_at_apart():
 
 def test_all_waits_end_when_the_server_does():
     async def run():
-        waiting = Waiting(interval=1000)
+        waiting = LongPoll(interval=1000)
         log = Log(waiting)
         waiters = [asyncio.create_task(log.wait(1000, Position(seq))) for seq in (3, 3, 4)]
         await turn(lambda: len(waiting) == 3)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
-from airflow_provider_osmosdest.web.mailbox_cache import Registry, UndecidedError
+from airflow_provider_osmosdest.web.mailbox_cache import MailboxCache, UndecidedError
 
 
 def box(settings="s", root="r"):
@@ -21,7 +21,7 @@ class Loading:
         self.found = found
         self.asked = []
         self.now = 0.0
-        self.registry = Registry(self, clock=lambda: self.now)
+        self.registry = MailboxCache(self, clock=lambda: self.now)
 
     def __call__(self, mailbox_id):
         self.asked.append(mailbox_id)
@@ -119,7 +119,7 @@ def test_many_who_ask_at_once_look_it_up_once_even_if_the_first_goes():
         return box()
 
     async def run():
-        registry = Registry(load)
+        registry = MailboxCache(load)
         first, *others = [asyncio.create_task(registry.find("a")) for _ in range(8)]
         await asyncio.sleep(0)
         first.cancel()

@@ -15,10 +15,10 @@ from airflow_provider_osmosdest.core.delivery.batching.batch import Batch, Run
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-__all__ = ["BatchCutter"]
+__all__ = ["BatchAccumulator"]
 
 
-class BatchCutter:
+class BatchAccumulator:
     """
     Collect runs and hand out batches.
 

@@ -12,7 +12,7 @@ poison records, with three things changed because a test is a request that deliv
   walked record by record and the group size gallops up again behind it;
 - a single record is settled only by an answer to itself alone, whatever could be inferred.
 
-Nothing here does I/O: :class:`Splitter` names the next range, the caller says what came of it.
+Nothing here does I/O: :class:`GroupTesting` names the next range, the caller says what came of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["SEGMENTS", "Splitter"]
+__all__ = ["SEGMENTS", "GroupTesting"]
 
 SEGMENTS = 16
 """Into how many segments a refused batch is cut first."""
@@ -46,7 +46,7 @@ class _Part:
     bad: bool
 
 
-class Splitter:
+class GroupTesting:
     """
     Walk a refused batch of ``size`` records until each is accepted, or refused alone.
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.flow.rate_probe import RateProbe
 from airflow_provider_osmosdest.core.delivery.options import AUTO
-from airflow_provider_osmosdest.core.delivery.flow.rate_probe import RateFinder
 from airflow_provider_osmosdest.core.http.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.http.retry import Backoff
 
-__all__ = ["AdaptivePace", "Circuit", "Pacer", "most_in_flight"]
+__all__ = ["AdaptivePace", "CircuitBreaker", "Pacer", "most_in_flight"]
 
 _AUTO_START = 4
 _AUTO_MOST = 256
@@ -32,7 +32,7 @@ class AdaptivePace:
     Find how many requests in flight, and how many a second, an API takes.
 
     In flight: grows while latency holds and shrinks when it does not, as TCP Vegas and Vector's adaptive request
-    concurrency do. A second: see :class:`~.rate_limit.RateFinder`.
+    concurrency do. A second: see :class:`~.rate_limit.RateProbe`.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class AdaptivePace:
         self._latency: float | None = None
         self._began: float | None = None
         self._shrunk_at = float("-inf")
-        self._rate = RateFinder()
+        self._rate = RateProbe()
 
     @property
     def in_flight(self) -> int:
@@ -70,7 +70,7 @@ class AdaptivePace:
         """Hear of a time-out, a 503 or the like."""
         self._shrink(0.7, now)
 
-    def limited(self, wait: float | None, now: float) -> float:
+    def on_rate_limited(self, wait: float | None, now: float) -> float:
         """
         Hear of a 429.
 
@@ -102,7 +102,7 @@ class AdaptivePace:
 
 
 @dataclass(slots=True)
-class Circuit:
+class CircuitBreaker:
     """
     Stop asking an API that is down, but for one request now and then.
 
@@ -153,9 +153,9 @@ class Pacer:
         self._adaptive = AdaptivePace() if options.concurrency == AUTO and options.write_mode == "record" else None
         self._requests = TokenBucket(options.requests_per_second) if options.requests_per_second else None
         self._records = TokenBucket(options.records_per_second) if options.records_per_second else None
-        # A courier sends one request at a time anyway, and waits between its retries itself.
+        # A sender sends one request at a time anyway, and waits between its retries itself.
         after = options.circuit_after if options.write_mode == "record" else None
-        self._circuit = Circuit(after, backoff)
+        self._circuit = CircuitBreaker(after, backoff)
         self._pause = 0.0
         self._bounded = bool(self._adaptive or self._requests or self._records)
 
@@ -214,7 +214,7 @@ class Pacer:
             self._pause = max(self._pause, now + asked)
         if self._adaptive is not None:
             if status == 429:  # noqa: PLR2004 - too many requests, RFC 6585
-                self._pause = max(self._pause, now + self._adaptive.limited(asked, now))
+                self._pause = max(self._pause, now + self._adaptive.on_rate_limited(asked, now))
             else:
                 self._adaptive.overloaded(now)
 

@@ -17,7 +17,7 @@ from enum import Enum, auto
 
 from airflow_provider_osmosdest.core.http.token_bucket import TokenBucket
 
-__all__ = ["RateFinder"]
+__all__ = ["RateProbe"]
 
 # Seconds in which nothing starts after a 429 that does not say how long to wait; they grow while 429s follow.
 _HOLD = 0.05
@@ -85,7 +85,7 @@ class _Phase(Enum):
     """The rate is just below the limit."""
 
 
-class RateFinder:
+class RateProbe:
     """Keep a rate that an API takes, once it has refused one."""
 
     def __init__(self) -> None:

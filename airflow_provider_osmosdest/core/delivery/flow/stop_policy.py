@@ -8,9 +8,9 @@ from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import DeliveryError, GivenUpError, MisconfiguredError, SystemicError
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 
-__all__ = ["Patience"]
+__all__ = ["StopPolicy"]
 
 # Chunks in a row whose retries were all spent. A poison record that makes the API fail (500) is found by halving,
 # which takes at most 18 such chunks in a row; an API that is down gives nothing else.
@@ -18,7 +18,7 @@ _SPENT_IN_A_ROW = 20
 _SPENT_IN_FULL = 3
 
 
-class Patience:
+class StopPolicy:
     """
     Watch what answers come and say when to stop.
 
@@ -43,17 +43,17 @@ class Patience:
         self._spent = 0
         self._spent_in_full = 0
 
-    def hear(
-        self, judgement: Judgement, records: int, *, in_full: bool = True, hopeless: bool = False
+    def observe(
+        self, classification: Classification, records: int, *, in_full: bool = True, hopeless: bool = False
     ) -> DeliveryError | None:
         """
-        Hear the last judgement on a chunk; return the error to stop with, if it is time to.
+        Hear the last classification on a chunk; return the error to stop with, if it is time to.
 
         :param records: how many are in the chunk
         :param in_full: it had all the retries the options allow
         :param hopeless: so many probes have failed that the API is as good as down
         """
-        match judgement.verdict:
+        match classification.verdict:
             case Verdict.ACCEPTED:
                 self.accepted()
                 return None
@@ -61,19 +61,19 @@ class Patience:
                 self.accepted()
                 return None
             case Verdict.MISCONFIGURED:
-                said = f"{'was sent nothing:' if judgement.status is None else 'answered'} {judgement.error}"
-                return MisconfiguredError(f"{self._where} {said}. {_advice(judgement.status)}")
+                said = f"{'was sent nothing:' if classification.status is None else 'answered'} {classification.error}"
+                return MisconfiguredError(f"{self._where} {said}. {_advice(classification.status)}")
             case Verdict.UNREADABLE:
                 return MisconfiguredError(
-                    f"{self._where} took a request, but {judgement.error}. Its records are 'unknown'. Mend item_errors "
-                    "before anything more is sent."
+                    f"{self._where} took a request, but {classification.error}. Its records are 'unknown'. Mend "
+                    "item_errors before anything more is sent."
                 )
             case Verdict.REFUSED | Verdict.TOO_LARGE | Verdict.EXISTS:
-                return self._refused(judgement, records)
+                return self._refused(classification, records)
             case _:
-                return self._spent_all(judgement, in_full=in_full, hopeless=hopeless)
+                return self._spent_all(classification, in_full=in_full, hopeless=hopeless)
 
-    def unanswered(self, judgement: Judgement, records: int) -> DeliveryError:
+    def unanswered(self, classification: Classification, records: int) -> DeliveryError:
         """
         Return the error to stop with where the retries of a chunk of many records were spent in doubt.
 
@@ -81,15 +81,15 @@ class Patience:
         """
         if not self._refuses:
             return GivenUpError(
-                f"{self._where} cannot be reached: {judgement.error}. It may have taken {records:,} records, which are "
-                "'unknown'; the rest is 'unsent'. Another attempt goes on with them, and none is taken twice; "
-                f"{self._advice}."
+                f"{self._where} cannot be reached: {classification.error}. It may have taken {records:,} records, "
+                "which are 'unknown'; the rest is 'unsent'. Another attempt goes on with them, and none is taken "
+                f"twice; {self._advice}."
             )
         return GivenUpError(
             f"{self._where} gave no answer that tells whether it took {records:,} records sent together, through all "
-            f"retries; the last was {judgement.error}. They are 'unknown', and are not sent in parts, as the API could "
-            "take them twice; the rest is 'unsent'. Another attempt asks again, with the same records under the same "
-            "key. If the API needs longer, raise 'timeout'; if what comes after these records is to go in smaller "
+            f"retries; the last was {classification.error}. They are 'unknown', and are not sent in parts, as the API "
+            "could take them twice; the rest is 'unsent'. Another attempt asks again, with the same records under the "
+            "same key. If the API needs longer, raise 'timeout'; if what comes after these records is to go in smaller "
             "requests, lower 'batch_size'; if a 409 of this API means that it has the records, say so in "
             "'already_exists_when'; and if twice is better than late, set on_no_answer to 'split'."
         )
@@ -99,33 +99,34 @@ class Patience:
         self._accepted = True
         self._spent = self._spent_in_full = 0
 
-    def _refused(self, judgement: Judgement, records: int) -> DeliveryError | None:
+    def _refused(self, classification: Classification, records: int) -> DeliveryError | None:
         self._spent = self._spent_in_full = 0
         if self._accepted or records > 1:
             return None
-        self._alike = self._alike + 1 if judgement.status == self._status else 1
-        self._status = judgement.status
+        self._alike = self._alike + 1 if classification.status == self._status else 1
+        self._status = classification.status
         if self._alike < self._systemic_after:
             return None
         return SystemicError(
             f"{self._where} refused {self._alike:,} single records in a row and accepted nothing; it last answered "
-            f"{judgement.error}. Stopped, as the fault is not in the records alone: check the schema, mapping, "
+            f"{classification.error}. Stopped, as the fault is not in the records alone: check the schema, mapping, "
             "envelope, write mode and endpoint."
             + (" Nothing is settled: mend it and clear the task, and these records are sent again." * self._reopens)
         )
 
-    def _spent_all(self, judgement: Judgement, *, in_full: bool, hopeless: bool) -> DeliveryError | None:
+    def _spent_all(self, classification: Classification, *, in_full: bool, hopeless: bool) -> DeliveryError | None:
         self._spent += 1
         self._spent_in_full += in_full
-        if judgement.verdict is Verdict.UNREACHABLE:
+        if classification.verdict is Verdict.UNREACHABLE:
             # How large a chunk is cannot matter to a connection that does not come about.
             return GivenUpError(
-                f"{self._where} cannot be reached: {judgement.error}. What was not sent is 'unsent'; {self._advice}."
+                f"{self._where} cannot be reached: {classification.error}. What was not sent is 'unsent'; "
+                f"{self._advice}."
             )
         if not hopeless and self._spent < _SPENT_IN_A_ROW and self._spent_in_full < _SPENT_IN_FULL:
             return None
         return GivenUpError(
-            f"{self._where} stayed unavailable through all retries; it last answered {judgement.error}. "
+            f"{self._where} stayed unavailable through all retries; it last answered {classification.error}. "
             "What was not sent is 'unsent'; retry the task when the API is well again."
         )
 

@@ -1,1 +1,5 @@
-"""Room."""
+"""
+What is known of each record, kept so that a retried task goes on: outcomes, failures, and the ledger itself.
+
+In come outcomes and what is about to be sent; out go durable documents, and what an earlier attempt left.
+"""

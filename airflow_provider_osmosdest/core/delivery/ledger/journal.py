@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.ledger.failures import FailuresFile, check_parts, fold_parts, remove_parts
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Entry, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Ledger, read_entry
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.errors import SupersededError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, LedgerStore
     from airflow_provider_osmosdest.core.delivery.report import Tally
-    from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
+    from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
 
 __all__ = ["PERIOD", "Journal", "begin", "check_holder"]
 
@@ -32,7 +32,7 @@ _WAITING_SECONDS = 10.0
 
 def begin(
     store: LedgerStore, fingerprint: str | None, say: Callable[[str], None], occasion: str | None = None
-) -> Entry:
+) -> Ledger:
     """
     Find the ledger of a delivery, or begin one.
 
@@ -48,7 +48,7 @@ def begin(
     document = store.load()
     entry = None if document is None else read_entry(document)
     if entry is None or (entry.complete and (occasion is None or entry.occasion != occasion)):
-        return Entry.new(fingerprint, occasion)
+        return Ledger.new(fingerprint, occasion)
     if entry.complete:
         say(
             f"Delivery {entry.delivery_id} is complete already, with {entry.counts.get('delivered', 0):,} records "
@@ -66,13 +66,13 @@ def begin(
             "Warning: an earlier attempt delivered records of this source, but nothing can tell whether it still holds "
             "the same ones. Starting afresh, so some may be sent twice. A list or a file can be resumed."
         )
-        return Entry.new(fingerprint, occasion)
+        return Ledger.new(fingerprint, occasion)
     if fingerprint != entry.fingerprint:
         say(
             f"Warning: the source has changed since the last attempt, which had settled {len(entry.settled):,} of its "
             "records. Starting afresh."
         )
-        return Entry.new(fingerprint, occasion)
+        return Ledger.new(fingerprint, occasion)
     say(
         f"Going on with delivery {entry.delivery_id}, attempt {entry.attempts + 1}: {len(entry.settled):,} records are "
         f"settled already ({entry.counts.get('delivered', 0):,} delivered) and are not sent again."
@@ -104,26 +104,26 @@ class Journal:
     :param tally: the running counts, which go on from the entry's
     :param clock: seconds that only ever grow
     :param origin: returns what else a failure record says of the record with an index
-    :param sightings: keeps what is delivered as seen
+    :param deduplicator: keeps what is delivered as seen
     :param once: nothing may be sent again that may have been taken
     :param attempt: names this attempt, which has claimed the delivery; ``None`` where no other can begin
     """
 
     def __init__(
         self,
-        entry: Entry,
+        entry: Ledger,
         store: LedgerStore,
         folder: Folder,
         tally: Tally,
         *,
         clock: Callable[[], float] = time.monotonic,
         origin: Callable[[int], bytes] | None = None,
-        sightings: Sightings | None = None,
+        deduplicator: Deduplicator | None = None,
         once: bool = False,
         attempt: str | None = None,
     ) -> None:
         self._entry = entry
-        self._sightings = sightings
+        self._deduplicator = deduplicator
         self._store = store
         self._folder = folder
         self._tally = tally
@@ -237,8 +237,8 @@ class Journal:
         if not self._waiting:
             self._waiting_since = self._clock()
         self._waiting |= settled
-        if self._sightings is not None:
-            self._sightings.fail(settled)
+        if self._deduplicator is not None:
+            self._deduplicator.fail(settled)
 
     def note(self, chunk: Chunk) -> None:
         """
@@ -321,9 +321,9 @@ class Journal:
         settled = entry.settled
         if self.in_doubt:
             self.in_doubt = entry.in_doubt = self.in_doubt.without(settled)
-        if self._sightings is not None:
+        if self._deduplicator is not None:
             # What the last ledger calls settled is never read again: it has to be known as seen before.
-            self._sightings.keep(settled, last=last)
+            self._deduplicator.keep(settled, last=last)
         if self._waiting:
             # A crash now loses the failure records that wait; so their records are not settled yet.
             entry.settled = settled.minus(self._waiting)

@@ -21,7 +21,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["COUNTS", "Chunk", "DocumentStore", "Entry", "LedgerStore", "read_entry"]
+__all__ = ["COUNTS", "Chunk", "DocumentStore", "Ledger", "LedgerStore", "read_entry"]
 
 _VERSION = 2
 # As version 0.1.0 wrote it: without a checksum.
@@ -90,7 +90,7 @@ class Chunk:
 
 
 @dataclass(slots=True)
-class Entry:
+class Ledger:
     """
     What a ledger says.
 
@@ -126,7 +126,7 @@ class Entry:
     occasion: str | None = None
 
     @classmethod
-    def new(cls, fingerprint: str | None, occasion: str | None = None) -> Entry:
+    def new(cls, fingerprint: str | None, occasion: str | None = None) -> Ledger:
         """Begin a delivery."""
         return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint, occasion=occasion)
 
@@ -173,7 +173,7 @@ def _window(borders: Sequence[Any]) -> tuple[int, int]:
     return int(start), int(stop)
 
 
-def read_entry(document: bytes) -> Entry:
+def read_entry(document: bytes) -> Ledger:
     """
     Read a ledger.
 
@@ -187,7 +187,7 @@ def read_entry(document: bytes) -> Entry:
         if values["version"] != _UNCHECKED and values["checksum"] != _checksum(values):
             msg = "its checksum does not fit what it says: it was changed by hand, or by the disk"
             raise ValueError(msg)  # noqa: TRY301 - likewise
-        return Entry(
+        return Ledger(
             delivery_id=str(values["delivery_id"]),
             fingerprint=values["fingerprint"],
             complete=bool(values["complete"]),

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
-    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
     from airflow_provider_osmosdest.core.delivery.report import Tally
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 
 __all__ = ["Outcomes"]
 
@@ -84,7 +84,7 @@ class Outcomes:
     def failed(
         self,
         records: Iterable[tuple[int, bytes]],
-        judgement: Judgement,
+        classification: Classification,
         attempts: int,
         *,
         error: str = "",
@@ -98,14 +98,14 @@ class Outcomes:
         What may have been taken is ``unknown``, which may be sent again only if twice is better than never.
 
         :param records: index and JSON of each
-        :param judgement: what the answers came to
+        :param classification: what the answers came to
         :param attempts: requests their chunk took
         :param error: what the answer says of these records, if more than of the chunk
         :param perhaps: what was said when an earlier send of the chunk may have been taken
         """
-        error = error or judgement.error
-        status = judgement.status
-        match judgement.verdict:
+        error = error or classification.error
+        status = classification.status
+        match classification.verdict:
             case Verdict.TRANSIENT | Verdict.UNREACHABLE:
                 self.unsent(records, error, status=status, attempts=attempts)
             case Verdict.IN_DOUBT | Verdict.FAILED:

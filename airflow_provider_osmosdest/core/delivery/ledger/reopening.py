@@ -9,14 +9,14 @@ from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
-    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Entry, LedgerStore
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, LedgerStore
 
-__all__ = ["take_up_again"]
+__all__ = ["reopen"]
 
 _TAKEN_UP = ("rejected", "invalid")
 
 
-def take_up_again(entry: Entry, store: LedgerStore, folder: Folder) -> None:
+def reopen(entry: Ledger, store: LedgerStore, folder: Folder) -> None:
     """
     Unsettle the records that were ``rejected`` or ``invalid``; those that are ``unknown`` stay as they are.
 

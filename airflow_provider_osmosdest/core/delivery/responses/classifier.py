@@ -8,15 +8,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.responses.idempotency import TOO_EARLY, about_the_key
-from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, judge
+from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_osmosdest.core.http.transport import Answer
+    from airflow_provider_osmosdest.core.http.transport import Response
 
-__all__ = ["READ_BYTES", "Judge", "Judgement"]
+__all__ = ["READ_BYTES", "Classification", "ResponseClassifier"]
 
 READ_BYTES = 16 * 1024 * 1024
 """How much of an answer is kept where an expression is to be read from it, in bytes."""
@@ -29,7 +29,7 @@ _LONGEST_SECRET = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Classification:
     """
     What an answer means for the chunk it answers.
 
@@ -49,12 +49,12 @@ class Judgement:
     retry_after: float | None = None
 
 
-_PLAIN_SUCCESS = Judgement(Verdict.ACCEPTED)
+_PLAIN_SUCCESS = Classification(Verdict.ACCEPTED)
 
 
-class Judge:
+class ResponseClassifier:
     """
-    Judge the answers of one delivery.
+    ResponseClassifier the answers of one delivery.
 
     :param success_when: JMESPath that must be true for a 2xx answer to be a success
     :param item_errors: JMESPath that lists the refused items of an answer
@@ -89,9 +89,9 @@ class Judge:
         """Whether the whole body of an answer is needed."""
         return self._reads or self._exists is not None
 
-    def __call__(self, answer: Answer, size: int) -> Judgement:
+    def __call__(self, answer: Response, size: int) -> Classification:
         """
-        Judge an answer to a chunk of ``size`` records.
+        ResponseClassifier an answer to a chunk of ``size`` records.
 
         Where no expression can be read from a success, it is not known what it is one for: the API and the expression
         do not fit, and the delivery must stop.
@@ -100,51 +100,51 @@ class Judge:
         if verdict is Verdict.ACCEPTED and not self.reads_bodies:
             return _PLAIN_SUCCESS
         if answer.status is None:
-            return self._judgement(verdict, answer)
+            return self._classification(verdict, answer)
         if self._exists is not None and (size == 1 or verdict is Verdict.REFUSED) and self._says_exists(answer):
-            return self._judgement(Verdict.EXISTS, answer)
+            return self._classification(Verdict.EXISTS, answer)
         if verdict is Verdict.REFUSED and self._keyed:
             if of_the_key := about_the_key(answer.status, answer.body, answer.retry_after):
-                return self._judgement(of_the_key, answer)
+                return self._classification(of_the_key, answer)
         elif verdict is Verdict.TRANSIENT and answer.status == TOO_EARLY and answer.retry_after and self._keyed:
             verdict = Verdict.IN_PROGRESS
         if not self._reads or verdict not in (Verdict.ACCEPTED, Verdict.REFUSED):
-            return self._judgement(verdict, answer)
+            return self._classification(verdict, answer)
         return self._read(verdict, answer, size)
 
-    def _read(self, verdict: Verdict, answer: Answer, size: int) -> Judgement:
-        """Judge an answer by what ``success_when`` and ``item_errors`` find in it."""
+    def _read(self, verdict: Verdict, answer: Response, size: int) -> Classification:
+        """ResponseClassifier an answer by what ``success_when`` and ``item_errors`` find in it."""
         try:
             document = json.loads(answer.body)
         except (ValueError, RecursionError):
             if verdict is not Verdict.ACCEPTED:
-                return self._judgement(verdict, answer)
+                return self._classification(verdict, answer)
             # What has to say that it is a success, and does not, is none; what only lists what it refused may be one.
             if self._success is not None:
-                return self._judgement(Verdict.REFUSED, answer, "the answer is not JSON")
-            return self._judgement(Verdict.MISCONFIGURED, answer, "what is not JSON")
+                return self._classification(Verdict.REFUSED, answer, "the answer is not JSON")
+            return self._classification(Verdict.MISCONFIGURED, answer, "what is not JSON")
         prefix = ""
         if verdict is Verdict.ACCEPTED and self._success is not None and not _search(self._success, document):
             verdict = Verdict.REFUSED
             prefix = f"success_when ({self._success_text}) is not true"
         if self._items is None:
-            return self._judgement(verdict, answer, prefix)
+            return self._classification(verdict, answer, prefix)
         try:
             items, existing = self._listed(_search(self._items, document), answer, size)
         except ValueError as error:
             what = f"item_errors ({self._items_text}) does not fit the answer: {error}"
             # A refusal took nothing, whatever it lists; of a success it is not known which records it is one for.
-            return self._judgement(Verdict.UNREADABLE if verdict is Verdict.ACCEPTED else verdict, answer, what)
-        return replace(self._judgement(verdict, answer, prefix), items=items, existing=existing)
+            return self._classification(Verdict.UNREADABLE if verdict is Verdict.ACCEPTED else verdict, answer, what)
+        return replace(self._classification(verdict, answer, prefix), items=items, existing=existing)
 
-    def _says_exists(self, answer: Answer) -> bool:
+    def _says_exists(self, answer: Response) -> bool:
         try:
             body = json.loads(answer.body)
         except (ValueError, RecursionError):
             body = answer.body.decode("utf-8", errors="replace")
         return bool(_search(self._exists, {"status": answer.status, "body": body}))
 
-    def _listed(self, found: Any, answer: Answer, size: int) -> tuple[dict[int, str], frozenset[int]]:
+    def _listed(self, found: Any, answer: Response, size: int) -> tuple[dict[int, str], frozenset[int]]:
         """
         Read what ``item_errors`` found: positions, or objects with ``index`` and perhaps ``error`` and ``status``.
 
@@ -168,10 +168,10 @@ class Judge:
             items[position] = text
         return items, frozenset(existing)
 
-    def _judgement(self, verdict: Verdict, answer: Answer, prefix: str = "") -> Judgement:
+    def _classification(self, verdict: Verdict, answer: Response, prefix: str = "") -> Classification:
         text = str(answer.error) if answer.status is None else _described(answer, self._redact)
         text = f"{prefix}: {text}" if prefix else text
-        return Judgement(verdict, answer.status, self._redact(text), retry_after=answer.retry_after)
+        return Classification(verdict, answer.status, self._redact(text), retry_after=answer.retry_after)
 
 
 def _compiled(expression: str | None) -> Any:
@@ -192,7 +192,7 @@ def _search(expression: Any, document: Any) -> Any:
         return None
 
 
-def _described(answer: Answer, redact: Callable[[str], str]) -> str:
+def _described(answer: Response, redact: Callable[[str], str]) -> str:
     """Describe an answer in one line: status, reason, and the start of what it says."""
     status = answer.status
     try:

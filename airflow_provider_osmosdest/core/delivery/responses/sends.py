@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 
 __all__ = ["EARLIER", "IN_PROGRESS_SECONDS", "Sends", "with_earlier"]
 
@@ -62,20 +62,24 @@ class Sends:
         """Whether a send of these bytes is in doubt."""
         return self._own or self._inherited
 
-    def again(self, judgement: Judgement, now: float) -> bool:
+    def again(self, classification: Classification, now: float) -> bool:
         """
         Take in the answer to a send; return whether the same request goes again.
 
-        :param judgement: of the answer
+        :param classification: of the answer
         :param now: seconds that only ever grow
         """
-        verdict = judgement.verdict
+        verdict = classification.verdict
         if verdict in _PERHAPS_TAKEN or verdict is Verdict.IN_PROGRESS:
-            self.lost(judgement.error, in_doubt=verdict is not Verdict.FAILED)
-        elif verdict is Verdict.MISCONFIGURED and judgement.status is not None and judgement.status < _REDIRECTS:
+            self.lost(classification.error, in_doubt=verdict is not Verdict.FAILED)
+        elif (
+            verdict is Verdict.MISCONFIGURED
+            and classification.status is not None
+            and classification.status < _REDIRECTS
+        ):
             # A success by its status that does not read like one.
-            self.lost(judgement.error)
-        if verdict is Verdict.IN_PROGRESS or self._conflicts(judgement):
+            self.lost(classification.error)
+        if verdict is Verdict.IN_PROGRESS or self._conflicts(classification):
             self._progress_since = now if self._progress_since is None else self._progress_since
             bound = IN_PROGRESS_SECONDS if verdict is Verdict.IN_PROGRESS else self._timeout
             return now - self._progress_since < bound
@@ -84,9 +88,9 @@ class Sends:
             return self._retries >= 0
         return False
 
-    def least_wait(self, judgement: Judgement) -> float:
+    def least_wait(self, classification: Classification) -> float:
         """Return the seconds to wait at least before the same request goes again."""
-        in_progress = judgement.verdict is Verdict.IN_PROGRESS or self._conflicts(judgement)
+        in_progress = classification.verdict is Verdict.IN_PROGRESS or self._conflicts(classification)
         return self._timeout / _ASKS if in_progress else 0.0
 
     def lost(self, said: str, *, in_doubt: bool = True) -> None:
@@ -94,7 +98,7 @@ class Sends:
         self._own = self._own or in_doubt
         self.perhaps = said
 
-    def conclude(self, judgement: Judgement) -> Judgement:
+    def conclude(self, classification: Classification) -> Classification:
         """
         Return what the last answer means, in view of the sends before it.
 
@@ -102,18 +106,20 @@ class Sends:
         conflict or a failure (500) through all retries of an attempt whose own sends were all answered is no such case:
         no API is at one request from one attempt to the next.
         """
-        verdict = judgement.verdict
-        if verdict is Verdict.IN_PROGRESS or (self._own and (self._conflicts(judgement) or verdict is Verdict.FAILED)):
-            return self._as(Verdict.IN_DOUBT, judgement)
+        verdict = classification.verdict
+        if verdict is Verdict.IN_PROGRESS or (
+            self._own and (self._conflicts(classification) or verdict is Verdict.FAILED)
+        ):
+            return self._as(Verdict.IN_DOUBT, classification)
         if verdict in _PASSING and self.perhaps:
-            return self._as(Verdict.IN_DOUBT if self.in_doubt else Verdict.FAILED, judgement)
-        return judgement
+            return self._as(Verdict.IN_DOUBT if self.in_doubt else Verdict.FAILED, classification)
+        return classification
 
-    def _conflicts(self, judgement: Judgement) -> bool:
-        return self.in_doubt and judgement.verdict is Verdict.REFUSED and judgement.status in _CONFLICT
+    def _conflicts(self, classification: Classification) -> bool:
+        return self.in_doubt and classification.verdict is Verdict.REFUSED and classification.status in _CONFLICT
 
-    def _as(self, verdict: Verdict, judgement: Judgement) -> Judgement:
-        return replace(judgement, verdict=verdict, error=with_earlier(judgement.error, self.perhaps))
+    def _as(self, verdict: Verdict, classification: Classification) -> Classification:
+        return replace(classification, verdict=verdict, error=with_earlier(classification.error, self.perhaps))
 
 
 def with_earlier(error: str, perhaps: str) -> str:

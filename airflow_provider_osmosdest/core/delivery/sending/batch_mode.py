@@ -6,22 +6,22 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.batching.accumulator import BatchAccumulator
 from airflow_provider_osmosdest.core.delivery.batching.batch import Batch, Run
-from airflow_provider_osmosdest.core.delivery.batching.accumulator import BatchCutter
+from airflow_provider_osmosdest.core.delivery.batching.group_testing import GroupTesting
+from airflow_provider_osmosdest.core.delivery.batching.size_limit import SizeLimit
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.responses.sends import Sends
-from airflow_provider_osmosdest.core.delivery.batching.size_limit import SizeLimit
-from airflow_provider_osmosdest.core.delivery.batching.group_testing import Splitter
 from airflow_provider_osmosdest.core.delivery.responses.verdict import REFUSALS, Verdict
 from airflow_provider_osmosdest.core.errors import DeliveryError, StoppedError, SystemicError, WaitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
-    from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import Courier
-    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk as Noted
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
+    from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import ChunkSender
+    from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
     from airflow_provider_osmosdest.core.schema.validation.bulk import Validated
 
 __all__ = ["BatchMode"]
@@ -78,17 +78,17 @@ class BatchMode:
     Deliver in batches.
 
     :param attempt: what all requests share
-    :param courier: sends a chunk
+    :param sender: sends a chunk
     """
 
-    def __init__(self, attempt: Attempt, courier: Courier) -> None:
+    def __init__(self, attempt: SendContext, sender: ChunkSender) -> None:
         options = attempt.options
         self._attempt = attempt
         self._options = options
-        self._courier = courier
+        self._sender = sender
         self._outcomes = attempt.outcomes
         self._journal = attempt.outcomes.journal
-        self._patience = attempt.patience
+        self._stop_policy = attempt.stop_policy
         self._sizes = SizeLimit()
         around = Envelope.of(options.envelope)
         if options.batch_format == "json":
@@ -99,7 +99,7 @@ class BatchMode:
             overhead = 0
         self._envelope = around
         whole = [(chunk.start, chunk.stop) for chunk in self._journal.resumed]
-        self._cutter = BatchCutter(options.batch_size, options.max_batch_bytes, overhead, whole)
+        self._accumulator = BatchAccumulator(options.batch_size, options.max_batch_bytes, overhead, whole)
         self._chunks: deque[_Chunk] = deque()
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
@@ -116,15 +116,15 @@ class BatchMode:
             run = Run(validated.lines.replace(b"\n", b",\n"), indexes, b",\n")
         else:
             run = Run(validated.lines, indexes)
-        self._deliver_all(self._cutter.add(run))
+        self._deliver_all(self._accumulator.add(run))
 
     def finish(self) -> None:
         """Send what is left at the end of the source."""
-        self._deliver_all(self._cutter.flush())
+        self._deliver_all(self._accumulator.flush())
 
     def abandon(self, reason: str, *, at_once: bool = False) -> None:  # noqa: ARG002 - nothing here waits
         """Settle everything that was taken and is not settled yet."""
-        self._chunks.extend(_Chunk(batch, 0, batch.size) for batch in self._cutter.flush())
+        self._chunks.extend(_Chunk(batch, 0, batch.size) for batch in self._accumulator.flush())
         while self._chunks:
             self._outcomes.unsent(self._chunks.popleft().items, reason)
 
@@ -160,7 +160,7 @@ class BatchMode:
                 return [*_exactly(batch.part(first, last), noted), *(chunk for chunk in around if chunk.size)]
         return [_Chunk(batch, 0, batch.size)]
 
-    def _send(self, chunk: _Chunk, retries: int) -> tuple[Judgement, Sends]:
+    def _send(self, chunk: _Chunk, retries: int) -> tuple[Classification, Sends]:
         """Send a chunk, noted in the ledger before it goes."""
         batch = chunk.batch
         options = self._options
@@ -168,11 +168,11 @@ class BatchMode:
         key = batch.key(self._journal.delivery_id, chunk.start, chunk.stop)
         body = batch.body(chunk.start, chunk.stop, self._envelope)
         try:
-            judgement = self._courier.send(body, chunk.size, key, sends, lambda: self._journal.note(chunk.noted))
+            classification = self._sender.send(body, chunk.size, key, sends, lambda: self._journal.note(chunk.noted))
         except (StoppedError, WaitError):
             self._conclude(chunk, sends, in_doubt=sends.in_doubt)
             raise
-        match judgement.verdict:
+        match classification.verdict:
             case Verdict.IN_DOUBT:
                 self._conclude(chunk, sends, in_doubt=chunk.size == 1 or not self._splits_unanswered)
             case Verdict.MISCONFIGURED:
@@ -180,7 +180,7 @@ class BatchMode:
             case _:
                 self._conclude(chunk, sends, in_doubt=False)
         chunk.perhaps = sends.perhaps or chunk.perhaps
-        return judgement, sends
+        return classification, sends
 
     def _conclude(self, chunk: _Chunk, sends: Sends, *, in_doubt: bool) -> None:
         """Note what is known of a chunk for later sends of its records, in this attempt and in the next."""
@@ -197,53 +197,53 @@ class BatchMode:
 
     def _send_chunk(self, chunk: _Chunk, rounds: int) -> int:
         """Send the chunk on top; settle it, or put in its place what it is cut into."""
-        judgement, sends = self._send(chunk, self._options.max_retries)
-        verdict = judgement.verdict
-        error = self._heard(judgement, chunk, in_full=not self._attempt.once)
+        classification, sends = self._send(chunk, self._options.max_retries)
+        verdict = classification.verdict
+        error = self._heard(classification, chunk, in_full=not self._attempt.once)
         if error is not None:
             if verdict in _SETTLING:
                 self._chunks.popleft()
-                self._failed(chunk, judgement, sends)
+                self._failed(chunk, classification, sends)
             raise error
         if verdict is Verdict.ACCEPTED or (verdict is Verdict.EXISTS and chunk.size == 1):
             self._sizes.passed(chunk.length)
             self._chunks.popleft()
-            self._accepted(chunk, judgement, sends)
+            self._accepted(chunk, classification, sends)
         elif verdict is Verdict.TOO_LARGE and chunk.size > 1:
             self._outcomes.tally.splits += 1
             self._sizes.failed(chunk.length)
             chunk.in_doubt = False
-        elif (judgement.items or judgement.existing) and rounds:
+        elif (classification.items or classification.existing) and rounds:
             self._chunks.popleft()
-            rest = self._take_its_word(chunk, judgement, sends)
+            rest = self._take_its_word(chunk, classification, sends)
             if rest is not None:
                 self._chunks.appendleft(_Chunk(rest, 0, rest.size, perhaps=chunk.perhaps))
             return rounds - 1
-        elif chunk.size == 1 or self._options.on_batch_failure == "fail" or self._is_final(judgement):
+        elif chunk.size == 1 or self._options.on_batch_failure == "fail" or self._is_final(classification):
             self._chunks.popleft()
-            self._failed(chunk, judgement, sends)
+            self._failed(chunk, classification, sends)
         else:
             self._chunks.popleft()
-            spent = self._attempt.passing(judgement)
+            spent = self._attempt.passing(classification)
             self._split(chunk, min(self._options.max_retries, _RETRIES_OF_A_PART) if spent else None)
         return rounds
 
-    def _heard(self, judgement: Judgement, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
+    def _heard(self, classification: Classification, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
         """Return why to stop after this answer, ``None`` to go on."""
-        if judgement.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(judgement):
-            return self._patience.unanswered(judgement, chunk.size)
-        if judgement.verdict in REFUSALS and chunk.size == 1 and chunk.perhaps:
+        if classification.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(classification):
+            return self._stop_policy.unanswered(classification, chunk.size)
+        if classification.verdict in REFUSALS and chunk.size == 1 and chunk.perhaps:
             # It may be refused for having been taken, which says nothing of the others.
             return None
-        return self._patience.hear(judgement, chunk.size, in_full=in_full)
+        return self._stop_policy.observe(classification, chunk.size, in_full=in_full)
 
-    def _may_not_cut(self, judgement: Judgement) -> bool:
+    def _may_not_cut(self, classification: Classification) -> bool:
         """Whether a chunk in doubt must stay whole until an answer settles it; ``at_most_once`` gives it up instead."""
-        return not self._attempt.once and not self._splits_unanswered and judgement.verdict is Verdict.IN_DOUBT
+        return not self._attempt.once and not self._splits_unanswered and classification.verdict is Verdict.IN_DOUBT
 
-    def _is_final(self, judgement: Judgement) -> bool:
+    def _is_final(self, classification: Classification) -> bool:
         """Whether a chunk may have been taken, and nothing may be sent again that may have been."""
-        return judgement.verdict in (Verdict.IN_DOUBT, Verdict.FAILED) and self._attempt.once
+        return classification.verdict in (Verdict.IN_DOUBT, Verdict.FAILED) and self._attempt.once
 
     def _split(self, chunk: _Chunk, retries: int | None) -> None:
         """
@@ -251,7 +251,7 @@ class BatchMode:
 
         :param retries: of each part, ``None`` for all that the options allow
         """
-        splitter = Splitter(chunk.size)
+        splitter = GroupTesting(chunk.size)
         self._outcomes.tally.splits += 1
         sent = 0
         try:
@@ -259,16 +259,18 @@ class BatchMode:
                 self._check_bound(sent)
                 sent += 1
                 part = chunk.part(*borders)
-                judgement, sends = self._send(part, self._options.max_retries if retries is None else retries)
-                error = self._heard(judgement, part, in_full=retries is None)
-                if error is not None and judgement.verdict not in _SETTLING:
+                classification, sends = self._send(part, self._options.max_retries if retries is None else retries)
+                error = self._heard(classification, part, in_full=retries is None)
+                if error is not None and classification.verdict not in _SETTLING:
                     raise error
-                if judgement.verdict is Verdict.ACCEPTED or (judgement.verdict is Verdict.EXISTS and part.size == 1):
+                if classification.verdict is Verdict.ACCEPTED or (
+                    classification.verdict is Verdict.EXISTS and part.size == 1
+                ):
                     splitter.accepted()
-                    self._accepted(part, judgement, sends)
-                elif part.size == 1 or error is not None or self._is_final(judgement):
+                    self._accepted(part, classification, sends)
+                elif part.size == 1 or error is not None or self._is_final(classification):
                     splitter.refused() if part.size == 1 else splitter.accepted()
-                    self._failed(part, judgement, sends)
+                    self._failed(part, classification, sends)
                 else:
                     splitter.refused()
                     self._outcomes.tally.splits += 1
@@ -279,28 +281,28 @@ class BatchMode:
             self._chunks.extendleft(reversed(left))
             raise
 
-    def _accepted(self, chunk: _Chunk, judgement: Judgement, sends: Sends) -> None:
-        if judgement.verdict is Verdict.EXISTS:
+    def _accepted(self, chunk: _Chunk, classification: Classification, sends: Sends) -> None:
+        if classification.verdict is Verdict.EXISTS:
             self._outcomes.duplicates([chunk.batch.index(chunk.start)])
             return
-        self._settle_items(chunk, judgement, sends)
-        others = chunk.size - len(judgement.items) - len(judgement.existing)
+        self._settle_items(chunk, classification, sends)
+        others = chunk.size - len(classification.items) - len(classification.existing)
         self._outcomes.delivered(others, chunk.noted.ranges())
 
-    def _take_its_word(self, chunk: _Chunk, judgement: Judgement, sends: Sends) -> Batch | None:
+    def _take_its_word(self, chunk: _Chunk, classification: Classification, sends: Sends) -> Batch | None:
         """Settle the items a refusal names and return the others, which were refused only along with them."""
-        self._settle_items(chunk, judgement, sends)
-        return chunk.batch.part(chunk.start, chunk.stop).without({*judgement.items, *judgement.existing})
+        self._settle_items(chunk, classification, sends)
+        return chunk.batch.part(chunk.start, chunk.stop).without({*classification.items, *classification.existing})
 
-    def _settle_items(self, chunk: _Chunk, judgement: Judgement, sends: Sends) -> None:
-        for position, error in sorted(judgement.items.items()):
+    def _settle_items(self, chunk: _Chunk, classification: Classification, sends: Sends) -> None:
+        for position, error in sorted(classification.items.items()):
             at = chunk.start + position
-            self._failed(_Chunk(chunk.batch, at, at + 1, perhaps=chunk.perhaps), judgement, sends, error)
-        if judgement.existing:
-            self._outcomes.duplicates(chunk.batch.index(chunk.start + at) for at in sorted(judgement.existing))
+            self._failed(_Chunk(chunk.batch, at, at + 1, perhaps=chunk.perhaps), classification, sends, error)
+        if classification.existing:
+            self._outcomes.duplicates(chunk.batch.index(chunk.start + at) for at in sorted(classification.existing))
 
-    def _failed(self, chunk: _Chunk, judgement: Judgement, sends: Sends, error: str = "") -> None:
-        self._outcomes.failed(chunk.items, judgement, sends.attempts, error=error, perhaps=chunk.perhaps)
+    def _failed(self, chunk: _Chunk, classification: Classification, sends: Sends, error: str = "") -> None:
+        self._outcomes.failed(chunk.items, classification, sends.attempts, error=error, perhaps=chunk.perhaps)
 
     def _check_bound(self, sent: int) -> None:
         if sent >= self._options.max_split_requests:

@@ -1,38 +1,38 @@
-"""Send one chunk at a time, again after transient failures, until there is a judgement to act on."""
+"""Send one chunk at a time, again after transient failures, until there is a classification to act on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.sending.context import GLANCE
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER
-from airflow_provider_osmosdest.core.http.transport import Body, Request
+from airflow_provider_osmosdest.core.delivery.sending.context import CHECK_IN_SECONDS
 from airflow_provider_osmosdest.core.errors import StoppedError
+from airflow_provider_osmosdest.core.http.transport import Body, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
-    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
     from airflow_provider_osmosdest.core.delivery.responses.sends import Sends
+    from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
 
-__all__ = ["Courier"]
+__all__ = ["ChunkSender"]
 
 
-class Courier:
+class ChunkSender:
     """
     Carry chunks one after another.
 
     :param attempt: what all requests share
     """
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: SendContext) -> None:
         self._attempt = attempt
         self._transport = attempt.transport
         self._pacer = attempt.pacer
         self._tally = attempt.outcomes.tally
 
-    def send(self, body: Body, size: int, key: str, sends: Sends, note: Callable[[], None]) -> Judgement:
+    def send(self, body: Body, size: int, key: str, sends: Sends, note: Callable[[], None]) -> Classification:
         """
         Send a chunk until an answer settles it, or its retries are spent.
 
@@ -52,19 +52,21 @@ class Courier:
         self._wait_turn(size)
         note()
         while True:
-            judgement = self._once(request, size, sends)
+            classification = self._once(request, size, sends)
             now = attempt.now()
-            wait = max(attempt.backoff.wait(sends.attempts - 1, judgement.retry_after), sends.least_wait(judgement))
-            if attempt.passing(judgement):
-                # The courier waits itself; the pacer is told only of what holds beyond this chunk.
-                self._pacer.failed(judgement.status, wait, None, now)
+            wait = max(
+                attempt.backoff.wait(sends.attempts - 1, classification.retry_after), sends.least_wait(classification)
+            )
+            if attempt.passing(classification):
+                # The sender waits itself; the pacer is told only of what holds beyond this chunk.
+                self._pacer.failed(classification.status, wait, None, now)
             else:
                 self._pacer.succeeded(0.0, 1, now)
-            if not sends.again(judgement, now):
-                return sends.conclude(judgement)
+            if not sends.again(classification, now):
+                return sends.conclude(classification)
             attempt.check_wait(wait)
             self._tally.retries += 1
-            request.fresh = judgement.status is None
+            request.fresh = classification.status is None
             self._wait(wait)
             self._wait_turn(size)
 
@@ -77,18 +79,18 @@ class Courier:
             self._wait(wait)
         self._pacer.started(1, size, attempt.now())
 
-    def _once(self, request: Request, size: int, sends: Sends) -> Judgement:
+    def _once(self, request: Request, size: int, sends: Sends) -> Classification:
         attempt = self._attempt
         attempt.outcomes.journal.guard()
         sends.attempts += 1
         self._tally.requests += 1
         self._tally.bytes_sent += request.length
         started = attempt.now()
-        answers = self._transport.exchange([request], GLANCE)
+        answers = self._transport.exchange([request], CHECK_IN_SECONDS)
         try:
             while not answers:
-                attempt.glance()
-                answers = self._transport.exchange([], GLANCE)
+                attempt.check_in()
+                answers = self._transport.exchange([], CHECK_IN_SECONDS)
         except StoppedError:
             sends.lost(EARLIER)
             raise
@@ -99,6 +101,6 @@ class Courier:
 
     def _wait(self, seconds: float) -> None:
         while seconds > 0:
-            self._transport.exchange([], min(seconds, GLANCE))
-            seconds -= GLANCE
-            self._attempt.glance()
+            self._transport.exchange([], min(seconds, CHECK_IN_SECONDS))
+            seconds -= CHECK_IN_SECONDS
+            self._attempt.check_in()

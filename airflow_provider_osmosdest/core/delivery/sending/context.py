@@ -13,19 +13,19 @@ from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judge, Judgement
-    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
     from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer
-    from airflow_provider_osmosdest.core.delivery.flow.stop_policy import Patience
+    from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
+    from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.progress import Progress
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification, ResponseClassifier
     from airflow_provider_osmosdest.core.http.retry import Backoff
     from airflow_provider_osmosdest.core.http.transport import Body, Transport
-    from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
+    from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
 
-__all__ = ["GLANCE", "Attempt"]
+__all__ = ["CHECK_IN_SECONDS", "SendContext"]
 
-GLANCE = 1.0
+CHECK_IN_SECONDS = 1.0
 """Seconds between two looks at progress, ledger and the wish to stop, while answers are awaited."""
 
 _PASSING = frozenset({Verdict.TRANSIENT, Verdict.UNREACHABLE})
@@ -33,7 +33,7 @@ _PERHAPS_TAKEN = frozenset({Verdict.IN_DOUBT, Verdict.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SendContext:
     """
     One attempt at a delivery.
 
@@ -42,38 +42,38 @@ class Attempt:
     :param judge: says what an answer means
     :param backoff: says how long to wait before a retry
     :param pacer: says how fast requests may start
-    :param patience: says when to give up
+    :param stop_policy: says when to give up
     :param outcomes: settles records
     :param progress: is told that time goes by
     :param compress: compresses a body
     :param stopping: returns why to stop, ``None`` to go on
     :param deferrable: whether the caller can wait without holding a worker slot
     :param timed: takes how long a request took, in seconds, ``None`` where nobody wants to know
-    :param sightings: tells duplicates, ``None`` where every record is sent
+    :param deduplicator: tells duplicates, ``None`` where every record is sent
     """
 
     options: DeliveryOptions
     transport: Transport
-    judge: Judge
+    judge: ResponseClassifier
     backoff: Backoff
     pacer: Pacer
-    patience: Patience
+    stop_policy: StopPolicy
     outcomes: Outcomes
     progress: Progress
     compress: Callable[[Body], Body] | None = None
     stopping: Callable[[], str | None] = field(default=lambda: None)
     deferrable: bool = False
     timed: Callable[[float], None] | None = None
-    sightings: Sightings | None = None
+    deduplicator: Deduplicator | None = None
 
     @property
     def once(self) -> bool:
         """Whether nothing may be sent that may have arrived already."""
         return self.options.once
 
-    def passing(self, judgement: Judgement) -> bool:
+    def passing(self, classification: Classification) -> bool:
         """Whether the API is unavailable as it seems, and the same request may fare better later."""
-        return judgement.verdict in _PASSING or (judgement.verdict in _PERHAPS_TAKEN and not self.once)
+        return classification.verdict in _PASSING or (classification.verdict in _PERHAPS_TAKEN and not self.once)
 
     def check_stop(self) -> None:
         """
@@ -98,7 +98,7 @@ class Attempt:
         name = self.options.idempotency_header
         return None if name == NO_HEADER else {name: key}
 
-    def glance(self) -> None:
+    def check_in(self) -> None:
         """Look up from the work: say how far it is, and stop if somebody wishes it."""
         self.progress.tick()
         self.check_stop()

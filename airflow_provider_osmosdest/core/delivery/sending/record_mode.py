@@ -7,22 +7,22 @@ from collections import deque
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from airflow_provider_osmosdest.core.delivery.sending.context import GLANCE
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.ledger.send_window import SendWindow
 from airflow_provider_osmosdest.core.delivery.responses.sends import Sends
-from airflow_provider_osmosdest.core.http.transport import Body, Request
 from airflow_provider_osmosdest.core.delivery.responses.verdict import REFUSALS, Verdict
+from airflow_provider_osmosdest.core.delivery.sending.context import CHECK_IN_SECONDS
+from airflow_provider_osmosdest.core.http.transport import Body, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
     from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
-    from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.http.transport import Answer
+    from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
+    from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
     from airflow_provider_osmosdest.core.errors import DeliveryError
+    from airflow_provider_osmosdest.core.http.transport import Response
     from airflow_provider_osmosdest.core.schema.validation.bulk import Validated
 
 __all__ = ["RecordMode"]
@@ -37,7 +37,7 @@ _UNTOUCHED = frozenset({Verdict.MISCONFIGURED, Verdict.UNREACHABLE, Verdict.TRAN
 """Verdicts that say nothing of the record: where the delivery stops, it goes again once the cause is mended."""
 
 
-class _Errand(Sends):
+class _InFlight(Sends):
     """
     One record under way.
 
@@ -63,20 +63,20 @@ class RecordMode:
     :param endpoint: makes a URL of each record, where it has places for fields
     """
 
-    def __init__(self, attempt: Attempt, endpoint: EndpointTemplate) -> None:
+    def __init__(self, attempt: SendContext, endpoint: EndpointTemplate) -> None:
         self._attempt = attempt
         self._transport = attempt.transport
         self._judge = attempt.judge
         self._pacer = attempt.pacer
         self._outcomes = attempt.outcomes
         self._journal = attempt.outcomes.journal
-        self._patience = attempt.patience
+        self._stop_policy = attempt.stop_policy
         self._endpoint = endpoint
         self._compress = attempt.compress
         self._retries = attempt.options.max_retries
         envelope = Envelope.of(attempt.options.envelope)
         self._prefix, self._suffix = envelope.prefix, envelope.suffix
-        self._in_flight: dict[_Errand, Request] = {}
+        self._in_flight: dict[_InFlight, Request] = {}
         self._ready: deque[Request] = deque()
         self._later: list[tuple[float, int, Request]] = []
         self._stop: DeliveryError | None = None
@@ -110,11 +110,11 @@ class RecordMode:
         """
         until = self._attempt.now() + _GRACE
         while self._in_flight and not (at_once and self._attempt.now() >= until):
-            for answer in self._transport.exchange((), GLANCE / 4 if at_once else GLANCE):
+            for answer in self._transport.exchange((), CHECK_IN_SECONDS / 4 if at_once else CHECK_IN_SECONDS):
                 self._settle_last(answer, reason)
-        for errand in self._in_flight:
-            self._journal.doubt([(errand.index, errand.index + 1)])
-            self._leave(errand, reason)
+        for item in self._in_flight:
+            self._journal.doubt([(item.index, item.index + 1)])
+            self._leave(item, reason)
         for request in [*self._ready, *(request for _, _, request in sorted(self._later))]:
             self._leave(request.key, reason)
         self._in_flight.clear()
@@ -135,8 +135,8 @@ class RecordMode:
                     self._outcomes.invalid(index, str(error), line)
                     continue
             key = f"{delivery_id}-{index}-{crc32(line):08x}"
-            errand = _Errand(index, line, options, inherited=index in in_doubt)
-            yield Request(self._body(line), errand, url, key_header(key), key)
+            item = _InFlight(index, line, options, inherited=index in in_doubt)
+            yield Request(self._body(line), item, url, key_header(key), key)
 
     def _body(self, line: bytes) -> bytes | Body:
         if self._prefix or self._suffix:
@@ -152,31 +152,31 @@ class RecordMode:
         answers = self._transport.exchange(starting, self._wait(now))
         now = self._attempt.now()
         accepted: list[int] = []
-        others: list[tuple[Request, Judgement]] = []
+        others: list[tuple[Request, Classification]] = []
         if answers:
             self._heard = True
             if self._attempt.timed is not None:
                 # One a turn tells how the API is doing; one a record would cost as much as sending it.
                 self._attempt.timed(now - answers[0].request.key.started)
         for answer in answers:
-            judgement = self._judge(answer, 1)
-            errand: _Errand = answer.request.key
-            del self._in_flight[errand]
-            if judgement.verdict is Verdict.ACCEPTED and not (judgement.items or judgement.existing):
-                accepted.append(errand.index)
+            classification = self._judge(answer, 1)
+            item: _InFlight = answer.request.key
+            del self._in_flight[item]
+            if classification.verdict is Verdict.ACCEPTED and not (classification.items or classification.existing):
+                accepted.append(item.index)
                 if self._pacer.measures:
-                    self._pacer.succeeded(now - errand.started, len(self._in_flight) + 1, now)
+                    self._pacer.succeeded(now - item.started, len(self._in_flight) + 1, now)
             else:
-                others.append((answer.request, judgement))
+                others.append((answer.request, classification))
         if accepted:
             self._outcomes.delivered_each(accepted)
-            self._patience.accepted()
+            self._stop_policy.accepted()
             if not self._pacer.measures:
                 self._pacer.succeeded(0.0, len(accepted), now)
-        for request, judgement in others:
-            self._act(request, judgement, now)
+        for request, classification in others:
+            self._act(request, classification, now)
         self._journal.tick()
-        self._attempt.glance()
+        self._attempt.check_in()
         if self._stop is not None:
             raise self._stop
 
@@ -196,10 +196,10 @@ class RecordMode:
         self._journal.guard()
         tally = self._outcomes.tally
         for request in starting:
-            errand = request.key
-            errand.attempts += 1
-            errand.started = now
-            self._in_flight[errand] = request
+            item = request.key
+            item.attempts += 1
+            item.started = now
+            self._in_flight[item] = request
             tally.bytes_sent += request.length
         tally.requests += len(starting)
         self._pacer.started(len(starting), len(starting), now)
@@ -211,77 +211,77 @@ class RecordMode:
     def _under_way(self) -> tuple[int, int]:
         """Return the lowest and the highest index that is not settled yet."""
         waiting = (request.key.index for _, _, request in self._later)
-        indexes = [errand.index for errand in self._in_flight]
+        indexes = [item.index for item in self._in_flight]
         indexes += waiting
         return min(indexes), max(indexes)
 
     def _wait(self, now: float) -> float:
         """Return how long to wait for an answer before there is something else to do, in seconds."""
         if not self._ready and not self._later:
-            return GLANCE
+            return CHECK_IN_SECONDS
         # When a request may start: as soon as the pace allows, and one is ready or due.
         due = 0.0 if self._ready and len(self._later) < _MOST_WAITING else self._later[0][0] - now
         wait = max(due, self._pacer.wait(now))
         if not self._in_flight:
             self._attempt.check_wait(wait)
-            return min(GLANCE, wait)
+            return min(CHECK_IN_SECONDS, wait)
         if wait > 0 and self._pacer.may_start(len(self._in_flight), now + wait):
-            return min(GLANCE, wait)
-        return GLANCE
+            return min(CHECK_IN_SECONDS, wait)
+        return CHECK_IN_SECONDS
 
-    def _act(self, request: Request, judgement: Judgement, now: float) -> None:
+    def _act(self, request: Request, classification: Classification, now: float) -> None:
         """Act on an answer that is not a plain success."""
-        errand: _Errand = request.key
-        again = errand.again(judgement, now)
-        if errand.perhaps:
-            self._journal.doubt([(errand.index, errand.index + 1)])
-        wait = self._attempt.backoff.wait(errand.attempts - 1, judgement.retry_after)
-        wait = max(wait, errand.least_wait(judgement))
-        if self._attempt.passing(judgement):
-            self._pacer.failed(judgement.status, wait, judgement.retry_after, now)
+        item: _InFlight = request.key
+        again = item.again(classification, now)
+        if item.perhaps:
+            self._journal.doubt([(item.index, item.index + 1)])
+        wait = self._attempt.backoff.wait(item.attempts - 1, classification.retry_after)
+        wait = max(wait, item.least_wait(classification))
+        if self._attempt.passing(classification):
+            self._pacer.failed(classification.status, wait, classification.retry_after, now)
         else:
-            self._pacer.succeeded(now - errand.started, len(self._in_flight) + 1, now)
+            self._pacer.succeeded(now - item.started, len(self._in_flight) + 1, now)
         hopeless = self._pacer.is_hopeless(self._retries)
         if again and self._stop is None and not hopeless:
             self._outcomes.tally.retries += 1
-            request.fresh = judgement.status is None
-            heapq.heappush(self._later, (now + wait, errand.index, request))
+            request.fresh = classification.status is None
+            heapq.heappush(self._later, (now + wait, item.index, request))
             return
-        judgement = errand.conclude(judgement)
-        if judgement.verdict not in REFUSALS or not errand.perhaps:
+        classification = item.conclude(classification)
+        if classification.verdict not in REFUSALS or not item.perhaps:
             # What may be refused for having been taken says nothing of the others.
-            error = self._patience.hear(judgement, 1, in_full=not self._attempt.once, hopeless=hopeless)
+            error = self._stop_policy.observe(classification, 1, in_full=not self._attempt.once, hopeless=hopeless)
             self._stop = self._stop or error
-        if self._stop is not None and judgement.verdict in _UNTOUCHED:
+        if self._stop is not None and classification.verdict in _UNTOUCHED:
             self._ready.appendleft(request)
             return
-        self._settle(errand, judgement)
+        self._settle(item, classification)
 
-    def _settle_last(self, answer: Answer, reason: str) -> None:
+    def _settle_last(self, answer: Response, reason: str) -> None:
         """Settle an answer that came after the delivery was stopped."""
-        errand: _Errand = answer.request.key
-        del self._in_flight[errand]
-        judgement = self._judge(answer, 1)
-        if judgement.verdict is Verdict.ACCEPTED and not (judgement.items or judgement.existing):
-            self._outcomes.delivered_each([errand.index])
+        item: _InFlight = answer.request.key
+        del self._in_flight[item]
+        classification = self._judge(answer, 1)
+        if classification.verdict is Verdict.ACCEPTED and not (classification.items or classification.existing):
+            self._outcomes.delivered_each([item.index])
             return
-        errand.again(judgement, self._attempt.now())
-        if errand.perhaps:
-            self._journal.doubt([(errand.index, errand.index + 1)])
-        judgement = errand.conclude(judgement)
-        if judgement.verdict in _UNTOUCHED:
-            self._leave(errand, reason)
+        item.again(classification, self._attempt.now())
+        if item.perhaps:
+            self._journal.doubt([(item.index, item.index + 1)])
+        classification = item.conclude(classification)
+        if classification.verdict in _UNTOUCHED:
+            self._leave(item, reason)
         else:
-            self._settle(errand, judgement)
+            self._settle(item, classification)
 
-    def _leave(self, errand: _Errand, reason: str) -> None:
+    def _leave(self, item: _InFlight, reason: str) -> None:
         """Count a record that the delivery stopped before, or before it was known whether it was taken."""
-        self._outcomes.unsent([(errand.index, errand.record)], reason)
+        self._outcomes.unsent([(item.index, item.record)], reason)
 
-    def _settle(self, errand: _Errand, judgement: Judgement) -> None:
-        if judgement.verdict is Verdict.EXISTS or judgement.existing:
-            self._outcomes.duplicates([errand.index])
+    def _settle(self, item: _InFlight, classification: Classification) -> None:
+        if classification.verdict is Verdict.EXISTS or classification.existing:
+            self._outcomes.duplicates([item.index])
             return
-        record = [(errand.index, errand.record)]
-        error = judgement.items.get(0, "")
-        self._outcomes.failed(record, judgement, errand.attempts, error=error, perhaps=errand.perhaps)
+        record = [(item.index, item.record)]
+        error = classification.items.get(0, "")
+        self._outcomes.failed(record, classification, item.attempts, error=error, perhaps=item.perhaps)

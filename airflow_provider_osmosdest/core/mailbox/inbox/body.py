@@ -8,7 +8,7 @@ from email.message import Message
 from functools import cache
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressor
@@ -37,7 +37,7 @@ def body_media_type(content_type: str | None) -> str:
     Return which of :data:`MEDIA_TYPES` a body is.
 
     :param content_type: the header
-    :raises InboxRefusal: 415 for any other, or in another charset than UTF-8
+    :raises InboxRejection: 415 for any other, or in another charset than UTF-8
     """
     header = Message()
     header["Content-Type"] = content_type or ""
@@ -46,7 +46,7 @@ def body_media_type(content_type: str | None) -> str:
     if media_type in MEDIA_TYPES and isinstance(charset, str) and charset.strip().lower() in _CHARSETS:
         return media_type
     accepted = ", ".join(MEDIA_TYPES)
-    raise InboxRefusal(
+    raise InboxRejection(
         415,
         "Unsupported media type",
         f"Content-Type: found {(content_type or 'none')[:100]}, expected one of {accepted}, in UTF-8",
@@ -65,7 +65,7 @@ def body_encoding(content_encoding: str | None) -> str | None:
     Return how a body is compressed, ``None`` where it is not.
 
     :param content_encoding: the header
-    :raises InboxRefusal: 415 for a way that is not taken
+    :raises InboxRejection: 415 for a way that is not taken
     """
     name = (content_encoding or "").strip().lower()
     if name in {"", "identity"}:
@@ -75,7 +75,7 @@ def body_encoding(content_encoding: str | None) -> str | None:
     if name in encodings():
         return name
     accepted = ", ".join(encodings())
-    raise InboxRefusal(
+    raise InboxRejection(
         415,
         "Unsupported media type",
         f"Content-Encoding: found {name[:100]}, expected one of {accepted}, or none",
@@ -83,14 +83,14 @@ def body_encoding(content_encoding: str | None) -> str | None:
     )
 
 
-def too_large(limit: int, what: str = "the body") -> InboxRefusal:
+def too_large(limit: int, what: str = "the body") -> InboxRejection:
     """
     Return the refusal of a body that passes its bound.
 
     :param limit: in bytes
     :param what: what is larger than that
     """
-    return InboxRefusal(
+    return InboxRejection(
         413,
         "Content too large",
         f"{what} has more than {limit:,} bytes, the most this mailbox takes at once; send the records in "
@@ -106,7 +106,7 @@ def unpack(raw: bytes, encoding: str | None, limit: int) -> bytes:
     :param raw: as it came
     :param encoding: of :func:`body_encoding`
     :param limit: the most bytes, before and after
-    :raises InboxRefusal: 413 for more than the limit, 400 where the data is damaged or breaks off
+    :raises InboxRejection: 413 for more than the limit, 400 where the data is damaged or breaks off
     """
     if len(raw) > limit:
         raise too_large(limit)
@@ -122,7 +122,7 @@ def text_of(data: bytes) -> bytes:
     """
     Return a body's text, without a byte order mark.
 
-    :raises InboxRefusal: 400 where it is not UTF-8
+    :raises InboxRejection: 400 where it is not UTF-8
     """
     text = data.removeprefix(_BYTE_ORDER_MARK)
     try:
@@ -188,5 +188,5 @@ def _check_frames(unpacker: ZstdDecompressor, raw: bytes) -> None:
             raise _unreadable(f"the zstd data has more than {_MOST_FRAMES:,} frames; compress it as one")
 
 
-def _unreadable(detail: str) -> InboxRefusal:
-    return InboxRefusal(400, "Unreadable body", detail)
+def _unreadable(detail: str) -> InboxRejection:
+    return InboxRejection(400, "Unreadable body", detail)

@@ -23,17 +23,17 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.inbox.body import text_of, unpack
-from airflow_provider_osmosdest.core.mailbox.inbox.validate import LISTED, Checker, Records
 from airflow_provider_osmosdest.core.mailbox.inbox.quarantine import quarantine
 from airflow_provider_osmosdest.core.mailbox.inbox.receipts import Receipts
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal, SignatureRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection, SignatureRejection
 from airflow_provider_osmosdest.core.mailbox.inbox.signature import signing_keys
+from airflow_provider_osmosdest.core.mailbox.inbox.validate import LISTED, Checker, Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.inbox.signature import Signature
+    from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
 __all__ = ["Inbox", "Posting", "idempotency_key", "opened"]
 
@@ -66,11 +66,11 @@ def idempotency_key(value: str, header: str) -> str:
 
     :param value: what was sent
     :param header: where, for the message
-    :raises InboxRefusal: 400 for what cannot be one
+    :raises InboxRejection: 400 for what cannot be one
     """
     if not _KEY.fullmatch(value):
         found = f"{len(value):,} characters"
-        raise InboxRefusal(400, "Bad request", f"{header}: found {found}, expected 1 to 255 characters of ASCII")
+        raise InboxRejection(400, "Bad request", f"{header}: found {found}, expected 1 to 255 characters of ASCII")
     return value
 
 
@@ -82,12 +82,12 @@ def opened(posting: Posting, limit: int, secrets: tuple[str, ...], *, clock: Cal
     :param limit: the most bytes of a body
     :param secrets: any of which may have signed it
     :param clock: seconds since 1970
-    :raises InboxRefusal: 413 for a body that is larger decompressed, 400 for one that is damaged
-    :raises SignatureRefusal: the signature does not hold
+    :raises InboxRejection: 413 for a body that is larger decompressed, 400 for one that is damaged
+    :raises SignatureRejection: the signature does not hold
     """
     data = unpack(posting.raw, posting.encoding, limit)
     if posting.signature is not None and not posting.signature.holds(posting.raw, signing_keys(secrets), clock()):
-        raise SignatureRefusal
+        raise SignatureRejection
     return data
 
 
@@ -114,7 +114,7 @@ class Inbox:
         :param sender: who sent it; keys of different senders have nothing to do with each other
         :param key: the idempotency key; without one, the same body sent again is published again
         :return: ``{"receipt_id", "accepted"}``, and in a mailbox with a quarantine ``{"quarantined", "errors"}`` too
-        :raises InboxRefusal: nothing was published
+        :raises InboxRejection: nothing was published
         :raises StorageError: nobody knows what was published; the same again under the same key is safe
         """
         text = text_of(data)
@@ -123,7 +123,7 @@ class Inbox:
         digest = None if key is None else hashlib.sha256(scope.encode()).hexdigest()
         try:
             records = self._check(media_type, text)
-        except InboxRefusal:
+        except InboxRejection:
             # What was taken once stays taken, whatever has become of the schema since.
             answer = self._receipts.answered(digest, fingerprint) if digest is not None else None
             if answer is None:
@@ -156,7 +156,7 @@ class Inbox:
         if records.invalid and self._mailbox.settings.on_invalid == "reject":
             total = records.valid + records.invalid
             more = f", of which the first {LISTED} are listed" if records.invalid > LISTED else ""
-            raise InboxRefusal(
+            raise InboxRejection(
                 422,
                 "Invalid records",
                 f"{records.invalid:,} of {total:,} records cannot be taken{more}; none was. Mend them and send all "

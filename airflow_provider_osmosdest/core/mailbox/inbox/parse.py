@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
 from airflow_provider_osmosdest.core.records.csv_rows import read_csv
 from airflow_provider_osmosdest.core.records.input import Input
 from airflow_provider_osmosdest.core.records.json_array import read_json
@@ -74,7 +74,7 @@ def runs_of(media_type: str, text: bytes) -> Iterator[Run]:
 
     :param media_type: one of :data:`.inbox_body.MEDIA_TYPES`
     :param text: of :func:`.inbox_body.text_of`
-    :raises InboxRefusal: 400 where the body is no such thing
+    :raises InboxRejection: 400 where the body is no such thing
     :raises TooDeepError: for a body of JSON nested too deep to be cut
     """
     if media_type == "application/json":
@@ -119,7 +119,7 @@ def _csv(text: bytes) -> Iterator[Run]:
         for block in read_csv(_Body(text)):
             yield Run(block, block.rows)
     except SourceError as error:
-        raise InboxRefusal(400, "Unreadable body", str(error)) from None
+        raise InboxRejection(400, "Unreadable body", str(error)) from None
 
 
 def _looks_like_json(text: bytes) -> bool:
@@ -146,5 +146,5 @@ class _Body(Input):
             yield self._text[start : start + BLOCK_BYTES]
 
 
-def _unreadable(what: str) -> InboxRefusal:
-    return InboxRefusal(400, "Unreadable body", f"the body {what}")
+def _unreadable(what: str) -> InboxRejection:
+    return InboxRejection(400, "Unreadable body", f"the body {what}")

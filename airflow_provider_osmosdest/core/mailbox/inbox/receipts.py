@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +73,8 @@ class Receipts:
         :param digest: of the key, in its scope
         :param fingerprint: of the body
         :return: what was answered before, in which case nothing was opened
-        :raises InboxRefusal: 422 for another body under the key; 409 while a process is taken to be at work on it, with
-            ``Retry-After``
+        :raises InboxRejection: 422 for another body under the key; 409 with ``Retry-After`` while a process is taken to
+            be at work on it
         :raises StorageError: the store cannot be read or written
         """
         name = _name(digest)
@@ -84,7 +84,7 @@ class Receipts:
                 # Purged in between.
                 continue
             if found["fingerprint"] != fingerprint:
-                raise InboxRefusal(
+                raise InboxRejection(
                     422,
                     "Idempotency-Key is already used",
                     "this idempotency key came with another body before; send each body with a key of its own",
@@ -126,7 +126,7 @@ class Receipts:
         age = abs(self._clock() - datetime.fromisoformat(found["at"]).timestamp())
         if age < TAKEN_OVER_AFTER:
             wait = max(1, math.ceil(min(TAKEN_OVER_AFTER - age, _LONGEST_WAIT)))
-            raise InboxRefusal(
+            raise InboxRejection(
                 409,
                 "A request is outstanding for this Idempotency-Key",
                 f"a request with this idempotency key is in progress; send it again in {wait} s for its answer. Should "

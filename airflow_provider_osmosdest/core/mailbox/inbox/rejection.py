@@ -9,10 +9,10 @@ from airflow_provider_osmosdest.core.errors import MailboxError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["InboxRefusal", "SignatureRefusal"]
+__all__ = ["InboxRejection", "SignatureRejection"]
 
 
-class InboxRefusal(MailboxError):  # noqa: N818 - it is the inbox's answer, and the inbox is well
+class InboxRejection(MailboxError):  # noqa: N818 - it is the inbox's answer, and the inbox is well
     """
     A POST is not taken; nothing of it was published.
 
@@ -43,7 +43,7 @@ class InboxRefusal(MailboxError):  # noqa: N818 - it is the inbox's answer, and 
         self.extra = extra
 
 
-class SignatureRefusal(InboxRefusal):
+class SignatureRejection(InboxRejection):
     """No secret of the mailbox made the signature, or it is too old: the sender is unknown, as without a token."""
 
     def __init__(self) -> None:

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.mailbox.inbox.body import too_large
-from airflow_provider_osmosdest.core.mailbox.inbox.parse import TooDeepError, runs_of
 from airflow_provider_osmosdest.core.mailbox.inbox.limits import Limits
+from airflow_provider_osmosdest.core.mailbox.inbox.parse import TooDeepError, runs_of
 from airflow_provider_osmosdest.core.mailbox.inbox.quarantine import failure_line
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema, InvalidRecord, Rows
 from airflow_provider_osmosdest.core.schema.validation.originals import original_json, original_of_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.mailbox.inbox.parse import Run
     from airflow_provider_osmosdest.core.mailbox.inbox.limits import Fault
+    from airflow_provider_osmosdest.core.mailbox.inbox.parse import Run
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 
 __all__ = ["LISTED", "Checker", "Records"]
@@ -72,7 +72,7 @@ class Checker:
 
         :param media_type: one of :data:`.inbox_body.MEDIA_TYPES`
         :param text: of :func:`.inbox_body.text_of`
-        :raises InboxRefusal: 400 where the body is no such thing, 413 for too many records, 422 where a record is
+        :raises InboxRejection: 400 where the body is no such thing, 413 for too many records, 422 where a record is
             nested so deep that the body cannot be cut into records
         """
         found = Records()
@@ -82,7 +82,7 @@ class Checker:
             index, reason = self._limits.first_too_deep(error.array), self._limits.too_deep.reason
             errors = [{"index": index, "field": None, "reason": reason}]
             detail = f"record {index:,} is nested so deep that the body cannot be read; nothing of it was taken"
-            raise InboxRefusal(422, "Invalid records", detail, invalid=1, errors=errors) from None
+            raise InboxRejection(422, "Invalid records", detail, invalid=1, errors=errors) from None
         return found
 
     def _check(self, runs: Iterator[Run], found: Records) -> None:
@@ -91,7 +91,7 @@ class Checker:
             start = found.valid + found.invalid
             count, lines, invalid = self._checked(run)
             if start + count > self._most:
-                raise InboxRefusal(
+                raise InboxRejection(
                     413,
                     "Content too large",
                     f"the body has more than {self._most:,} records, the most this mailbox takes at once; send them "

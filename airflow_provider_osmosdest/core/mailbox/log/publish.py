@@ -22,8 +22,8 @@ from airflow_provider_osmosdest.core.mailbox.log.gzip_segments import pack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from airflow_provider_osmosdest.core.mailbox.log.log import Log
     from airflow_provider_osmosdest.core.mailbox.log.gzip_segments import Packed
+    from airflow_provider_osmosdest.core.mailbox.log.log import Log
     from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
 __all__ = ["Published", "publish", "settle"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
-from airflow_provider_osmosdest.core.mailbox.log.page import Cutter, spans
 from airflow_provider_osmosdest.core.mailbox.log.gzip_segments import read_segment
+from airflow_provider_osmosdest.core.mailbox.log.page import Cutter, spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_provider_osmosdest.core.mailbox.log.entry import Entry
-    from airflow_provider_osmosdest.core.mailbox.store.listing import Listed
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+    from airflow_provider_osmosdest.core.mailbox.store.listing import Listed
 
-__all__ = ["Overview", "Survey", "entries_of", "overview", "survey"]
+__all__ = ["Inventory", "Overview", "entries_of", "overview", "survey"]
 
 _WINDOW = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Inventory:
     """
     What lies in a mailbox.
 
@@ -93,7 +93,7 @@ def overview(mailbox: Mailbox) -> Overview:
     )
 
 
-def survey(mailbox: Mailbox, first: int) -> Survey:
+def survey(mailbox: Mailbox, first: int) -> Inventory:
     """
     List the data of a mailbox, and tell what belongs to its batches from what does not.
 
@@ -106,9 +106,9 @@ def survey(mailbox: Mailbox, first: int) -> Survey:
     tail = 0 if newest is None else newest.seq
     if len(found) == tail + 1 - first:
         # Each batch has data of its own, so there is nothing else, and no entry need be read to know it.
-        return Survey(tail, found, {})
+        return Inventory(tail, found, {})
     named = {each.data.rpartition("/")[2] for each in entries_of(mailbox, first, tail + 1)}
-    return Survey(
+    return Inventory(
         tail,
         {name: each for name, each in found.items() if name in named},
         {name: each for name, each in found.items() if name not in named},

@@ -10,8 +10,8 @@ from airflow_provider_osmosdest.core.mailbox.store.listing import listing
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from airflow_provider_osmosdest.core.mailbox.retention.inventory import Inventory
     from airflow_provider_osmosdest.core.mailbox.store.store import Store
-    from airflow_provider_osmosdest.core.mailbox.retention.inventory import Survey
 
 __all__ = ["MEMORY_DAYS", "STRAY_DAYS", "find_leftovers"]
 
@@ -22,7 +22,7 @@ MEMORY_DAYS = 7
 """For how many days a mailbox knows again what was sent or published to it."""
 
 
-def find_leftovers(store: Store, seen: Survey, now: datetime) -> list[str]:
+def find_leftovers(store: Store, seen: Inventory, now: datetime) -> list[str]:
     """
     Return the names of what may be deleted.
 

@@ -18,11 +18,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.mailbox.log.entry import entry_name
-from airflow_provider_osmosdest.core.mailbox.retention.horizon import Horizon, load_horizon
-from airflow_provider_osmosdest.core.mailbox.retention.leftovers import find_leftovers
 from airflow_provider_osmosdest.core.mailbox.log.log import EARLIEST_NAME
 from airflow_provider_osmosdest.core.mailbox.log.publish import settle
+from airflow_provider_osmosdest.core.mailbox.retention.horizon import Horizon, load_horizon
 from airflow_provider_osmosdest.core.mailbox.retention.inventory import entries_of, survey
+from airflow_provider_osmosdest.core.mailbox.retention.leftovers import find_leftovers
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.log.entry import Entry

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.errors import UnsupportedStoreError
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.mailbox.store.store import Backend
+    from airflow_provider_osmosdest.core.mailbox.store.backend import Backend
 
 __all__ = ["PROBED_NAME", "probe"]
 

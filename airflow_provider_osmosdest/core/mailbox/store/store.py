@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, OsmosError, StorageError
 from airflow_provider_osmosdest.core.mailbox.store.disk import Disk
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Backend", "Store", "backend_of"]
+    from airflow_provider_osmosdest.core.mailbox.store.backend import Backend
+
+__all__ = ["Store", "backend_of"]
 
 _STREAM_CHUNK = 256 * 1024
 
@@ -25,54 +27,6 @@ _CREATE_ATTEMPTS = 20
 
 # What follows the question mark of a URL may be a signature.
 _QUERY = re.compile(r"\?\S+")
-
-
-class Backend(Protocol):
-    """
-    What one kind of store can do, in its own words and with its own exceptions.
-
-    Names are below the mailbox's root, with slashes. A subclass of nothing: :class:`Disk` and :class:`Objects` are two.
-    """
-
-    parallel: int
-    """How many reads at once are faster than one after the other."""
-
-    @property
-    def identity(self) -> str:
-        """What tells this root from others."""
-
-    def unsuitable(self) -> str | None:
-        """Return why this kind of store cannot hold a mailbox; ``None`` where trying will tell."""
-
-    def tidy(self) -> None:
-        """Remove what writers that were killed have left."""
-
-    def create(self, name: str, data: bytes) -> bool:
-        """Create an object whole and durably; ``False`` where there is one, perhaps of this very call."""
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write an object whole and durably, in place of one there may be."""
-
-    def get(self, name: str, start: int | None = None, stop: int | None = None) -> bytes | None:
-        """Return an object or a part of it, in one request; ``None`` where there is none."""
-
-    def size(self, name: str) -> int | None:
-        """Return an object's size; ``None`` where there is none."""
-
-    def modified(self, name: str) -> float | None:
-        """Return when an object was written, in seconds since the epoch; ``None`` where there is none."""
-
-    def delete(self, names: Iterable[str]) -> None:
-        """Delete objects, where they exist."""
-
-    def names(self, folder: str) -> list[str]:
-        """List what is right below a folder, now."""
-
-    def sign(self, name: str, seconds: int) -> str | None:
-        """Return a URL that opens an object for a while; ``None`` where there is none."""
-
-    def local_path(self, name: str) -> Path | None:
-        """Return the file an object is; ``None`` where it is none."""
 
 
 class Store:

@@ -15,13 +15,13 @@ from typing import Any
 from airflow_provider_osmosdest.core.errors import SchemaError
 from airflow_provider_osmosdest.core.schema.fields import (
     Constraints,
-    DestinationSchema,
     Field,
     FieldType,
     UnknownFields,
 )
 from airflow_provider_osmosdest.core.schema.importing.flatten import ANNOTATIONS, flatten
 from airflow_provider_osmosdest.core.schema.importing.keywords import constraints, field_type
+from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
 
 __all__ = ["schema_from_json_schema", "schema_of_node"]
 

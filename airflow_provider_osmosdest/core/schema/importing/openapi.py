@@ -11,7 +11,7 @@ from airflow_provider_osmosdest.core.schema.importing.json_schema import schema_
 from airflow_provider_osmosdest.core.schema.importing.references import resolve
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
+    from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
 
 __all__ = ["schema_from_openapi"]
 

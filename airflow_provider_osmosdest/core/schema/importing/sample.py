@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic_core import ValidationError
 
 from airflow_provider_osmosdest.core.errors import SchemaError
+from airflow_provider_osmosdest.core.schema.fields import Field, FieldType
+from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
 from airflow_provider_osmosdest.core.schema.types.core_schemas import constant
-from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field, FieldType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator
 from pydantic_core import core_schema as cs
 
-from airflow_provider_osmosdest.core.schema.types.branches import TEMPORAL, Limits, check, exact, free_value, union, written
+from airflow_provider_osmosdest.core.schema.types.branches import (
+    TEMPORAL,
+    Limits,
+    check,
+    exact,
+    free_value,
+    union,
+    written,
+)
 from airflow_provider_osmosdest.core.schema.types.coercions import NUMBER_TEXT, coerce
 from airflow_provider_osmosdest.core.schema.types.json_values import finite_float, json_value_definition, plain_json
 from airflow_provider_osmosdest.core.schema.types.patterns import whole_match

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
 
+from airflow_provider_osmosdest.core.schema.record_schema import check_mapping, record_schema
 from airflow_provider_osmosdest.core.schema.validation.blocks import JsonElements, JsonLines
 from airflow_provider_osmosdest.core.schema.validation.encoding import encode_lines
 from airflow_provider_osmosdest.core.schema.validation.exact_decimals import ExactDecimals
 from airflow_provider_osmosdest.core.schema.validation.explain import Explanation, explain
 from airflow_provider_osmosdest.core.schema.validation.fast_path import FastPath
-from airflow_provider_osmosdest.core.schema.validation.originals import original_json, original_of_row
-from airflow_provider_osmosdest.core.schema.record_schema import check_mapping, record_schema
 from airflow_provider_osmosdest.core.schema.validation.json_cut import (
     BYTE_ORDER_MARK,
     WHITE_SPACE,
@@ -31,12 +30,13 @@ from airflow_provider_osmosdest.core.schema.validation.json_cut import (
     split_elements,
     split_lines,
 )
+from airflow_provider_osmosdest.core.schema.validation.originals import original_json, original_of_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
     from airflow_provider_osmosdest.core.schema.validation.blocks import Block, Rows
-    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
 
 __all__ = ["BulkValidator", "InvalidRecord", "Validated"]
 

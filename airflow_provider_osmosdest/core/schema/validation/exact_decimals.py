@@ -21,7 +21,7 @@ from airflow_provider_osmosdest.core.schema.validation.json_cut import split_ele
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema
+    from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
 
 __all__ = ["ExactDecimals"]
 

@@ -20,7 +20,8 @@ from airflow_provider_osmosdest.core.schema.types.core_schemas import constant
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_osmosdest.core.schema.fields import DestinationSchema, Field
+    from airflow_provider_osmosdest.core.schema.fields import Field
+    from airflow_provider_osmosdest.core.schema.schema import DestinationSchema
 
 __all__ = ["FastPath"]
 

@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 from pydantic_core import from_json
 
-from airflow_provider_osmosdest.core.schema.validation.encoding import encode
 from airflow_provider_osmosdest.core.schema.types.json_values import MAX_DEPTH, is_temporal
+from airflow_provider_osmosdest.core.schema.validation.encoding import encode
 from airflow_provider_osmosdest.core.schema.validation.json_cut import WHITE_SPACE
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.responses import sends
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.responses import sends
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.schema.validation.blocks import Rows
@@ -173,8 +174,8 @@ class Attempts:
         source = ListSource(self.records, block)
         source.fingerprint = "the same each time"
         delivery = Delivery(target or Target("http://api.test/v1"), DeliveryOptions(**options), SCHEMA, self.folder)
-        surroundings = Surroundings(self.ledger, stopping or (lambda: None), occasion="retries")
-        result = deliver(delivery, source, transport.factory, log.append, surroundings)
+        run_context = RunContext(self.ledger, stopping or (lambda: None), occasion="retries")
+        result = deliver(delivery, source, transport.factory, log.append, run_context)
         lines = [
             json.loads(line)
             for name, data in sorted(self.folder.files.items())

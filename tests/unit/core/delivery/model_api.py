@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.testing.transports import body_of
 
 __all__ = ["EXISTS", "IN_PROGRESS", "STEPS", "Clock", "Happens", "Killed", "ModelApi", "Rules", "Send", "Step", "World"]
@@ -344,7 +344,7 @@ class World:
     script: list[Step]
     clock: Clock
     order: Literal["asked", "latest", "single"] = "asked"
-    trace: list[tuple[Send, Step, Answer | None] | str] = field(default_factory=list)
+    trace: list[tuple[Send, Step, Response | None] | str] = field(default_factory=list)
     document: bytes | None = None
     claimed: str | None = None
     stopping: str | None = None
@@ -352,7 +352,7 @@ class World:
     _sends: int = 0
     _once: bool = False
     _dies: Happens | None = None
-    _answers: list[Answer] = field(default_factory=list)
+    _answers: list[Response] = field(default_factory=list)
     _exchanges: int = 0
     _holds: bool = False
 
@@ -461,9 +461,9 @@ class World:
         if happens in _DIES:
             return None
         if happens in _SILENCE:
-            return Answer(request, error=_SILENCE[happens])
+            return Response(request, error=_SILENCE[happens])
         if step.status is not None:
-            return Answer(request, step.status, retry_after=step.retry_after)
+            return Response(request, step.status, retry_after=step.retry_after)
         return self._answered(send, happens, request)
 
     def _answered(self, send, happens, request):
@@ -479,7 +479,7 @@ class World:
             self.clock.now += 2.0
         elif happens in _DIES_LATER:
             self._dies = happens
-        return Answer(request, status, said, retry_after=retry_after)
+        return Response(request, status, said, retry_after=retry_after)
 
 
 def _told(step, came):

@@ -9,11 +9,12 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import body_of
@@ -37,7 +38,9 @@ class Server:
 
     def answer(self, request):
         if self._draw.random() < self._flaky:
-            return Answer(request, 503) if self._draw.random() < 0.5 else Answer(request, error=NotSentError("reset"))
+            return (
+                Response(request, 503) if self._draw.random() < 0.5 else Response(request, error=NotSentError("reset"))
+            )
         found = json.loads(body_of(request))
         ids = [record["id"] for record in (found if isinstance(found, list) else [found])]
         key = request.headers["Idempotency-Key"]
@@ -47,8 +50,8 @@ class Server:
             if status == 200:
                 self.taken.update(ids)
         if self._draw.random() < self._flaky / 2:
-            return Answer(request, error=AmbiguousError("silence"))
-        return Answer(request, status)
+            return Response(request, error=AmbiguousError("silence"))
+        return Response(request, status)
 
 
 class KillingTransport:
@@ -89,7 +92,7 @@ def run_until_done(folder, draw, server, guarantees=(None,), watch=lambda guaran
                     open_source(folder / "in.ndjson"),
                     lambda target, deadly=deadly, **needs: KillingTransport(server, draw, deadly),
                     lambda line: None,
-                    Surroundings(occasion="retries"),
+                    RunContext(occasion="retries"),
                 )
         except Killed:
             kills += 1

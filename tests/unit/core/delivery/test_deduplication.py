@@ -8,13 +8,14 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.dry_run import dry_run
+from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore, MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.dry_run import rehearse
-from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import body_of
@@ -42,7 +43,7 @@ class Api:
 
     def answer(self, request):
         if self.down:
-            return Answer(request, 503)
+            return Response(request, 503)
         found = json.loads(body_of(request))
         records = found if isinstance(found, list) else [found]
         key = request.headers["Idempotency-Key"]
@@ -51,7 +52,7 @@ class Api:
             self._answers[key] = 422 if refused else 200
             if not refused:
                 self.taken += [(record["id"], record["note"]) for record in records]
-        return Answer(request, self._answers[key])
+        return Response(request, self._answers[key])
 
 
 class Wire:
@@ -82,7 +83,7 @@ def run(tmp_path, api):
     """Return what runs a delivery of some records and returns its report and the lines of its log."""
     numbers = iter(range(1000))
 
-    def go(records, *, name=None, dies=lambda: False, seen=None, surroundings=None, **options):
+    def go(records, *, name=None, dies=lambda: False, seen=None, run_context=None, **options):
         said = []
         folder = tmp_path / (name or f"run {next(numbers)}")
         settings = {"deduplicate": "records", "max_retries": 1, "backoff": 1e-9, "max_failures": "100%", **options}
@@ -91,7 +92,7 @@ def run(tmp_path, api):
             open_source(records),
             lambda target, **needs: Wire(api, dies),
             said.append,
-            surroundings or Surroundings(occasion="o"),
+            run_context or RunContext(occasion="o"),
         )
         report = result.report
         outcomes = (report.delivered, report.duplicate, report.invalid, report.rejected, report.unknown, report.unsent)
@@ -179,7 +180,7 @@ def test_a_dry_run_tells_duplicates_and_takes_none(run, api, tmp_path):
         TARGET, DeliveryOptions(deduplicate="records"), SCHEMA, tmp_path / "dry", seen=tmp_path / "seen"
     )
     before = sorted((tmp_path / "seen").rglob("*"))
-    rehearsal = rehearse(delivery, open_source(rows((1, "a"), (2, "b"))), lambda line: None)
+    rehearsal = dry_run(delivery, open_source(rows((1, "a"), (2, "b"))), lambda line: None)
     assert (rehearsal.result.report.duplicate, rehearsal.result.report.unsent) == (1, 1)
     assert sorted((tmp_path / "seen").rglob("*")) == before
 
@@ -291,11 +292,11 @@ def test_a_kill_at_any_touch_of_what_was_seen_or_of_the_ledger(run, api, tmp_pat
             write_mode=mode,
             batch_size=2,
             seen=DyingFolder(tmp_path / "seen", left),
-            surroundings=Surroundings(ledger=ledger, occasion="o"),
+            run_context=RunContext(ledger=ledger, occasion="o"),
         )
     ledger = FolderLedgerStore(tmp_path / "ledger")
     result, _ = run(
-        records, name="dying", write_mode=mode, batch_size=2, surroundings=Surroundings(ledger=ledger, occasion="o")
+        records, name="dying", write_mode=mode, batch_size=2, run_context=RunContext(ledger=ledger, occasion="o")
     )
     assert (result.report.delivered, result.report.duplicate) == (5, 2)
     assert sorted(api.taken) == [(number, "a") for number in range(5)]
@@ -349,9 +350,9 @@ class TestFiles:
         with contextlib.suppress(Killed):
             ledger = FolderLedgerStore(DyingFolder(tmp_path / "ledger", left))
             seen = DyingFolder(tmp_path / "seen", left)
-            run(folder / "*.ndjson", seen=seen, surroundings=Surroundings(ledger=ledger, occasion="o"), **options)
+            run(folder / "*.ndjson", seen=seen, run_context=RunContext(ledger=ledger, occasion="o"), **options)
         ledger = FolderLedgerStore(tmp_path / "ledger")
-        result, _ = run(folder / "*.ndjson", surroundings=Surroundings(ledger=ledger, occasion="o"), **options)
+        result, _ = run(folder / "*.ndjson", run_context=RunContext(ledger=ledger, occasion="o"), **options)
         assert (result.report.read, result.report.delivered) == (2, 2)
         assert sorted(api.taken) == [(0, "a"), (1, "a")]
         assert run(folder / "*.ndjson", deduplicate="files")[0].report.duplicate == 2
@@ -372,5 +373,5 @@ def test_there_must_be_a_place_for_what_was_seen(tmp_path, how):
             open_source(tmp_path / "in.ndjson"),
             lambda target, **needs: Wire(Api()),
             lambda line: None,
-            Surroundings(ledger=MemoryLedgerStore()),
+            RunContext(ledger=MemoryLedgerStore()),
         )

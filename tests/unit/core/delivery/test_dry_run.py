@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery
+from airflow_provider_osmosdest.core.delivery.dry_run import dry_run
+from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.dry_run import rehearse
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from tests.unit.core.delivery.conftest import ListSource, MemoryFolder
@@ -15,7 +15,7 @@ def rehearsed():
     def run(records, **options):
         target = Target("http://api.test/v1", headers={"X-Key": "hush-hush"}, secrets=("hush-hush",))
         delivery = Delivery(target, DeliveryOptions(**options), DestinationSchema.any_object(), MemoryFolder())
-        return rehearse(delivery, ListSource(records), lambda _: None)
+        return dry_run(delivery, ListSource(records), lambda _: None)
 
     return run
 

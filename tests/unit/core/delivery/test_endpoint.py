@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
-from airflow_provider_osmosdest.core.http.target import climbs
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
+from airflow_provider_osmosdest.core.http.target import climbs
 
 URL = "https://api.example.com:8443/v1/customers/{id}/orders?tag={tag}"
 TEMPLATE = EndpointTemplate(URL)

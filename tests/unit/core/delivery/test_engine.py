@@ -10,8 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery.responses.classifier import READ_BYTES
-from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES, Answer
 from airflow_provider_osmosdest.core.errors import (
     AmbiguousError,
     ConnectorError,
@@ -24,6 +22,8 @@ from airflow_provider_osmosdest.core.errors import (
     TlsError,
     TooManyFailuresError,
 )
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES, Response
 from airflow_provider_osmosdest.testing.transports import answering, body_of
 from tests.thoroughness import examples
 
@@ -40,7 +40,7 @@ def ids_in(request):
 
 
 def refusing(poison):
-    return lambda request: Answer(request, 422 if poison.intersection(ids_in(request)) else 200, b"no")
+    return lambda request: Response(request, 422 if poison.intersection(ids_in(request)) else 200, b"no")
 
 
 class TestAllIsWell:
@@ -128,7 +128,7 @@ class TestStops:
     @pytest.mark.parametrize("reason", [401, 403, 404, 405, 501, 302, TlsError("wrong name")])
     def test_misconfigured_is_one_request_and_nothing_else(self, bench, mode, reason):
         def handler(request):
-            return reason if isinstance(reason, TlsError) else Answer(request, reason, b"who are you")
+            return reason if isinstance(reason, TlsError) else Response(request, reason, b"who are you")
 
         came = bench(handler, records(1_000), write_mode=mode, concurrency=1, batch_size=100)
         assert isinstance(came.error, MisconfiguredError)
@@ -177,7 +177,7 @@ class TestStops:
     @pytest.mark.parametrize("mode", MODES)
     def test_a_stop_in_the_middle_keeps_what_was_delivered(self, bench, mode):
         def handler(request):
-            return Answer(request, 401 if max(ids_in(request)) >= 300 else 200)
+            return Response(request, 401 if max(ids_in(request)) >= 300 else 200)
 
         came = bench(handler, records(500), write_mode=mode, concurrency=1, batch_size=100)
         assert came.counts == (300, 0, 0, 0, 200)
@@ -197,8 +197,8 @@ class TestRetries:
             key = body_of(request)
             seen[key] += 1
             if seen[key] == 1:
-                return came_first if isinstance(came_first, Exception) else Answer(request, came_first)
-            return Answer(request, 200)
+                return came_first if isinstance(came_first, Exception) else Response(request, came_first)
+            return Response(request, 200)
 
         came = bench(handler, records(20), write_mode=mode, concurrency=4)
         assert came.counts == (20, 0, 0, 0, 0)
@@ -208,7 +208,7 @@ class TestRetries:
     @pytest.mark.parametrize("mode", MODES)
     def test_attempts_stand_in_the_failures_file(self, bench, mode):
         def handler(request):
-            return Answer(request, 503 if ids_in(request) == [1] else 400 if 1 in ids_in(request) else 200)
+            return Response(request, 503 if ids_in(request) == [1] else 400 if 1 in ids_in(request) else 200)
 
         came = bench(handler, records(3), write_mode=mode, max_failures=1)
         assert came.counts == (2, 0, 0, 0, 1)
@@ -245,7 +245,7 @@ class TestEndpoint:
 
     def test_a_record_that_gives_no_url_is_invalid_and_one_that_is_not_found_is_rejected(self, bench):
         def handler(request):
-            return Answer(request, 404 if request.url.endswith("/gone") else 200)
+            return Response(request, 404 if request.url.endswith("/gone") else 200)
 
         given = [{"id": 1, "note": None}, {"id": 2, "note": "gone"}, {"id": 3, "note": "here"}]
         came = bench(handler, given, write_mode="record", target=self.target, max_failures=2)
@@ -321,7 +321,7 @@ class Chaos:
 
     def _take(self, request, ids):
         self.taken.update(ids)
-        return Answer(request, 200, b"[]")
+        return Response(request, 200, b"[]")
 
     def _refuse(self, request, ids):
         return self._refused(request, ids, 422)
@@ -348,13 +348,13 @@ class Chaos:
     def _listed(self, request, ids):
         at = self._some(ids)
         self.taken.update(record_id for position, record_id in enumerate(ids) if position not in at)
-        return Answer(request, 200, json.dumps(at).encode())
+        return Response(request, 200, json.dumps(at).encode())
 
     def _refused_list(self, request, ids):
-        return Answer(request, 422, json.dumps(self._some(ids)).encode())
+        return Response(request, 422, json.dumps(self._some(ids)).encode())
 
     def _stop(self, request, ids):
-        return Answer(request, 401)
+        return Response(request, 401)
 
     def _some(self, ids):
         at = sorted(self._rnd.sample(range(len(ids)), self._rnd.randint(1, min(3, len(ids)))))
@@ -364,7 +364,7 @@ class Chaos:
     def _refused(self, request, ids, status, **more):
         if len(ids) == 1:
             self.refused_alone.update(ids)
-        return Answer(request, status, b"[]", **more)
+        return Response(request, status, b"[]", **more)
 
 
 @st.composite

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.dry_run import dry_run
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.dry_run import rehearse
-from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.storage import PrivatePath, private
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, answering, body_of
@@ -35,7 +36,7 @@ def delivery_to(folder, seen=None, **options):
 
 def refusing_13(request):
     ids = [record["id"] for record in json.loads(body_of(request))]
-    return Answer(request, 422 if 13 in ids else 200, b"no")
+    return Response(request, 422 if 13 in ids else 200, b"no")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_all_that_attempts_leave_is_private(tmp_path, access, files, folders, de
         delivery = delivery_to(root / "delivery", root / "seen", deduplicate=deduplicate, **options)
         with umask(0):
             source = open_source(tmp_path / "in.ndjson")
-            deliver(delivery, source, HandlerTransport(handler).factory, lambda _: None, Surroundings(occasion="0"))
+            deliver(delivery, source, HandlerTransport(handler).factory, lambda _: None, RunContext(occasion="0"))
         assert modes_below(tmp_path / "disk") == {"files": {files}, "folders": {folders}}
         left |= {path.name.split("-")[0] for path in (root / "delivery").iterdir()}
     assert left == {"attempt", "failures", "ledger.json", "report.json"}
@@ -93,5 +94,5 @@ def test_nothing_of_a_trial_is_left(tmp_path):
 
 
 def test_a_dry_run_touches_no_storage(tmp_path):
-    assert rehearse(delivery_to(tmp_path / "dry"), ListSource([{"id": 1}]), lambda _: None).result.error is None
+    assert dry_run(delivery_to(tmp_path / "dry"), ListSource([{"id": 1}]), lambda _: None).result.error is None
     assert not (tmp_path / "dry").exists()

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.replay import is_failure_record
 from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
@@ -22,7 +23,7 @@ MAPPING = {"id": "No", "note": "Note"}
 def refusing(*notes):
     def handler(request):
         bad = [record for record in json.loads(body_of(request)) if record["note"] in notes]
-        return Answer(request, 422, b"bad note") if bad else Answer(request, 200)
+        return Response(request, 422, b"bad note") if bad else Response(request, 200)
 
     return HandlerTransport(handler)
 

@@ -15,14 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery.sending import setup as preparing
-from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, carry_out
+from airflow_provider_osmosdest.core.delivery import setup as preparing
+from airflow_provider_osmosdest.core.delivery.engine import carry_out
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
+from airflow_provider_osmosdest.core.errors import GivenUpError, SystemicError, WaitError
 from airflow_provider_osmosdest.core.http.retry import Backoff
 from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.errors import GivenUpError, SystemicError, WaitError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator
 from tests.thoroughness import examples
@@ -191,7 +192,7 @@ class Desk:
             SCHEMA,
             self.folder,
         )
-        surroundings = Surroundings(
+        run_context = RunContext(
             ledger=world,
             stopping=lambda: world.stopping,
             deferrable=plan.deferrable and not calm,
@@ -199,7 +200,7 @@ class Desk:
         )
         source = Source(self.records, plan.block)
         try:
-            result = carry_out(delivery, source, world.factory, lambda line: None, surroundings)
+            result = carry_out(delivery, source, world.factory, lambda line: None, run_context)
         except Killed:
             return None
         report = result.report
@@ -344,7 +345,7 @@ def clock():
     with (
         patch.object(preparing, "BulkValidator", lambda *args, **more: validator),
         patch.object(preparing, "Backoff", partial(Backoff, _random=clock)),
-        patch.object(Attempt, "now", lambda self: clock.now),
+        patch.object(SendContext, "now", lambda self: clock.now),
         patch.dict(Journal.__init__.__kwdefaults__, {"clock": clock}),
     ):
         yield clock

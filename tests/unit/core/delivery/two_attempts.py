@@ -7,11 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
@@ -36,20 +37,20 @@ class Server:
         self._answers: dict[str, int] = {}
         self._put_off: set[int] = set()
 
-    def __call__(self, request: Any) -> Answer:
+    def __call__(self, request: Any) -> Response:
         found = json.loads(body_of(request))
         ids = [record["id"] for record in (found if isinstance(found, list) else [found])]
         self.came.append(ids)
         if ids[0] in {5, 10, 20, COUNT - 1} and ids[0] not in self._put_off:
             self._put_off.add(ids[0])
-            return Answer(request, 503)
+            return Response(request, 503)
         key = request.headers["Idempotency-Key"]
         status = self._answers.get(key) if self._honours else None
         if status is None:
             status = self._answers[key] = 422 if POISON.intersection(ids) else 200
             if status == 200:
                 self.taken.update(ids)
-        return Answer(request, status, b"{}")
+        return Response(request, status, b"{}")
 
 
 @dataclass
@@ -145,7 +146,7 @@ def attempt(folder: Path, server: Server, store: Any, transport: type = HandlerT
         open_source(RECORDS),
         carrier.factory,
         lambda _: None,
-        Surroundings(ledger=store, occasion="retries"),
+        RunContext(ledger=store, occasion="retries"),
     )
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_osmosdest.core.errors import CredentialsError, NotSentError
 from airflow_provider_osmosdest.core.http.auth import AuthorizingTransport
 from airflow_provider_osmosdest.core.http.signing import Signer
-from airflow_provider_osmosdest.core.http.transport import Answer, Request
-from airflow_provider_osmosdest.core.errors import CredentialsError, NotSentError
+from airflow_provider_osmosdest.core.http.transport import Request, Response
 from airflow_provider_osmosdest.testing.transports import HandlerTransport
 
 
@@ -35,8 +35,8 @@ def authorized(good, *, in_flight=50, tokens=None):
     def handler(request):
         token = request.headers["Authorization"].removeprefix("Bearer ")
         if token in good:
-            return Answer(request, 200, b"ok")
-        return Answer(request, 401, f"who is {token}? ".encode() * 2, location=f"/login/{token}")
+            return Response(request, 200, b"ok")
+        return Response(request, 401, f"who is {token}? ".encode() * 2, location=f"/login/{token}")
 
     inner, tokens = HandlerTransport(handler, in_flight=in_flight), tokens or Tokens()
     return AuthorizingTransport(inner, tokens=tokens), tokens, inner
@@ -77,7 +77,7 @@ def test_a_second_401_is_the_answer():
 
 
 def test_a_401_without_tokens_is_the_answer_at_once():
-    inner = HandlerTransport(lambda request: Answer(request, 401))
+    inner = HandlerTransport(lambda request: Response(request, 401))
     transport = AuthorizingTransport(inner, signer=Signer("AAAA"))
     assert [answer.status for answer in collect(transport, [Request(b"x", message_id="m")])] == [401]
     assert len(inner.requests) == 1
@@ -104,7 +104,7 @@ def test_without_a_token_nothing_is_sent_and_one_time_out_is_enough(error):
 
 
 def test_tokens_and_signatures_go_together():
-    inner = HandlerTransport(lambda request: Answer(request, 200))
+    inner = HandlerTransport(lambda request: Response(request, 200))
     transport = AuthorizingTransport(inner, tokens=Tokens(), signer=Signer("AAAA"))
     collect(transport, [Request(b"x", message_id="m-1", url="http://api.test/1", fresh=True)])
     sent = inner.requests[0]

@@ -8,9 +8,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_osmosdest.core.errors import MissingExtraError
 from airflow_provider_osmosdest.core.http.compression import compressor
 from airflow_provider_osmosdest.core.http.transport import Body
-from airflow_provider_osmosdest.core.errors import MissingExtraError
 
 UNPACK = {"gzip": gzip.decompress, "zstd": zstandard.decompress}
 

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials, TokenSource
 from airflow_provider_osmosdest.core.errors import CredentialsError, NotSentError
+from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials, TokenSource
 
 CREDENTIALS = ClientCredentials("https://login.test/token?tenant=hidden", "me", "s3cret", "a b", "https://api.test")
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_osmosdest.core.http.target import Target, join_url, masked_url
 from airflow_provider_osmosdest.core.errors import ConnectorError
+from airflow_provider_osmosdest.core.http.target import Target, join_url
+from airflow_provider_osmosdest.core.http.urls import masked_url
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox
-from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.inbox.receipts import TAKEN_OVER_AFTER
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
+from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.schema import DestinationSchema
@@ -171,7 +171,7 @@ def post(backend, clock, body, key):
     try:
         inbox = Inbox(mailbox, clock=lambda: clock[0])
         return inbox.take("application/json", BODIES[body], sender="token:a", key=key)
-    except InboxRefusal as refused:
+    except InboxRejection as refused:
         return refused.status
 
 

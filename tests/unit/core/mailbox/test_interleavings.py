@@ -15,8 +15,8 @@ from airflow_provider_osmosdest.core.errors import CursorExpiredError, StorageEr
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
 from airflow_provider_osmosdest.core.mailbox.log.entry import entry_name
 from airflow_provider_osmosdest.core.mailbox.log.log import EARLIEST_NAME
-from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.log.publish import settle
+from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.testing.mailbox_backend import MemoryBackend, memory_store
 from tests.thoroughness import examples

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_osmosdest.core.records.naming import display
+from airflow_provider_osmosdest.core.records.input import display
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
-from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from tests.thoroughness import examples
 
@@ -30,31 +30,31 @@ class Clock:
 
 
 def test_within_a_run_only_the_first_passes():
-    sightings = Sightings(KEYS, None, "d")
-    assert sightings.duplicates(lines([1, 2, 1]), range(3)) == [2]
-    assert sightings.duplicates(lines([2, 3]), range(3, 5)) == [0]
-    sightings.fail([0])
-    sightings.keep(RangeSet([(0, 5)]), last=True)
+    deduplicator = Deduplicator(KEYS, None, "d")
+    assert deduplicator.duplicates(lines([1, 2, 1]), range(3)) == [2]
+    assert deduplicator.duplicates(lines([2, 3]), range(3, 5)) == [0]
+    deduplicator.fail([0])
+    deduplicator.keep(RangeSet([(0, 5)]), last=True)
 
 
 def test_what_is_delivered_is_kept_and_nothing_else(tmp_path):
     store = SeenStore(tmp_path)
-    sightings = Sightings(KEYS, store, "d")
+    deduplicator = Deduplicator(KEYS, store, "d")
     # 0 is delivered, 1 rejected, 2 a duplicate of the rejected one, 3 delivered, 4 unsettled.
-    assert sightings.duplicates(lines([10, 11, 11, 13, 14]), range(5)) == [2]
-    sightings.fail([1])
-    sightings.keep(RangeSet([(0, 4)]), last=True)
+    assert deduplicator.duplicates(lines([10, 11, 11, 13, 14]), range(5)) == [2]
+    deduplicator.fail([1])
+    deduplicator.keep(RangeSet([(0, 4)]), last=True)
     assert held(store) == {10, 13}
-    again = Sightings(KEYS, store, "e")
+    again = Deduplicator(KEYS, store, "e")
     assert again.duplicates(lines([10, 11, 13, 14]), range(4)) == [0, 2]
 
 
 def test_a_retry_keeps_what_its_forerunner_settled(tmp_path):
     store = SeenStore(tmp_path)
-    first = Sightings(KEYS, store, "d")
+    first = Deduplicator(KEYS, store, "d")
     first.duplicates(lines([10, 11, 12]), range(3))
     # Killed here: the ledger says 0 and 1 are settled, and 1 is among the failures.
-    second = Sightings(KEYS, store, "d", failed=[1])
+    second = Deduplicator(KEYS, store, "d", failed=[1])
     assert second.duplicates(lines([10, 11, 12]), range(3)) == []
     second.keep(RangeSet([(0, 3)]), last=True)
     assert held(store) == {10, 12}
@@ -62,32 +62,32 @@ def test_a_retry_keeps_what_its_forerunner_settled(tmp_path):
 
 def test_a_retry_does_not_take_its_own_records_for_duplicates(tmp_path):
     store = SeenStore(tmp_path)
-    first = Sightings(KEYS, store, "d")
+    first = Deduplicator(KEYS, store, "d")
     first.duplicates(lines([10, 11]), range(2))
     first.keep(RangeSet([(0, 1)]), last=True)
-    second = Sightings(KEYS, store, "d")
+    second = Deduplicator(KEYS, store, "d")
     assert second.duplicates(lines([10, 11]), range(2)) == []
 
 
 def test_it_is_written_now_and_then(tmp_path):
     clock, store = Clock(), SeenStore(tmp_path)
-    sightings = Sightings(KEYS, store, "d", clock=clock)
+    deduplicator = Deduplicator(KEYS, store, "d", clock=clock)
     for number in range(10):
-        sightings.duplicates(lines([number]), [number])
+        deduplicator.duplicates(lines([number]), [number])
         clock.now += 10
-        sightings.keep(RangeSet([(0, number)]))
+        deduplicator.keep(RangeSet([(0, number)]))
     assert len(list(tmp_path.iterdir())) == 3
     assert held(store) == set(range(8))
-    sightings.keep(RangeSet([(0, 10)]), last=True)
+    deduplicator.keep(RangeSet([(0, 10)]), last=True)
     assert held(store) == set(range(10))
 
 
 def test_a_dry_run_keeps_nothing(tmp_path):
     store = SeenStore(tmp_path)
     store.append("before", KEYS.of(lines([1])))
-    sightings = Sightings(KEYS, store, "d", keeping=False)
-    assert sightings.duplicates(lines([1, 2]), range(2)) == [0]
-    sightings.keep(RangeSet([(0, 2)]), last=True)
+    deduplicator = Deduplicator(KEYS, store, "d", keeping=False)
+    assert deduplicator.duplicates(lines([1, 2]), range(2)) == [0]
+    deduplicator.keep(RangeSet([(0, 2)]), last=True)
     assert held(store) == {1}
 
 
@@ -102,23 +102,23 @@ def test_runs_retries_and_kills_keep_exactly_what_was_delivered(tmp_path_factory
         bad = data.draw(st.sets(st.integers(0, 12), max_size=3), "rejected")
         settled, failed, now = RangeSet(), set(), set()
         for attempt in range(3):
-            sightings = Sightings(KEYS, store, f"run {run}", failed=failed)
+            deduplicator = Deduplicator(KEYS, store, f"run {run}", failed=failed)
             stop = len(source) if attempt == 2 else data.draw(st.integers(0, len(source)), "stops before")
             passed = set()
             for index, number in enumerate(source[:stop]):
-                duplicate = sightings.duplicates(lines([number]), [index]) == [0]
+                duplicate = deduplicator.duplicates(lines([number]), [index]) == [0]
                 assert duplicate is (number in delivered or number in passed)
                 passed.add(number)
                 if index not in settled:
                     settled.add(index, index + 1)
                     if not duplicate and number in bad:
                         failed.add(index)
-                        sightings.fail([index])
+                        deduplicator.fail([index])
                     elif not duplicate:
                         now.add(number)
-                sightings.keep(settled)
+                deduplicator.keep(settled)
             if attempt == 2 or data.draw(st.booleans(), "ends in order"):
-                sightings.keep(settled, last=True)
+                deduplicator.keep(settled, last=True)
         delivered |= now
         assert held(store, 13) == delivered
 
@@ -134,16 +134,16 @@ def test_a_kill_at_any_change_of_the_store_is_mended_by_the_retry(crashing, chan
     dying = SeenStore(folder(changes))
     try:
         clock = Clock()
-        sightings = Sightings(KEYS, dying, "d", clock=clock)
+        deduplicator = Deduplicator(KEYS, dying, "d", clock=clock)
         for index in source:
-            sightings.duplicates(lines([index]), [index])
+            deduplicator.duplicates(lines([index]), [index])
             settled.add(index, index + 1)
             clock.now += 40
-            sightings.keep(settled, last=index == source[-1])
+            deduplicator.keep(settled, last=index == source[-1])
     except crash:
         pass
     assert held(store) - set(range(30, 38)) <= set(source)
-    retry = Sightings(KEYS, store, "d")
+    retry = Deduplicator(KEYS, store, "d")
     retry.duplicates(lines(source), source)
     settled.add(0, len(source))
     retry.keep(settled, last=True)

@@ -7,8 +7,8 @@ from hashlib import blake2b
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.seen.screen import Screen
 from airflow_provider_osmosdest.core.seen.key_table import KeyTable
+from airflow_provider_osmosdest.core.seen.screen import KeyFilter
 
 # Keys are hashes: any bytes would be found across the border of two others now and then.
 SOME = [blake2b(b"%d" % number, digest_size=16).digest() for number in range(40)]
@@ -47,7 +47,7 @@ def test_many_sorted_keys_come_in_chunks():
 def test_a_screen_tells_first_sightings_from_duplicates(blocks, earlier):
     table = KeyTable()
     table.add_sorted(b"".join(sorted(earlier)))
-    screen = Screen(table)
+    screen = KeyFilter(table)
     model = set(earlier)
     for block in blocks:
         expected = []
@@ -60,5 +60,5 @@ def test_a_screen_tells_first_sightings_from_duplicates(blocks, earlier):
 
 @given(st.lists(KEYS, max_size=4))
 def test_a_screen_says_the_same_of_the_same_records(blocks):
-    one, other = Screen(), Screen()
+    one, other = KeyFilter(), KeyFilter()
     assert [one.duplicates(block) for block in blocks] == [other.duplicates(block) for block in blocks]

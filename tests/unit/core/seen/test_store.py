@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.seen.compaction import LARGEST, foldable
 from airflow_provider_osmosdest.core.seen.segments import GoneError, Segment, list_segments
 from airflow_provider_osmosdest.core.seen.store import SeenStore
-from airflow_provider_osmosdest.core.seen.compaction import LARGEST, foldable
 from tests.thoroughness import examples
 
 

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_osmosdest.core.delivery.engine import Surroundings
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
+from airflow_provider_osmosdest.core.delivery.model import RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.source.actions import read_actions
-from airflow_provider_osmosdest.core.source.request_spec import Ask
-from airflow_provider_osmosdest.core.source.http_client import Exchange
-from airflow_provider_osmosdest.core.source.page_fetcher import Fetcher
+from airflow_provider_osmosdest.core.source.http_client import HttpClient
 from airflow_provider_osmosdest.core.source.incremental import read_incremental
+from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
 from airflow_provider_osmosdest.core.source.paginator import read_paging
 from airflow_provider_osmosdest.core.source.pull_runner import PullOrder, run_pull
+from airflow_provider_osmosdest.core.source.request_spec import RequestSpec
 from airflow_provider_osmosdest.testing.servers import ScriptedServer
 
 
@@ -39,15 +39,15 @@ class Pulling:
         ask["paging"] = read_paging(ask.pop("paginator", None))
         ask["actions"] = read_actions(ask.pop("response_actions", None))
         ask["incremental"] = read_incremental(ask.pop("incremental", None))
-        asked = Ask(target, **ask)
+        asked = RequestSpec(target, **ask)
         chosen = DeliveryOptions(**{"max_retries": 2, **(options or {})})
         return PullOrder(
             ask=asked,
             options=chosen,
             schema=DestinationSchema.load(schema) if schema else DestinationSchema.any_object(),
             folder=self.folder,
-            fetcher=lambda traffic: Fetcher(
-                Exchange(requests.Session(), target, asked.max_page_bytes, traffic=traffic),
+            fetcher=lambda traffic: PageFetcher(
+                HttpClient(requests.Session(), target, asked.max_page_bytes, traffic=traffic),
                 chosen,
                 asked.actions,
                 self.stopping or (lambda: None),
@@ -58,7 +58,7 @@ class Pulling:
         )
 
     def __call__(self, *, occasion="0", **more):
-        return run_pull(self.order(**more), self.said.append, Surroundings(occasion=occasion))
+        return run_pull(self.order(**more), self.said.append, RunContext(occasion=occasion))
 
     @property
     def records(self):

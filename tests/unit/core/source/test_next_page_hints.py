@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from airflow_provider_osmosdest.core.source.page_response import Answer
 from airflow_provider_osmosdest.core.source.next_page_hints import next_page_hint
+from airflow_provider_osmosdest.core.source.page_response import PageResponse
 from airflow_provider_osmosdest.core.source.paginator import read_paging
 
 TEN = [{"id": number} for number in range(10)]
@@ -40,7 +40,7 @@ TEN = [{"id": number} for number in range(10)]
     ],
 )
 def test_a_sign_names_the_paginator_that_follows_it(body, headers, kind, option):
-    hint = next_page_hint(Answer(200, headers, json.dumps(body).encode()), 10)
+    hint = next_page_hint(PageResponse(200, headers, json.dumps(body).encode()), 10)
     written = ast.literal_eval(hint.partition("paginator=")[2])
     assert written["type"] == kind
     assert option.items() <= written.items()
@@ -60,17 +60,17 @@ def test_a_sign_names_the_paginator_that_follows_it(body, headers, kind, option)
     ],
 )
 def test_no_sign(body):
-    assert next_page_hint(Answer(200, {}, json.dumps(body).encode()), 10) is None
+    assert next_page_hint(PageResponse(200, {}, json.dumps(body).encode()), 10) is None
 
 
 def test_a_number_in_a_record_is_data():
     body = json.dumps({"id": 7, "total": 4200, "pages": 300}).encode()
-    assert next_page_hint(Answer(200, {}, body), 1, whole=True) is None
+    assert next_page_hint(PageResponse(200, {}, body), 1, whole=True) is None
 
 
 def test_only_what_no_last_page_has_is_sure():
     def sure(document, headers):
-        return next_page_hint(Answer(200, headers, json.dumps(document).encode()), 10, sure=True)
+        return next_page_hint(PageResponse(200, headers, json.dumps(document).encode()), 10, sure=True)
 
     assert sure({"items": TEN, "next": "/x"}, {}) is not None
     assert sure({"items": TEN, "meta": {"nextPageToken": "x"}}, {}) is not None

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_provider_osmosdest.core.errors import PagingError
-from airflow_provider_osmosdest.core.source.page_response import Answer
+from airflow_provider_osmosdest.core.source.page_response import PageResponse
 from airflow_provider_osmosdest.core.source.pager import Pager
 from airflow_provider_osmosdest.core.source.paginator import read_paging
 
@@ -19,7 +19,7 @@ def pager(value, *, query=None, body=None, url=URL, base_query=()):
 
 
 def answer(document, **headers):
-    return Answer(200, headers, json.dumps(document).encode(), "page 1")
+    return PageResponse(200, headers, json.dumps(document).encode(), "page 1")
 
 
 class TestNext:

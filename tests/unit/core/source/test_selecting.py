@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import OptionsError, PagingError
-from airflow_provider_osmosdest.core.source.page_response import Answer
+from airflow_provider_osmosdest.core.source.page_response import PageResponse
 from airflow_provider_osmosdest.core.source.selecting import Selector
 
 JSON = st.recursive(
@@ -21,7 +21,7 @@ JSON = st.recursive(
 
 def select(body, path=None, *, first=True, **more):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return [bytes(each) for each in Selector(path, **more).select(Answer(200, {}, data), first=first)]
+    return [bytes(each) for each in Selector(path, **more).select(PageResponse(200, {}, data), first=first)]
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,13 @@ def test_a_plain_value_can_be_no_record(value):
 
 
 def test_what_is_not_json_is_named():
-    answer = Answer(200, {"Content-Type": "text/html"}, b"<html>Please log in</html>", "page 3 of GET https://a.test/x")
+    answer = PageResponse(
+        200, {"Content-Type": "text/html"}, b"<html>Please log in</html>", "page 3 of GET https://a.test/x"
+    )
     with pytest.raises(PagingError, match=r"page 3 .*answered 200 with what is not JSON.*text/html.*'<html>Please"):
         Selector().select(answer, first=True)
     with pytest.raises(PagingError, match="is not JSON"):
-        Selector("a.b").select(Answer(200, {}, b'{"a": {"b": [}'), first=True)
+        Selector("a.b").select(PageResponse(200, {}, b'{"a": {"b": [}'), first=True)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_what_is_not_json_is_named():
     [("utf-8-sig", ""), ("utf-16", ""), ("utf-16-le", ""), ("latin-1", "application/json; charset=iso-8859-1")],
 )
 def test_other_encodings_are_brought_to_utf_8(encoding, content_type):
-    answer = Answer(200, {"Content-Type": content_type}, '[{"a": "Zoë"}]'.encode(encoding))
+    answer = PageResponse(200, {"Content-Type": content_type}, '[{"a": "Zoë"}]'.encode(encoding))
     assert [json.loads(bytes(each)) for each in Selector().select(answer, first=True)] == [{"a": "Zoë"}]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.web.blobs import packed
-from airflow_provider_osmosdest.web.http.middleware import Guard
+from airflow_provider_osmosdest.web.http.middleware import ProblemMiddleware
 
 
 def call(app, method="GET", kind="http"):
@@ -17,7 +17,7 @@ def call(app, method="GET", kind="http"):
         sent.append(message)
 
     async def run():
-        await Guard(app)({"type": kind, "method": method, "headers": []}, None, send)
+        await ProblemMiddleware(app)({"type": kind, "method": method, "headers": []}, None, send)
 
     asyncio.run(run())
     return sent

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_osmosdest.core.delivery.batching.accumulator import BatchAccumulator
 from airflow_provider_osmosdest.core.delivery.batching.batch import Batch, Run
-from airflow_provider_osmosdest.core.delivery.batching.accumulator import BatchCutter
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 
 ARRAY = Envelope(b"[", b"]")
@@ -138,7 +138,7 @@ def test_batches_hold_the_records_in_order_within_their_borders_and_bounds(group
         return widths[index % 7]
 
     overhead = 0  # two brackets more, one separator of two bytes less; NDJSON has neither
-    cutter = BatchCutter(size, most, overhead)
+    cutter = BatchAccumulator(size, most, overhead)
     batches = [batch for group in groups for batch in cutter.add(make_run(group, separator, width))]
     batches += cutter.flush()
     seen = []
@@ -164,7 +164,7 @@ def test_batches_hold_the_records_in_order_within_their_borders_and_bounds(group
 @given(grouped_indexes(max_size=120), st.integers(1, 40), st.none() | st.integers(2, 300), st.data())
 def test_borders_do_not_depend_on_how_records_come_in_runs(groups, size, most, data):
     def cut(runs):
-        cutter = BatchCutter(size, most)
+        cutter = BatchAccumulator(size, most)
         batches = [batch for run in runs for batch in cutter.add(run)] + list(cutter.flush())
         return [[index for index, _ in batch.items(0, batch.size)] for batch in batches]
 
@@ -182,7 +182,7 @@ def test_borders_stay_where_they_are_when_other_records_are_invalid(groups, size
     gone = data.draw(st.sets(st.sampled_from(indexes), max_size=len(indexes) - 1))
 
     def border_of(left):
-        cutter = BatchCutter(size)
+        cutter = BatchAccumulator(size)
         batches = [*cutter.add(make_run(left)), *cutter.flush()]
         return {index: number for number, batch in enumerate(batches) for index, _ in batch.items(0, batch.size)}
 
@@ -206,12 +206,12 @@ def test_a_run_taken_whole_is_not_looked_through():
 
 
 def test_flushing_nothing_gives_nothing():
-    assert list(BatchCutter(5).flush()) == []
+    assert list(BatchAccumulator(5).flush()) == []
 
 
 @pytest.mark.parametrize("overhead", [0, 11])
 def test_overhead_counts_against_the_bound(overhead):
     one = len(dumped(a_record(0))) + 1
-    cutter = BatchCutter(100, 3 * one + overhead, overhead)
+    cutter = BatchAccumulator(100, 3 * one + overhead, overhead)
     batches = [*cutter.add(make_run(range(7))), *cutter.flush()]
     assert [batch.size for batch in batches] == [3, 3, 1]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery.batching.group_testing import SEGMENTS, Splitter
+from airflow_provider_osmosdest.core.delivery.batching.group_testing import SEGMENTS, GroupTesting
 from tests.thoroughness import examples
 
 BATCH = 250_000
@@ -16,7 +16,7 @@ BATCH = 250_000
 def walk(size, poison):
     """Split against a server that refuses what holds poison; return requests and records sent, and what was settled."""
     poison = sorted(poison)
-    splitter = Splitter(size)
+    splitter = GroupTesting(size)
     requests, sent = 1, size  # the batch that was refused
     accepted, rejected = [], []
     most = min(3 * size, 40 * (len(poison) + 1)) + SEGMENTS
@@ -62,7 +62,7 @@ def test_every_poison_record_is_refused_alone_once_and_every_other_accepted_once
 @settings(max_examples=examples(80), deadline=None)
 @given(st.integers(1, 300), st.randoms(use_true_random=False), st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
 def test_a_server_without_rhyme_or_reason_settles_every_record_once_and_in_bounds(size, rnd, refusing):
-    splitter = Splitter(size)
+    splitter = GroupTesting(size)
     settled = set()
     requests = 0
     while True:
@@ -106,7 +106,7 @@ def test_poison_in_one_run_is_walked_and_not_searched_for(start):
 
 
 def test_first_come_sixteen_equal_segments():
-    splitter = Splitter(160)
+    splitter = GroupTesting(160)
     seen = []
     for _ in range(SEGMENTS):
         seen.append(splitter.next_range())
@@ -117,7 +117,7 @@ def test_first_come_sixteen_equal_segments():
 
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 100, 1_000])
 def test_segments_are_nearly_equal_and_no_more_than_records(size):
-    splitter = Splitter(size)
+    splitter = GroupTesting(size)
     segments = splitter.unsettled()
     lengths = [stop - start for start, stop in segments]
     assert flat(segments) == list(range(size))
@@ -127,7 +127,7 @@ def test_segments_are_nearly_equal_and_no_more_than_records(size):
 
 def after_the_segments(size, bad):
     """Return a splitter that was told that the first segments hold poison, and the others none."""
-    splitter = Splitter(size)
+    splitter = GroupTesting(size)
     for number in range(SEGMENTS):
         splitter.next_range()
         if number < bad:
@@ -193,8 +193,8 @@ def test_a_batch_of_poison_alone_does_not_take_more_than_a_request_a_record_and_
 
 def test_an_answer_without_a_request_is_a_mistake_of_the_caller():
     with pytest.raises(RuntimeError, match=r"^no range is under way: call next_range\(\) first$"):
-        Splitter(3).accepted()
-    splitter = Splitter(3)
+        GroupTesting(3).accepted()
+    splitter = GroupTesting(3)
     splitter.next_range()
     splitter.refused()
     with pytest.raises(RuntimeError, match="next_range"):

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from airflow_provider_osmosdest.core.delivery.flow.pacer import AdaptivePace, CircuitBreaker, Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.flow.pacer import AdaptivePace, Circuit, Pacer, most_in_flight
 from airflow_provider_osmosdest.core.http.retry import Backoff
 
 
@@ -68,7 +68,7 @@ class TestInFlight:
 
     def test_once_it_was_refused_it_grows_by_one_a_round_trip(self):
         pace = AdaptivePace()
-        pace.limited(None, 1000.0)
+        pace.on_rate_limited(None, 1000.0)
         # The probe, and then 4.25, 4.49, 4.71, 4.92, 5.12, and so on.
         assert self.steps(pace, 11, 1010.0) == [4, *[4] * 4, *[5] * 5, 6]
 
@@ -82,7 +82,7 @@ class TestInFlight:
         pace = AdaptivePace()
         for step in range(2_000):
             pace.succeeded(0.01, pace.in_flight, step * 0.01)
-        pace.limited(None, 20.0)
+        pace.on_rate_limited(None, 20.0)
         assert self.steps(pace, 400, 30.0)[-1] == 256
 
     def test_one_slow_answer_is_no_queue_but_two_are(self):
@@ -125,15 +125,15 @@ class TestLimited:
         pace = AdaptivePace()
         for step in range(100):
             pace.succeeded(0.01, 4, step * 0.005)
-        assert pace.limited(None, 0.5) > 0
+        assert pace.on_rate_limited(None, 0.5) > 0
         rate = pace.bucket.rate
-        assert [pace.limited(None, 0.5 + step / 1000) for step in range(5)] == [0.0] * 5
+        assert [pace.on_rate_limited(None, 0.5 + step / 1000) for step in range(5)] == [0.0] * 5
         assert pace.bucket.rate == rate
 
     def test_one_request_asks_whether_more_are_taken(self):
         pace = AdaptivePace()
         pace.succeeded(0.01, 1, 0.0)
-        hold = pace.limited(None, 1.0)
+        hold = pace.on_rate_limited(None, 1.0)
         assert pace.in_flight == 1
         pace.succeeded(0.01, 1, 1.0 + hold + 0.1)
         assert pace.in_flight > 1
@@ -141,19 +141,19 @@ class TestLimited:
     def test_the_pauses_grow_while_it_is_refused(self):
         pace, now, holds = AdaptivePace(), 0.0, []
         for _ in range(12):
-            holds.append(pace.limited(None, now))
+            holds.append(pace.on_rate_limited(None, now))
             now += holds[-1] + 0.001
         assert holds == sorted(holds)
         assert holds[0] == pytest.approx(0.05)
         assert holds[-1] == 1.0
 
     def test_what_the_server_asks_for_is_what_is_waited(self):
-        assert AdaptivePace().limited(3.0, 0.0) == 3.0
+        assert AdaptivePace().on_rate_limited(3.0, 0.0) == 3.0
 
 
 class TestCircuit:
     def circuit(self, after=3):
-        return Circuit(after, Backoff(1.0, 8.0, _random=random.Random(1)))
+        return CircuitBreaker(after, Backoff(1.0, 8.0, _random=random.Random(1)))
 
     def test_it_opens_after_failures_in_a_row_only(self):
         circuit = self.circuit()

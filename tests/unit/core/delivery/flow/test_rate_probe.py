@@ -9,8 +9,8 @@ from itertools import count
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.http.retry import Backoff
 
 LIMIT = 200

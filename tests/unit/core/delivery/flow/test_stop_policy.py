@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
-from airflow_provider_osmosdest.core.delivery.flow.stop_policy import Patience
+from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
+from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import GivenUpError, MisconfiguredError, SystemicError
 
@@ -11,7 +11,7 @@ WHERE = "POST https://api.example.com/v1"
 
 
 def said(verdict, status=None, error="boom"):
-    return Judgement(verdict, status, error)
+    return Classification(verdict, status, error)
 
 
 REFUSED = said(Verdict.REFUSED, 422)
@@ -19,13 +19,13 @@ SPENT = said(Verdict.TRANSIENT, 503)
 
 
 @pytest.fixture
-def patience():
-    return Patience(5, WHERE, "check host, port and network")
+def stop_policy():
+    return StopPolicy(5, WHERE, "check host, port and network")
 
 
-def first_error(patience, judgement, records=1, tries=1_000, **more):
+def first_error(stop_policy, classification, records=1, tries=1_000, **more):
     for number in range(1, tries + 1):
-        if (error := patience.hear(judgement, records, **more)) is not None:
+        if (error := stop_policy.observe(classification, records, **more)) is not None:
             return number, error
     return None
 
@@ -48,8 +48,8 @@ def first_error(patience, judgement, records=1, tries=1_000, **more):
         (299, "may have been taken, and is 'unknown'"),
     ],
 )
-def test_misconfigured_stops_at_once_and_says_what_to_mend(patience, status, advice):
-    error = patience.hear(said(Verdict.MISCONFIGURED, status), 10)
+def test_misconfigured_stops_at_once_and_says_what_to_mend(stop_policy, status, advice):
+    error = stop_policy.observe(said(Verdict.MISCONFIGURED, status), 10)
     assert isinstance(error, MisconfiguredError)
     said_so = "was sent nothing:" if status is None else "answered"
     assert str(error).startswith(f"{WHERE} {said_so} boom. ")
@@ -57,71 +57,71 @@ def test_misconfigured_stops_at_once_and_says_what_to_mend(patience, status, adv
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.TOO_LARGE])
-def test_single_records_refused_alike_are_systemic(patience, verdict):
-    number, error = first_error(patience, said(verdict, 422))
+def test_single_records_refused_alike_are_systemic(stop_policy, verdict):
+    number, error = first_error(stop_policy, said(verdict, 422))
     assert number == 5
     assert isinstance(error, SystemicError)
     assert WHERE in str(error)
     assert "boom" in str(error)
 
 
-def test_chunks_of_many_records_do_not_count(patience):
-    assert first_error(patience, REFUSED, records=2) is None
+def test_chunks_of_many_records_do_not_count(stop_policy):
+    assert first_error(stop_policy, REFUSED, records=2) is None
 
 
-def test_another_status_starts_the_count_again(patience):
+def test_another_status_starts_the_count_again(stop_policy):
     other = said(Verdict.REFUSED, 400)
     for _ in range(20):
-        assert first_error(patience, REFUSED, tries=4) is None
-        assert first_error(patience, other, tries=4) is None
+        assert first_error(stop_policy, REFUSED, tries=4) is None
+        assert first_error(stop_policy, other, tries=4) is None
 
 
-def test_once_something_was_accepted_nothing_is_systemic(patience):
-    assert patience.hear(said(Verdict.ACCEPTED, 200), 1) is None
-    assert first_error(patience, REFUSED) is None
+def test_once_something_was_accepted_nothing_is_systemic(stop_policy):
+    assert stop_policy.observe(said(Verdict.ACCEPTED, 200), 1) is None
+    assert first_error(stop_policy, REFUSED) is None
 
 
-def test_accepted_can_be_told_without_a_judgement(patience):
-    patience.accepted()
-    assert first_error(patience, REFUSED) is None
+def test_accepted_can_be_told_without_a_judgement(stop_policy):
+    stop_policy.accepted()
+    assert first_error(stop_policy, REFUSED) is None
 
 
-def test_no_connection_after_all_retries_is_the_end(patience):
-    error = patience.hear(said(Verdict.UNREACHABLE), 1)
+def test_no_connection_after_all_retries_is_the_end(stop_policy):
+    error = stop_policy.observe(said(Verdict.UNREACHABLE), 1)
     assert isinstance(error, GivenUpError)
     assert "cannot be reached: boom" in str(error)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.TRANSIENT, Verdict.FAILED, Verdict.IN_DOUBT, Verdict.IN_PROGRESS])
-def test_three_chunks_with_all_their_retries_spent_in_a_row_are_the_end(patience, verdict):
-    number, error = first_error(patience, said(verdict), in_full=True)
+def test_three_chunks_with_all_their_retries_spent_in_a_row_are_the_end(stop_policy, verdict):
+    number, error = first_error(stop_policy, said(verdict), in_full=True)
     assert number == 3
     assert isinstance(error, GivenUpError)
 
 
-def test_a_poison_record_found_by_halving_is_not_the_end(patience):
-    assert patience.hear(SPENT, 250_000, in_full=True) is None
-    assert first_error(patience, SPENT, in_full=False, tries=18) is None
-    number, error = first_error(patience, SPENT, in_full=False)
+def test_a_poison_record_found_by_halving_is_not_the_end(stop_policy):
+    assert stop_policy.observe(SPENT, 250_000, in_full=True) is None
+    assert first_error(stop_policy, SPENT, in_full=False, tries=18) is None
+    number, error = first_error(stop_policy, SPENT, in_full=False)
     assert number == 1
     assert isinstance(error, GivenUpError)
 
 
 @pytest.mark.parametrize("between", [said(Verdict.ACCEPTED, 200), said(Verdict.REFUSED, 400)])
-def test_any_real_answer_starts_the_count_again(patience, between):
+def test_any_real_answer_starts_the_count_again(stop_policy, between):
     for _ in range(20):
-        assert first_error(patience, SPENT, in_full=True, tries=2) is None
-        assert patience.hear(between, 2) is None
+        assert first_error(stop_policy, SPENT, in_full=True, tries=2) is None
+        assert stop_policy.observe(between, 2) is None
 
 
-def test_a_record_the_api_has_already_is_as_good_as_one_it_takes(patience):
-    assert patience.hear(said(Verdict.EXISTS, 409), 1) is None
-    assert first_error(patience, REFUSED) is None
+def test_a_record_the_api_has_already_is_as_good_as_one_it_takes(stop_policy):
+    assert stop_policy.observe(said(Verdict.EXISTS, 409), 1) is None
+    assert first_error(stop_policy, REFUSED) is None
 
 
-def test_a_batch_refused_for_what_it_has_already_is_neither(patience):
-    assert first_error(patience, said(Verdict.EXISTS, 409), records=2) is None
-    number, error = first_error(patience, REFUSED)
+def test_a_batch_refused_for_what_it_has_already_is_neither(stop_policy):
+    assert first_error(stop_policy, said(Verdict.EXISTS, 409), records=2) is None
+    number, error = first_error(stop_policy, REFUSED)
     assert number == 5
     assert isinstance(error, SystemicError)
 
@@ -129,21 +129,21 @@ def test_a_batch_refused_for_what_it_has_already_is_neither(patience):
 def test_refused_records_stay_open_where_nothing_was_ever_accepted():
     again = "Nothing is settled: mend it and clear the task, and these records are sent again."
     for reopens in (True, False):
-        _, error = first_error(Patience(5, WHERE, "wait", reopens=reopens), REFUSED)
+        _, error = first_error(StopPolicy(5, WHERE, "wait", reopens=reopens), REFUSED)
         assert str(error).endswith(again) is reopens
         assert "refused 5 single records in a row and accepted nothing; it last answered boom." in str(error)
 
 
-def test_a_success_that_cannot_be_read_stops_and_names_what_to_mend(patience):
-    error = patience.hear(said(Verdict.UNREADABLE, 200), 7)
+def test_a_success_that_cannot_be_read_stops_and_names_what_to_mend(stop_policy):
+    error = stop_policy.observe(said(Verdict.UNREADABLE, 200), 7)
     assert isinstance(error, MisconfiguredError)
     assert str(error) == (
         f"{WHERE} took a request, but boom. Its records are 'unknown'. Mend item_errors before anything more is sent."
     )
 
 
-def test_no_answer_for_many_records_stops_and_names_every_way_on(patience):
-    error = patience.unanswered(said(Verdict.IN_DOUBT, None, "timed out after 60 s"), 1_234)
+def test_no_answer_for_many_records_stops_and_names_every_way_on(stop_policy):
+    error = stop_policy.unanswered(said(Verdict.IN_DOUBT, None, "timed out after 60 s"), 1_234)
     assert isinstance(error, GivenUpError)
     text = str(error)
     assert text.startswith(f"{WHERE} gave no answer that tells whether it took 1,234 records sent together")
@@ -153,13 +153,13 @@ def test_no_answer_for_many_records_stops_and_names_every_way_on(patience):
     assert "set on_no_answer to 'split'" in text
 
 
-def test_a_refusal_in_between_counts_as_no_failure_of_the_api(patience):
+def test_a_refusal_in_between_counts_as_no_failure_of_the_api(stop_policy):
     for _ in range(10):
-        assert first_error(patience, SPENT, in_full=False, tries=19) is None
-        assert patience.hear(said(Verdict.EXISTS, 409), 2) is None
+        assert first_error(stop_policy, SPENT, in_full=False, tries=19) is None
+        assert stop_policy.observe(said(Verdict.EXISTS, 409), 2) is None
 
 
-def test_an_api_as_good_as_down_is_given_up_at_once(patience):
-    error = patience.hear(SPENT, 1, in_full=False, hopeless=True)
+def test_an_api_as_good_as_down_is_given_up_at_once(stop_policy):
+    error = stop_policy.observe(SPENT, 1, in_full=False, hopeless=True)
     assert isinstance(error, GivenUpError)
     assert "stayed unavailable through all retries; it last answered boom" in str(error)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import failures
+from airflow_provider_osmosdest.core.delivery.ledger import failures
 from airflow_provider_osmosdest.core.delivery.ledger.failures import FailuresFile
 from airflow_provider_osmosdest.core.errors import StorageError
 

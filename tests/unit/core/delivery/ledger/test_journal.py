@@ -6,16 +6,17 @@ import json
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, deliver
+from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal, begin
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Entry, read_entry
-from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
-from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_entry
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
+from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.report import Tally
-from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
@@ -30,7 +31,7 @@ def found(entry, fingerprint, occasion):
 
 class TestBegin:
     def entry(self, **values):
-        return Entry("d", "f", settled=RangeSet([(0, 7)]), counts={"delivered": 7}, occasion="1", **values)
+        return Ledger("d", "f", settled=RangeSet([(0, 7)]), counts={"delivered": 7}, occasion="1", **values)
 
     def test_an_unfinished_delivery_goes_on_whoever_asks(self):
         for occasion in ("1", "2", None):
@@ -68,20 +69,20 @@ class TestWhatIsNoted:
             ids = [record["id"] for record in json.loads(body_of(request))]
             noted = [(chunk.start, chunk.stop) for chunk in read_entry(store.document).sending]
             seen.append(((ids[0], ids[-1] + 1), noted))
-            return Answer(request, 200)
+            return Response(request, 200)
 
         schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
         delivery = Delivery(Target("http://api.test"), DeliveryOptions(**options), schema, folder)
-        surroundings = Surroundings(ledger=store)
-        deliver(delivery, source, HandlerTransport(handle).factory, lambda _: None, surroundings)
+        run_context = RunContext(ledger=store)
+        deliver(delivery, source, HandlerTransport(handle).factory, lambda _: None, run_context)
         return seen
 
     def test_a_whole_batch_is(self, tmp_path):
-        seen = self.sent_and_noted(tmp_path, Entry("d"), batch_size=5)
+        seen = self.sent_and_noted(tmp_path, Ledger("d"), batch_size=5)
         assert seen == [((0, 5), [(0, 5)]), ((5, 10), [(5, 10)])]
 
     def test_a_resumed_chunk_is_and_so_is_the_rest_of_its_batch(self, tmp_path):
-        entry = Entry("d", settled=RangeSet([(0, 1)]), sending=(Chunk(2, 3),))
+        entry = Ledger("d", settled=RangeSet([(0, 1)]), sending=(Chunk(2, 3),))
         seen = self.sent_and_noted(tmp_path, entry, batch_size=5)
         # The resumed one stays noted until its turn comes.
         assert seen == [((1, 2), [(1, 2), (2, 3)]), ((2, 3), [(2, 3)]), ((3, 5), [(3, 5)]), ((5, 10), [(5, 10)])]
@@ -93,7 +94,7 @@ class Accepting:
 
     def exchange(self, starting, wait):
         self.requests += len(starting)
-        return [Answer(request, 200) for request in starting]
+        return [Response(request, 200) for request in starting]
 
     def close(self):
         pass
@@ -107,9 +108,9 @@ class TestCompleteDelivery:
         options = DeliveryOptions(max_failures=1, retry_rejected=True)
         delivery = Delivery(Target("http://api.test"), options, schema, folder)
         transport = Accepting()
-        surroundings = Surroundings(ledger=store, occasion=occasion)
+        run_context = RunContext(ledger=store, occasion=occasion)
         source = open_source(records)
-        result = deliver(delivery, source, lambda *_, **__: transport, lambda _: None, surroundings)
+        result = deliver(delivery, source, lambda *_, **__: transport, lambda _: None, run_context)
         assert result.error is None
         return result.report, transport.requests
 
@@ -139,7 +140,7 @@ class Desk:
         self.store = MemoryLedgerStore()
         self.tally = Tally()
         self.writes = 0
-        entry = entry or Entry("d", "f")
+        entry = entry or Ledger("d", "f")
         self.journal = Journal(entry, self, folder, self.tally, clock=lambda: self.now)
 
     def save(self, document, *, last=False):
@@ -192,7 +193,7 @@ class TestWriting:
 
     def test_what_an_earlier_attempt_may_have_sent_stays_noted_until_its_turn(self, tmp_path):
         early, late = Chunk(0, 5), Chunk(10, 20)
-        desk = Desk(tmp_path, Entry("d", "f", sending=(early, late), settled=RangeSet([(0, 5)])))
+        desk = Desk(tmp_path, Ledger("d", "f", sending=(early, late), settled=RangeSet([(0, 5)])))
         assert desk.journal.resumed == (late,), "what is settled was answered"
         assert desk.journal.in_doubt == RangeSet([(10, 20)])
         desk.journal.note(Chunk(5, 10))
@@ -242,7 +243,7 @@ class TestWriting:
         assert (desk.written.window, len(desk.written.doubts())) == ((0, 0), 0)
 
     def test_a_window_of_a_killed_attempt_stays_in_doubt_until_it_is_settled(self, tmp_path):
-        desk = Desk(tmp_path, Entry("d", "f", window=(3, 20), settled=RangeSet([(5, 9)])))
+        desk = Desk(tmp_path, Ledger("d", "f", window=(3, 20), settled=RangeSet([(5, 9)])))
         desk.journal.write()
         assert desk.written.in_doubt == desk.journal.in_doubt == RangeSet([(3, 5), (9, 20)])
         assert desk.written.window == (0, 0)
@@ -260,7 +261,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("once", [True, False])
     def test_under_at_most_once_what_is_in_doubt_is_forbidden_and_else_resumed(self, tmp_path, once):
-        entry = Entry("d", "f", window=(2, 4), in_doubt=RangeSet([(8, 9)]), sending=(Chunk(10, 20, (12,)),))
+        entry = Ledger("d", "f", window=(2, 4), in_doubt=RangeSet([(8, 9)]), sending=(Chunk(10, 20, (12,)),))
         journal = Journal(entry, MemoryLedgerStore(), tmp_path, Tally(), once=once)
         doubts = RangeSet([(2, 4), (8, 9), (10, 12), (13, 20)])
         assert journal.in_doubt == doubts
@@ -268,7 +269,7 @@ class TestWriting:
         assert journal.forbidden == (doubts if once else RangeSet())
 
     def test_counts_and_seconds_go_on_from_attempt_to_attempt(self, tmp_path):
-        entry = Entry("d", "f", counts={"delivered": 3, "requests": 4}, seconds=7.0, attempts=1)
+        entry = Ledger("d", "f", counts={"delivered": 3, "requests": 4}, seconds=7.0, attempts=1)
         desk = Desk(tmp_path, entry)
         assert (desk.tally.delivered, desk.tally.requests) == (3, 4)
         desk.tally.delivered += 2
@@ -379,7 +380,7 @@ class TestFailures:
 
 
 def test_a_failures_file_that_is_gone_is_an_error_and_not_forgotten(tmp_path):
-    entry = Entry.new("f")
+    entry = Ledger.new("f")
     entry.parts = ["failures-00000.ndjson"]
     with pytest.raises(StorageError, match=r"failures-00000.ndjson is gone.*Restore it"):
         Journal(entry, MemoryLedgerStore(), tmp_path, Tally())

@@ -5,14 +5,14 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Chunk, Entry, read_entry
-from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore, MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Chunk, Ledger, read_entry
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
+from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore, MemoryLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError
 
 
 def full_entry():
-    return Entry(
+    return Ledger(
         delivery_id="d",
         fingerprint="f",
         settled=RangeSet([(0, 10), (12, 20)]),
@@ -58,11 +58,11 @@ def test_what_may_have_been_sent_is_all_that_was_noted_and_is_not_settled():
     entry.settled.add(45, 50)
     assert entry.doubts() == RangeSet([(10, 12), (20, 22), (24, 45), (50, 60)])
     assert entry.in_doubt == RangeSet([(10, 12)]), "asking changes nothing"
-    assert Entry.new("f").doubts() == RangeSet()
+    assert Ledger.new("f").doubts() == RangeSet()
 
 
 def test_every_delivery_has_an_id_of_its_own():
-    assert Entry.new(None).delivery_id != Entry.new(None).delivery_id
+    assert Ledger.new(None).delivery_id != Ledger.new(None).delivery_id
 
 
 @pytest.mark.parametrize("damage", [{"version": 3}, {"settled": [1]}, {"sending": [{"start": 1}]}, {"counts": 3}])

@@ -6,15 +6,15 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.batching.batch import Batch, Run
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
-from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Entry
-from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger
 from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
+from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.report import Tally
+from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 
-REFUSED = Judgement(Verdict.REFUSED, 422, "422 Unprocessable: no")
+REFUSED = Classification(Verdict.REFUSED, 422, "422 Unprocessable: no")
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def book(tmp_path):
 
 def opened(folder, entry=None, **more):
     tally = Tally()
-    journal = Journal(entry or Entry.new("f"), MemoryLedgerStore(), folder, tally)
+    journal = Journal(entry or Ledger.new("f"), MemoryLedgerStore(), folder, tally)
     outcomes = Outcomes(tally, journal, **more)
 
     def lines():
@@ -106,7 +106,7 @@ def test_unsent_records_say_why(book):
 
 
 def answer(verdict, status=None, error="boom"):
-    return Judgement(verdict, status, error)
+    return Classification(verdict, status, error)
 
 
 @pytest.mark.parametrize("resends", [True, False])
@@ -216,9 +216,9 @@ class TestHeld:
         assert fate(outcomes, 0) == ({"delivered": 1, "rejected": 4}, True)
 
     def test_where_an_earlier_attempt_delivered_something_none_are_held(self, tmp_path):
-        outcomes, _ = self.held(tmp_path, Entry.new("f"))
+        outcomes, _ = self.held(tmp_path, Ledger.new("f"))
         assert outcomes.tally.rejected == 0
-        earlier = Entry.new("f")
+        earlier = Ledger.new("f")
         earlier.counts = {"delivered": 1}
         outcomes, _ = self.held(tmp_path / "other", earlier)
         assert outcomes.tally.rejected == 3

@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Entry, read_entry
-from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, read_entry
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
-from airflow_provider_osmosdest.core.delivery.ledger.reopening import take_up_again
+from airflow_provider_osmosdest.core.delivery.ledger.reopening import reopen
+from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError
 
 OUTCOMES = ("rejected", "unknown", "invalid", "rejected", "unknown")
@@ -19,7 +19,7 @@ def entry(tmp_path):
     for number, part in enumerate(("failures-00000.ndjson", "failures-00001.ndjson")):
         lines = [json.dumps({"index": at, "outcome": OUTCOMES[at]}) for at in range(5) if at % 2 == number]
         (tmp_path / part).write_text("\n".join([*lines, ""]))
-    return Entry(
+    return Ledger(
         "d",
         "f",
         settled=RangeSet([(0, 20)]),
@@ -32,7 +32,7 @@ def entry(tmp_path):
 
 def test_rejected_and_invalid_records_are_taken_up_and_unknown_ones_stay(entry, tmp_path):
     store = MemoryLedgerStore()
-    take_up_again(entry, store, tmp_path)
+    reopen(entry, store, tmp_path)
     assert entry.settled == RangeSet([(1, 2), (4, 20)])
     assert entry.counts == {"delivered": 15, "rejected": 0, "unknown": 2, "invalid": 0}
     assert entry.reasons == {"unknown: silence": 2}
@@ -43,7 +43,7 @@ def test_rejected_and_invalid_records_are_taken_up_and_unknown_ones_stay(entry, 
 
 def test_the_ledger_knows_before_any_part_is_removed(entry, tmp_path):
     store = MemoryLedgerStore()
-    take_up_again(entry, store, tmp_path)
+    reopen(entry, store, tmp_path)
     written = read_entry(store.document)
     assert written.parts == entry.parts
     assert written.settled == entry.settled
@@ -52,10 +52,10 @@ def test_the_ledger_knows_before_any_part_is_removed(entry, tmp_path):
 
 def test_taken_up_twice_it_is_the_same(entry, tmp_path):
     store = MemoryLedgerStore()
-    take_up_again(entry, store, tmp_path)
+    reopen(entry, store, tmp_path)
     again = read_entry(store.document)
     store.document = None
-    take_up_again(again, store, tmp_path)
+    reopen(again, store, tmp_path)
     assert again.settled == entry.settled
     assert again.parts == entry.parts
     assert store.document is None, "there is nothing left to take up"
@@ -63,8 +63,8 @@ def test_taken_up_twice_it_is_the_same(entry, tmp_path):
 
 def test_nothing_is_left_where_nothing_is_unknown(tmp_path):
     (tmp_path / "failures-00000.ndjson").write_text('{"index": 0, "outcome": "rejected"}\n')
-    entry = Entry("d", "f", settled=RangeSet([(0, 2)]), parts=["failures-00000.ndjson"])
-    take_up_again(entry, MemoryLedgerStore(), tmp_path)
+    entry = Ledger("d", "f", settled=RangeSet([(0, 2)]), parts=["failures-00000.ndjson"])
+    reopen(entry, MemoryLedgerStore(), tmp_path)
     assert entry.parts == []
     assert entry.settled == RangeSet([(1, 2)])
 
@@ -75,5 +75,5 @@ def test_a_file_that_cannot_be_read_changes_nothing(entry, tmp_path, damage):
     part.unlink() if damage is None else part.write_text(damage)
     before = entry.to_json()
     with pytest.raises(StorageError, match="cannot be taken up again"):
-        take_up_again(entry, MemoryLedgerStore(), tmp_path)
+        reopen(entry, MemoryLedgerStore(), tmp_path)
     assert entry.to_json() == before

@@ -7,34 +7,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery.responses.classifier import Judge
-from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES, Answer, Request
+from airflow_provider_osmosdest.core.delivery.responses.classifier import ResponseClassifier
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError
+from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES, Request, Response
 
 REQUEST = Request(b"[]")
 
 
 def answered(status, document=None, **more):
     body = document if isinstance(document, bytes) else b"" if document is None else json.dumps(document).encode()
-    return Answer(REQUEST, status, body, **more)
+    return Response(REQUEST, status, body, **more)
 
 
 class TestWithoutExpressions:
-    judge = Judge()
+    judge = ResponseClassifier()
 
     def test_a_success_is_not_looked_into(self):
-        judgement = self.judge(answered(200, b"<html>"), 5)
-        assert judgement.verdict is Verdict.ACCEPTED
-        assert judgement.items == {}
+        classification = self.judge(answered(200, b"<html>"), 5)
+        assert classification.verdict is Verdict.ACCEPTED
+        assert classification.items == {}
         assert not self.judge.reads_bodies
 
     def test_an_error_quotes_status_reason_and_the_start_of_the_answer_on_one_line(self):
-        judgement = self.judge(answered(422, b'{"detail":\n  "bad\tdate"}'), 5)
-        assert judgement.verdict is Verdict.REFUSED
-        assert judgement.status == 422
-        assert judgement.error.startswith("422 Unprocessable")
-        assert judgement.error.endswith('{"detail": "bad date"}')
+        classification = self.judge(answered(422, b'{"detail":\n  "bad\tdate"}'), 5)
+        assert classification.verdict is Verdict.REFUSED
+        assert classification.status == 422
+        assert classification.error.startswith("422 Unprocessable")
+        assert classification.error.endswith('{"detail": "bad date"}')
 
     def test_a_long_answer_is_cut(self):
         error = self.judge(answered(400, b"x" * 100_000), 5).error
@@ -45,9 +45,9 @@ class TestWithoutExpressions:
         assert self.judge(answered(500), 1).error == "500 Internal Server Error"
 
     def test_a_redirect_is_told_with_its_address_but_not_its_query(self):
-        judgement = self.judge(answered(302, b"moved", location="https://other/login?token=secret"), 1)
-        assert judgement.verdict is Verdict.MISCONFIGURED
-        assert judgement.error == "302 Found (to https://other/login)"
+        classification = self.judge(answered(302, b"moved", location="https://other/login?token=secret"), 1)
+        assert classification.verdict is Verdict.MISCONFIGURED
+        assert classification.error == "302 Found (to https://other/login)"
 
     @pytest.mark.parametrize(
         ("error", "verdict"),
@@ -58,18 +58,18 @@ class TestWithoutExpressions:
         ],
     )
     def test_without_an_answer_the_error_speaks(self, error, verdict):
-        judgement = self.judge(Answer(REQUEST, error=error), 1)
-        assert (judgement.verdict, judgement.status, judgement.error) == (verdict, None, str(error))
+        classification = self.judge(Response(REQUEST, error=error), 1)
+        assert (classification.verdict, classification.status, classification.error) == (verdict, None, str(error))
 
     def test_retry_after_is_passed_on(self):
         assert self.judge(answered(429, retry_after=12.0), 1).retry_after == 12.0
 
     def test_a_url_of_the_record_makes_404_a_refusal(self):
-        assert Judge(url_of_record=True)(answered(404), 1).verdict is Verdict.REFUSED
+        assert ResponseClassifier(url_of_record=True)(answered(404), 1).verdict is Verdict.REFUSED
 
 
 class TestSuccessWhen:
-    judge = Judge(success_when="status == 'ok'")
+    judge = ResponseClassifier(success_when="status == 'ok'")
 
     def test_reads_bodies(self):
         assert self.judge.reads_bodies
@@ -79,40 +79,40 @@ class TestSuccessWhen:
 
     @pytest.mark.parametrize("document", [{"status": "failed"}, {}, [], None, 3, "ok"])
     def test_anything_else_is_a_refusal_that_names_the_expression(self, document):
-        judgement = self.judge(answered(200, json.dumps(document).encode()), 1)
-        assert judgement.verdict is Verdict.REFUSED
-        assert judgement.status == 200
-        assert judgement.error.startswith("success_when (status == 'ok') is not true: 200 OK")
+        classification = self.judge(answered(200, json.dumps(document).encode()), 1)
+        assert classification.verdict is Verdict.REFUSED
+        assert classification.status == 200
+        assert classification.error.startswith("success_when (status == 'ok') is not true: 200 OK")
 
     @pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b'{"status": "ok"', b"\xff", b"[" * 100_000])
     def test_what_is_not_json_is_no_success(self, body):
-        judgement = self.judge(answered(200, body), 1)
-        assert judgement.verdict is Verdict.REFUSED
-        assert judgement.error.startswith("the answer is not JSON: 200 OK")
+        classification = self.judge(answered(200, body), 1)
+        assert classification.verdict is Verdict.REFUSED
+        assert classification.error.startswith("the answer is not JSON: 200 OK")
 
     def test_it_is_not_asked_of_a_refusal_or_an_error(self):
         assert self.judge(answered(500, {"status": "ok"}), 1).verdict is Verdict.FAILED
         assert self.judge(answered(503, b"ok"), 1).verdict is Verdict.TRANSIENT
         assert self.judge(answered(504, b"ok"), 1).verdict is Verdict.IN_DOUBT
         assert self.judge(answered(400, {"status": "ok"}), 1).error.startswith("400 Bad Request")
-        assert self.judge(Answer(REQUEST, error=NotSentError("x")), 1).verdict is Verdict.UNREACHABLE
+        assert self.judge(Response(REQUEST, error=NotSentError("x")), 1).verdict is Verdict.UNREACHABLE
 
     def test_a_function_given_another_type_is_not_true(self):
-        judge = Judge(success_when="length(errors) == `0`")
+        judge = ResponseClassifier(success_when="length(errors) == `0`")
         assert judge(answered(200, {"errors": []}), 1).verdict is Verdict.ACCEPTED
         assert judge(answered(200, {"errors": 3}), 1).verdict is Verdict.REFUSED
         assert judge(answered(200, {}), 1).verdict is Verdict.REFUSED
 
 
 class TestItemErrors:
-    judge = Judge(item_errors="errors")
+    judge = ResponseClassifier(item_errors="errors")
 
     @pytest.mark.parametrize("status", [200, 207, 400, 422])
     def test_objects_with_index_and_error(self, status):
         answer = answered(status, {"errors": [{"index": 2, "error": "bad\n date"}, {"index": 0, "error": {"code": 7}}]})
-        judgement = self.judge(answer, 3)
-        assert judgement.verdict is (Verdict.ACCEPTED if status < 300 else Verdict.REFUSED)
-        assert judgement.items == {2: "bad date", 0: '{"code": 7}'}
+        classification = self.judge(answer, 3)
+        assert classification.verdict is (Verdict.ACCEPTED if status < 300 else Verdict.REFUSED)
+        assert classification.items == {2: "bad date", 0: '{"code": 7}'}
 
     def test_bare_positions_and_positions_as_text(self):
         items = self.judge(answered(400, {"errors": [1, "0"]}), 2).items
@@ -120,9 +120,9 @@ class TestItemErrors:
 
     @pytest.mark.parametrize("errors", [None, []])
     def test_nothing_listed_is_nothing_refused(self, errors):
-        judgement = self.judge(answered(200, {"errors": errors}), 2)
-        assert judgement.verdict is Verdict.ACCEPTED
-        assert judgement.items == {}
+        classification = self.judge(answered(200, {"errors": errors}), 2)
+        assert classification.verdict is Verdict.ACCEPTED
+        assert classification.items == {}
 
     @pytest.mark.parametrize(
         ("errors", "found"),
@@ -142,18 +142,18 @@ class TestItemErrors:
         ],
     )
     def test_what_does_not_fit_the_chunk_stops_the_delivery(self, errors, found):
-        judgement = self.judge(answered(200, {"errors": errors}), 5)
-        assert judgement.verdict is Verdict.UNREADABLE
-        assert judgement.error.startswith("item_errors (errors) does not fit the answer: ")
-        assert re.search(found, judgement.error)
+        classification = self.judge(answered(200, {"errors": errors}), 5)
+        assert classification.verdict is Verdict.UNREADABLE
+        assert classification.error.startswith("item_errors (errors) does not fit the answer: ")
+        assert re.search(found, classification.error)
 
     def test_a_success_that_is_not_json_cannot_be_read_and_a_refusal_that_is_not_json_stays_one(self):
-        judgement = self.judge(answered(200, b"ok"), 1)
-        assert judgement.verdict is Verdict.MISCONFIGURED
-        assert judgement.error == "what is not JSON: 200 OK: ok"
-        judgement = self.judge(answered(400, b"no"), 1)
-        assert judgement.verdict is Verdict.REFUSED
-        assert judgement.error == "400 Bad Request: no"
+        classification = self.judge(answered(200, b"ok"), 1)
+        assert classification.verdict is Verdict.MISCONFIGURED
+        assert classification.error == "what is not JSON: 200 OK: ok"
+        classification = self.judge(answered(400, b"no"), 1)
+        assert classification.verdict is Verdict.REFUSED
+        assert classification.error == "400 Bad Request: no"
 
     def test_transient_and_misconfigured_answers_are_not_read(self):
         for status in (500, 429, 401, 404):
@@ -161,22 +161,22 @@ class TestItemErrors:
 
     @given(st.sets(st.integers(0, 99)), st.integers(100, 1000))
     def test_every_position_inside_the_chunk_is_taken(self, positions, size):
-        judgement = self.judge(answered(200, {"errors": sorted(positions)}), size)
-        assert set(judgement.items) == positions
+        classification = self.judge(answered(200, {"errors": sorted(positions)}), size)
+        assert set(classification.items) == positions
 
     def test_both_expressions_are_read_from_one_answer(self):
-        judge = Judge(success_when="done", item_errors="errors")
-        judgement = judge(answered(200, {"done": False, "errors": [1]}), 2)
-        assert judgement.verdict is Verdict.REFUSED
-        assert set(judgement.items) == {1}
+        judge = ResponseClassifier(success_when="done", item_errors="errors")
+        classification = judge(answered(200, {"done": False, "errors": [1]}), 2)
+        assert classification.verdict is Verdict.REFUSED
+        assert set(classification.items) == {1}
 
 
 class TestAlreadyExistsWhen:
-    judge = Judge(already_exists_when="status == `409` || contains(to_string(body), 'duplicate')")
+    judge = ResponseClassifier(already_exists_when="status == `409` || contains(to_string(body), 'duplicate')")
 
     def test_the_whole_answer_is_needed(self):
         assert self.judge.reads_bodies
-        assert not Judge().reads_bodies
+        assert not ResponseClassifier().reads_bodies
 
     @pytest.mark.parametrize(
         ("status", "body"),
@@ -192,9 +192,9 @@ class TestAlreadyExistsWhen:
         ],
     )
     def test_a_single_record_that_it_is_true_for_is_there_already(self, status, body):
-        judgement = self.judge(answered(status, body), 1)
-        assert (judgement.verdict, judgement.status) == (Verdict.EXISTS, status)
-        assert judgement.error.startswith(f"{status} ")
+        classification = self.judge(answered(status, body), 1)
+        assert (classification.verdict, classification.status) == (Verdict.EXISTS, status)
+        assert classification.error.startswith(f"{status} ")
 
     @pytest.mark.parametrize(
         ("status", "body", "verdict"),
@@ -211,88 +211,99 @@ class TestAlreadyExistsWhen:
         assert self.judge(answered(status, body), 1).verdict is verdict
 
     def test_where_there_was_no_answer_there_is_nothing_to_ask_of(self):
-        judge = Judge(already_exists_when="`true`")
-        assert judge(Answer(REQUEST, error=AmbiguousError("silence")), 1).verdict is Verdict.IN_DOUBT
+        judge = ResponseClassifier(already_exists_when="`true`")
+        assert judge(Response(REQUEST, error=AmbiguousError("silence")), 1).verdict is Verdict.IN_DOUBT
 
     def test_a_batch_refused_with_it_says_so(self):
-        judgement = self.judge(answered(409), 5)
-        assert (judgement.verdict, judgement.items, judgement.existing) == (Verdict.EXISTS, {}, frozenset())
+        classification = self.judge(answered(409), 5)
+        assert (classification.verdict, classification.items, classification.existing) == (
+            Verdict.EXISTS,
+            {},
+            frozenset(),
+        )
 
     @pytest.mark.parametrize(
         ("status", "verdict"), [(200, Verdict.ACCEPTED), (413, Verdict.TOO_LARGE), (500, Verdict.FAILED)]
     )
     def test_of_any_other_answer_to_a_batch_it_is_not_asked(self, status, verdict):
-        assert Judge(already_exists_when="`true`")(answered(status, {}), 5).verdict is verdict
+        assert ResponseClassifier(already_exists_when="`true`")(answered(status, {}), 5).verdict is verdict
 
     def test_a_text_is_asked_as_text(self):
-        judge = Judge(already_exists_when="body == 'E11000 duplicate key'")
+        judge = ResponseClassifier(already_exists_when="body == 'E11000 duplicate key'")
         assert judge(answered(400, b"E11000 duplicate key"), 1).verdict is Verdict.EXISTS
         assert judge(answered(400, b"E11000"), 1).verdict is Verdict.REFUSED
-        assert Judge(already_exists_when="contains(body, 'x')")(answered(400, b"\xff x"), 1).verdict is Verdict.EXISTS
+        assert (
+            ResponseClassifier(already_exists_when="contains(body, 'x')")(answered(400, b"\xff x"), 1).verdict
+            is Verdict.EXISTS
+        )
 
     def test_a_function_given_another_type_is_not_true(self):
-        judge = Judge(already_exists_when="contains(body.message, 'exists')")
+        judge = ResponseClassifier(already_exists_when="contains(body.message, 'exists')")
         assert judge(answered(400, b"exists"), 1).verdict is Verdict.REFUSED
         assert judge(answered(400, {"message": "exists"}), 1).verdict is Verdict.EXISTS
 
     def test_it_comes_before_success_when_and_the_words_of_the_key(self):
-        judge = Judge(already_exists_when="status == `409`", success_when="ok")
+        judge = ResponseClassifier(already_exists_when="status == `409`", success_when="ok")
         assert judge(answered(409, b"idempotency key in use"), 1).verdict is Verdict.EXISTS
-        both = Judge(already_exists_when="body.code == 'have it'", success_when="ok")
+        both = ResponseClassifier(already_exists_when="body.code == 'have it'", success_when="ok")
         assert both(answered(200, {"ok": False, "code": "have it"}), 1).verdict is Verdict.EXISTS
         assert both(answered(200, {"ok": False, "code": "bad"}), 1).verdict is Verdict.REFUSED
         assert both(answered(200, {"ok": True}), 1).verdict is Verdict.ACCEPTED
 
     @pytest.mark.parametrize("status", [200, 207, 422])
     def test_items_by_their_own_status(self, status):
-        judge = Judge(item_errors="errors", already_exists_when="status == `409`")
+        judge = ResponseClassifier(item_errors="errors", already_exists_when="status == `409`")
         errors = [
             {"index": 0, "error": "bad", "status": 422},
             {"index": 2, "error": "have it", "status": 409},
             {"index": 3},
             4,
         ]
-        judgement = judge(answered(status, {"errors": errors}), 5)
-        assert judgement.verdict is (Verdict.REFUSED if status == 422 else Verdict.ACCEPTED)
-        assert judgement.existing == {2}
-        assert set(judgement.items) == {0, 3, 4}
+        classification = judge(answered(status, {"errors": errors}), 5)
+        assert classification.verdict is (Verdict.REFUSED if status == 422 else Verdict.ACCEPTED)
+        assert classification.existing == {2}
+        assert set(classification.items) == {0, 3, 4}
 
     def test_items_by_their_own_words(self):
-        judge = Judge(item_errors="errors", already_exists_when="body.error == 'have it'")
-        judgement = judge(
+        judge = ResponseClassifier(item_errors="errors", already_exists_when="body.error == 'have it'")
+        classification = judge(
             answered(200, {"errors": [{"index": 0, "error": "bad"}, {"index": 2, "error": "have it"}]}), 5
         )
-        assert (judgement.existing, judgement.items) == ({2}, {0: "bad"})
+        assert (classification.existing, classification.items) == ({2}, {0: "bad"})
 
     def test_items_without_a_status_have_the_answers(self):
-        judge = Judge(item_errors="errors", already_exists_when="status == `207` && body.error == 'have it'")
-        judgement = judge(answered(207, {"errors": [{"index": 1, "error": "have it"}]}), 5)
-        assert (judgement.existing, judgement.items) == ({1}, {})
+        judge = ResponseClassifier(
+            item_errors="errors", already_exists_when="status == `207` && body.error == 'have it'"
+        )
+        classification = judge(answered(207, {"errors": [{"index": 1, "error": "have it"}]}), 5)
+        assert (classification.existing, classification.items) == ({1}, {})
 
     def test_items_that_lie_outside_the_batch_do_not_fit_even_so(self):
-        judge = Judge(item_errors="errors", already_exists_when="`true`")
-        judgement = judge(answered(200, {"errors": [{"index": 9}]}), 5)
-        assert judgement.verdict is Verdict.UNREADABLE
-        assert judgement.existing == frozenset()
+        judge = ResponseClassifier(item_errors="errors", already_exists_when="`true`")
+        classification = judge(answered(200, {"errors": [{"index": 9}]}), 5)
+        assert classification.verdict is Verdict.UNREADABLE
+        assert classification.existing == frozenset()
 
     def test_without_it_no_item_is_there_already(self):
-        judgement = Judge(item_errors="errors")(answered(200, {"errors": [{"index": 1, "status": 409}]}), 5)
-        assert (judgement.existing, set(judgement.items)) == (frozenset(), {1})
+        classification = ResponseClassifier(item_errors="errors")(
+            answered(200, {"errors": [{"index": 1, "status": 409}]}), 5
+        )
+        assert (classification.existing, set(classification.items)) == (frozenset(), {1})
 
 
 class TestOfTheKey:
-    judge = Judge()
+    judge = ResponseClassifier()
 
     @pytest.mark.parametrize("size", [1, 5])
     def test_a_request_in_progress(self, size):
-        judgement = self.judge(answered(409, b"idempotency_key_in_use"), size)
-        assert (judgement.verdict, judgement.status) == (Verdict.IN_PROGRESS, 409)
-        assert judgement.error == "409 Conflict: idempotency_key_in_use"
+        classification = self.judge(answered(409, b"idempotency_key_in_use"), size)
+        assert (classification.verdict, classification.status) == (Verdict.IN_PROGRESS, 409)
+        assert classification.error == "409 Conflict: idempotency_key_in_use"
 
     @pytest.mark.parametrize("status", [409, 423, 425])
     def test_a_status_that_says_when_to_ask_again(self, status):
-        judgement = self.judge(answered(status, retry_after=3.0), 1)
-        assert (judgement.verdict, judgement.retry_after) == (Verdict.IN_PROGRESS, 3.0)
+        classification = self.judge(answered(status, retry_after=3.0), 1)
+        assert (classification.verdict, classification.retry_after) == (Verdict.IN_PROGRESS, 3.0)
 
     @pytest.mark.parametrize("status", [408, 429, 503])
     def test_what_was_not_taken_stays_that_when_it_says_when(self, status):
@@ -302,8 +313,8 @@ class TestOfTheKey:
         assert self.judge(answered(425), 1).verdict is Verdict.TRANSIENT
 
     def test_a_key_used_with_other_bytes(self):
-        judgement = self.judge(answered(422, b"Idempotency-Key is already used"), 5)
-        assert (judgement.verdict, judgement.status) == (Verdict.MISCONFIGURED, 422)
+        classification = self.judge(answered(422, b"Idempotency-Key is already used"), 5)
+        assert (classification.verdict, classification.status) == (Verdict.MISCONFIGURED, 422)
 
     def test_a_plain_conflict_is_a_refusal(self):
         assert self.judge(answered(409), 5).verdict is Verdict.REFUSED
@@ -313,54 +324,54 @@ class TestOfTheKey:
             assert self.judge(answered(status, b"idempotency key in use, already used"), 5).verdict is verdict
 
     def test_where_no_key_is_sent_nothing_is(self):
-        judge = Judge(keyed=False)
+        judge = ResponseClassifier(keyed=False)
         assert judge(answered(409, b"idempotency key in use"), 1).verdict is Verdict.REFUSED
         assert judge(answered(409, retry_after=3.0), 1).verdict is Verdict.REFUSED
         assert judge(answered(422, b"Idempotency-Key is already used"), 1).verdict is Verdict.REFUSED
 
     def test_it_comes_before_the_expressions(self):
-        judge = Judge(item_errors="errors")
+        judge = ResponseClassifier(item_errors="errors")
         body = {"errors": [{"index": 0, "error": "idempotency key in use"}]}
-        judgement = judge(answered(409, body), 5)
-        assert (judgement.verdict, judgement.items) == (Verdict.IN_PROGRESS, {})
+        classification = judge(answered(409, body), 5)
+        assert (classification.verdict, classification.items) == (Verdict.IN_PROGRESS, {})
 
 
 class TestSecrets:
     def test_are_taken_out_of_what_a_server_echoes(self):
-        judge = Judge(item_errors="errors", redact=lambda text: text.replace("s3cret", "***"))
-        judgement = judge(answered(400, {"you_sent": "s3cret", "errors": [{"index": 0, "error": "s3cret no"}]}), 1)
-        assert "s3cret" not in judgement.error + judgement.items[0]
-        assert judgement.items[0] == "*** no"
+        judge = ResponseClassifier(item_errors="errors", redact=lambda text: text.replace("s3cret", "***"))
+        classification = judge(answered(400, {"you_sent": "s3cret", "errors": [{"index": 0, "error": "s3cret no"}]}), 1)
+        assert "s3cret" not in classification.error + classification.items[0]
+        assert classification.items[0] == "*** no"
 
     def test_are_taken_out_of_transport_errors(self):
-        judge = Judge(redact=lambda text: text.replace("s3cret", "***"))
-        assert judge(Answer(REQUEST, error=NotSentError("proxy s3cret@x")), 1).error == "proxy ***@x"
+        judge = ResponseClassifier(redact=lambda text: text.replace("s3cret", "***"))
+        assert judge(Response(REQUEST, error=NotSentError("proxy s3cret@x")), 1).error == "proxy ***@x"
 
     def test_are_taken_out_before_an_excerpt_is_cut(self):
-        judge = Judge(item_errors="e", redact=lambda text: text.replace("s3cret", "***"))
+        judge = ResponseClassifier(item_errors="e", redact=lambda text: text.replace("s3cret", "***"))
         for status in (400, 500):
             for at in range(290, 301):
                 assert "s3c" not in judge(answered(status, b"x" * at + b"s3cret"), 1).error
         for at in range(290, 301):
-            judgement = judge(answered(400, {"e": [{"index": 0, "error": "x" * at + "s3cret"}]}), 1)
-            assert "s3c" not in judgement.items[0]
+            classification = judge(answered(400, {"e": [{"index": 0, "error": "x" * at + "s3cret"}]}), 1)
+            assert "s3c" not in classification.items[0]
         for at in range(85, 101):
             for found in ("x" * at + "s3cret", ["x" * at + "s3cret"]):
                 assert "s3c" not in judge(answered(400, {"e": found}), 1).error.split(": 400 ")[0]
 
 
 def test_what_no_encoding_can_write_is_replaced():
-    judged = Judge(item_errors="errors")(answered(200, b'{"errors":[{"index":0,"error":"\\ud800 x"}]}'), 1)
+    judged = ResponseClassifier(item_errors="errors")(answered(200, b'{"errors":[{"index":0,"error":"\\ud800 x"}]}'), 1)
     assert judged.items == {0: "? x"}
 
 
 def test_a_long_location_is_cut():
-    answer = Answer(REQUEST, 302, location="https://other/" + "a" * 90_000)
-    assert len(Judge()(answer, 1).error) < 400
+    answer = Response(REQUEST, 302, location="https://other/" + "a" * 90_000)
+    assert len(ResponseClassifier()(answer, 1).error) < 400
 
 
 def test_a_secret_that_the_end_of_what_is_kept_cuts_in_two_is_not_shown():
     secret = "s3cret-" * 10
     body = (b" " * (ANSWER_BYTES - 30)) + secret.encode()
-    judged = Judge(redact=lambda text: text.replace(secret, "***"))(Answer(REQUEST, 422, body), 1)
+    judged = ResponseClassifier(redact=lambda text: text.replace(secret, "***"))(Response(REQUEST, 422, body), 1)
     assert "s3cret" not in judged.error

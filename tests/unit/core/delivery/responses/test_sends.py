@@ -6,23 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
+from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER, IN_PROGRESS_SECONDS, Sends, with_earlier
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 
-ACCEPTED = Judgement(Verdict.ACCEPTED, 200)
-EXISTS = Judgement(Verdict.EXISTS, 409, "409: have it")
-REFUSED = Judgement(Verdict.REFUSED, 422, "422: no")
-CONFLICT = Judgement(Verdict.REFUSED, 409, "409: conflict")
-LOCKED = Judgement(Verdict.REFUSED, 423, "423: locked")
-TOO_LARGE = Judgement(Verdict.TOO_LARGE, 413, "413: too large")
-BUSY = Judgement(Verdict.TRANSIENT, 503, "503: busy")
-UNREACHABLE = Judgement(Verdict.UNREACHABLE, None, "no route")
-FAILED = Judgement(Verdict.FAILED, 500, "500: oops")
-SILENCE = Judgement(Verdict.IN_DOUBT, None, "timed out")
-IN_PROGRESS = Judgement(Verdict.IN_PROGRESS, 409, "409: in progress")
-MISCONFIGURED = Judgement(Verdict.MISCONFIGURED, 401, "401: who are you")
-UNREADABLE = Judgement(Verdict.UNREADABLE, 200, "200: ?")
+ACCEPTED = Classification(Verdict.ACCEPTED, 200)
+EXISTS = Classification(Verdict.EXISTS, 409, "409: have it")
+REFUSED = Classification(Verdict.REFUSED, 422, "422: no")
+CONFLICT = Classification(Verdict.REFUSED, 409, "409: conflict")
+LOCKED = Classification(Verdict.REFUSED, 423, "423: locked")
+TOO_LARGE = Classification(Verdict.TOO_LARGE, 413, "413: too large")
+BUSY = Classification(Verdict.TRANSIENT, 503, "503: busy")
+UNREACHABLE = Classification(Verdict.UNREACHABLE, None, "no route")
+FAILED = Classification(Verdict.FAILED, 500, "500: oops")
+SILENCE = Classification(Verdict.IN_DOUBT, None, "timed out")
+IN_PROGRESS = Classification(Verdict.IN_PROGRESS, 409, "409: in progress")
+MISCONFIGURED = Classification(Verdict.MISCONFIGURED, 401, "401: who are you")
+UNREADABLE = Classification(Verdict.UNREADABLE, 200, "200: ?")
 
 ANY = (
     ACCEPTED,
@@ -49,66 +49,66 @@ def sends(retries=3, *, once=False, inherited=False):
     return Sends(retries, timeout=TIMEOUT, once=once, inherited=inherited)
 
 
-def after(*judgements, **more):
+def after(*classifications, **more):
     """Return the sends after these answers."""
     made = sends(**{"retries": 100, **more})
-    for judgement in judgements:
-        made.again(judgement, 0.0)
+    for classification in classifications:
+        made.again(classification, 0.0)
     return made
 
 
-def count_again(judgement, made):
+def count_again(classification, made):
     """Return how often the same request goes again while the answer stays this one."""
     for number in range(200):
-        if not made.again(judgement, 0.0):
+        if not made.again(classification, 0.0):
             return number
     return None
 
 
 class TestAgain:
-    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE, FAILED, SILENCE])
+    @pytest.mark.parametrize("classification", [BUSY, UNREACHABLE, FAILED, SILENCE])
     @pytest.mark.parametrize("retries", [0, 1, 3])
-    def test_what_may_pass_goes_again_until_the_retries_are_spent(self, judgement, retries):
-        assert count_again(judgement, sends(retries)) == retries
+    def test_what_may_pass_goes_again_until_the_retries_are_spent(self, classification, retries):
+        assert count_again(classification, sends(retries)) == retries
 
-    @pytest.mark.parametrize("judgement", [*ENDS, CONFLICT, LOCKED])
-    def test_an_answer_that_settles_it_ends_it(self, judgement):
-        assert not sends().again(judgement, 0.0)
+    @pytest.mark.parametrize("classification", [*ENDS, CONFLICT, LOCKED])
+    def test_an_answer_that_settles_it_ends_it(self, classification):
+        assert not sends().again(classification, 0.0)
 
-    @pytest.mark.parametrize("judgement", ENDS)
-    def test_it_does_so_while_a_send_is_in_doubt_too(self, judgement):
-        assert not after(SILENCE).again(judgement, 0.0)
-        assert not sends(inherited=True).again(judgement, 0.0)
+    @pytest.mark.parametrize("classification", ENDS)
+    def test_it_does_so_while_a_send_is_in_doubt_too(self, classification):
+        assert not after(SILENCE).again(classification, 0.0)
+        assert not sends(inherited=True).again(classification, 0.0)
 
-    @pytest.mark.parametrize("judgement", [CONFLICT, LOCKED])
+    @pytest.mark.parametrize("classification", [CONFLICT, LOCKED])
     @pytest.mark.parametrize("inherited", [True, False])
     def test_a_conflict_with_a_send_in_doubt_is_asked_again_for_the_timeout_and_costs_no_retry(
-        self, judgement, inherited
+        self, classification, inherited
     ):
         made = sends(1, inherited=inherited)
         if not inherited:
             assert made.again(SILENCE, 0.0)
-        assert all(made.again(judgement, 100.0 + seconds) for seconds in range(0, 60, 6))
-        assert made.again(judgement, 159.9)
-        assert not made.again(judgement, 160.0)
+        assert all(made.again(classification, 100.0 + seconds) for seconds in range(0, 60, 6))
+        assert made.again(classification, 159.9)
+        assert not made.again(classification, 160.0)
 
     def test_a_conflict_behind_a_server_error_is_none_with_a_send_in_doubt(self):
         assert not after(FAILED).again(CONFLICT, 0.0)
 
-    @pytest.mark.parametrize("judgement", [SILENCE, FAILED])
-    def test_where_once_must_do_nothing_goes_again_that_may_have_been_taken(self, judgement):
-        assert not sends(once=True).again(judgement, 0.0)
-        assert not after(BUSY, once=True).again(judgement, 0.0)
+    @pytest.mark.parametrize("classification", [SILENCE, FAILED])
+    def test_where_once_must_do_nothing_goes_again_that_may_have_been_taken(self, classification):
+        assert not sends(once=True).again(classification, 0.0)
+        assert not after(BUSY, once=True).again(classification, 0.0)
 
-    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE])
-    def test_where_once_must_do_what_was_not_taken_goes_again(self, judgement):
-        assert count_again(judgement, sends(3, once=True)) == 3
+    @pytest.mark.parametrize("classification", [BUSY, UNREACHABLE])
+    def test_where_once_must_do_what_was_not_taken_goes_again(self, classification):
+        assert count_again(classification, sends(3, once=True)) == 3
 
     def test_all_failures_share_the_retries(self):
         made = sends(3)
-        assert [made.again(judgement, 0.0) for judgement in (BUSY, SILENCE, FAILED, UNREACHABLE)] == [True] * 3 + [
-            False
-        ]
+        assert [made.again(classification, 0.0) for classification in (BUSY, SILENCE, FAILED, UNREACHABLE)] == [
+            True
+        ] * 3 + [False]
 
     def test_a_request_in_progress_is_asked_about_for_ten_minutes_and_costs_no_retry(self):
         assert IN_PROGRESS_SECONDS == 600.0
@@ -136,22 +136,22 @@ class TestAgain:
 
 
 class TestLeastWait:
-    @pytest.mark.parametrize("judgement", [IN_PROGRESS, CONFLICT, LOCKED])
-    def test_the_one_before_is_given_a_tenth_of_the_time_it_may_take(self, judgement):
-        assert after(SILENCE).least_wait(judgement) == 6.0
-        assert sends(inherited=True).least_wait(judgement) == 6.0
+    @pytest.mark.parametrize("classification", [IN_PROGRESS, CONFLICT, LOCKED])
+    def test_the_one_before_is_given_a_tenth_of_the_time_it_may_take(self, classification):
+        assert after(SILENCE).least_wait(classification) == 6.0
+        assert sends(inherited=True).least_wait(classification) == 6.0
 
     def test_so_it_is_where_nothing_but_the_answer_tells_of_it(self):
         assert sends().least_wait(IN_PROGRESS) == 6.0
 
-    @pytest.mark.parametrize("judgement", [CONFLICT, LOCKED])
-    def test_a_conflict_with_nothing_in_doubt_waits_for_nothing(self, judgement):
-        assert sends().least_wait(judgement) == 0.0
-        assert after(FAILED).least_wait(judgement) == 0.0
+    @pytest.mark.parametrize("classification", [CONFLICT, LOCKED])
+    def test_a_conflict_with_nothing_in_doubt_waits_for_nothing(self, classification):
+        assert sends().least_wait(classification) == 0.0
+        assert after(FAILED).least_wait(classification) == 0.0
 
-    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE, FAILED, SILENCE, REFUSED])
-    def test_nor_does_anything_else(self, judgement):
-        assert after(SILENCE).least_wait(judgement) == 0.0
+    @pytest.mark.parametrize("classification", [BUSY, UNREACHABLE, FAILED, SILENCE, REFUSED])
+    def test_nor_does_anything_else(self, classification):
+        assert after(SILENCE).least_wait(classification) == 0.0
 
 
 class TestInDoubt:
@@ -175,15 +175,15 @@ class TestInDoubt:
         made = after(IN_PROGRESS)
         assert (made.in_doubt, made.perhaps) == (True, IN_PROGRESS.error)
 
-    @pytest.mark.parametrize("judgement", [each for each in ANY if each not in (FAILED, SILENCE, IN_PROGRESS)])
-    def test_no_other_answer_puts_it_in_doubt(self, judgement):
-        made = after(judgement)
+    @pytest.mark.parametrize("classification", [each for each in ANY if each not in (FAILED, SILENCE, IN_PROGRESS)])
+    def test_no_other_answer_puts_it_in_doubt(self, classification):
+        made = after(classification)
         assert (made.in_doubt, made.perhaps) == (False, "")
 
-    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE, FAILED, CONFLICT, IN_PROGRESS])
-    def test_what_tells_nothing_of_it_does_not_settle_it(self, judgement):
-        assert after(SILENCE, judgement).in_doubt
-        assert after(judgement, inherited=True).in_doubt
+    @pytest.mark.parametrize("classification", [BUSY, UNREACHABLE, FAILED, CONFLICT, IN_PROGRESS])
+    def test_what_tells_nothing_of_it_does_not_settle_it(self, classification):
+        assert after(SILENCE, classification).in_doubt
+        assert after(classification, inherited=True).in_doubt
 
     def test_the_last_that_may_have_taken_it_is_quoted(self):
         assert after(SILENCE, FAILED).perhaps == "500: oops"
@@ -200,23 +200,23 @@ class TestInDoubt:
 
 
 class TestConclude:
-    @pytest.mark.parametrize("judgement", [*ENDS, CONFLICT, LOCKED, BUSY, UNREACHABLE, FAILED, SILENCE])
-    def test_the_only_answer_is_the_conclusion(self, judgement):
+    @pytest.mark.parametrize("classification", [*ENDS, CONFLICT, LOCKED, BUSY, UNREACHABLE, FAILED, SILENCE])
+    def test_the_only_answer_is_the_conclusion(self, classification):
         made = sends()
-        made.again(judgement, 0.0)
-        assert made.conclude(judgement) == judgement
+        made.again(classification, 0.0)
+        assert made.conclude(classification) == classification
 
-    @pytest.mark.parametrize("judgement", ENDS)
+    @pytest.mark.parametrize("classification", ENDS)
     @pytest.mark.parametrize("before", [SILENCE, FAILED, BUSY])
-    def test_an_answer_that_settles_it_is_the_conclusion_whatever_came_before(self, judgement, before):
-        assert after(before, judgement).conclude(judgement) == judgement
-        assert after(before, judgement, inherited=True).conclude(judgement) == judgement
+    def test_an_answer_that_settles_it_is_the_conclusion_whatever_came_before(self, classification, before):
+        assert after(before, classification).conclude(classification) == classification
+        assert after(before, classification, inherited=True).conclude(classification) == classification
 
-    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE, FAILED])
-    def test_not_taken_now_says_nothing_of_a_send_in_doubt(self, judgement):
-        came = after(SILENCE, judgement).conclude(judgement)
-        assert (came.verdict, came.status) == (Verdict.IN_DOUBT, judgement.status)
-        assert came.error.startswith(judgement.error)
+    @pytest.mark.parametrize("classification", [BUSY, UNREACHABLE, FAILED])
+    def test_not_taken_now_says_nothing_of_a_send_in_doubt(self, classification):
+        came = after(SILENCE, classification).conclude(classification)
+        assert (came.verdict, came.status) == (Verdict.IN_DOUBT, classification.status)
+        assert came.error.startswith(classification.error)
 
     def test_both_answers_are_quoted(self):
         came = after(SILENCE, BUSY).conclude(BUSY)
@@ -225,30 +225,30 @@ class TestConclude:
             f"503: busy; an earlier request may have been taken: {EARLIER}"
         )
 
-    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE])
-    def test_nor_of_one_of_an_earlier_attempt(self, judgement):
-        assert after(judgement, inherited=True).conclude(judgement).verdict is Verdict.IN_DOUBT
-        assert after(FAILED, judgement, inherited=True).conclude(judgement).verdict is Verdict.IN_DOUBT
+    @pytest.mark.parametrize("classification", [BUSY, UNREACHABLE])
+    def test_nor_of_one_of_an_earlier_attempt(self, classification):
+        assert after(classification, inherited=True).conclude(classification).verdict is Verdict.IN_DOUBT
+        assert after(FAILED, classification, inherited=True).conclude(classification).verdict is Verdict.IN_DOUBT
 
     def test_a_server_error_to_every_send_of_this_attempt_is_one(self):
         assert after(FAILED, inherited=True).conclude(FAILED) == FAILED
         assert after(SILENCE, FAILED, inherited=True).conclude(FAILED).verdict is Verdict.IN_DOUBT
 
-    @pytest.mark.parametrize("judgement", [BUSY, UNREACHABLE])
-    def test_not_taken_now_says_nothing_of_a_server_error_before(self, judgement):
-        came = after(FAILED, judgement).conclude(judgement)
+    @pytest.mark.parametrize("classification", [BUSY, UNREACHABLE])
+    def test_not_taken_now_says_nothing_of_a_server_error_before(self, classification):
+        came = after(FAILED, classification).conclude(classification)
         assert came.verdict is Verdict.FAILED
-        assert came.error == f"{judgement.error}; an earlier request may have been taken: 500: oops"
+        assert came.error == f"{classification.error}; an earlier request may have been taken: 500: oops"
 
-    @pytest.mark.parametrize("judgement", [CONFLICT, LOCKED])
-    def test_a_conflict_with_a_send_of_our_own_may_be_with_that_one(self, judgement):
-        came = after(SILENCE, judgement).conclude(judgement)
+    @pytest.mark.parametrize("classification", [CONFLICT, LOCKED])
+    def test_a_conflict_with_a_send_of_our_own_may_be_with_that_one(self, classification):
+        came = after(SILENCE, classification).conclude(classification)
         assert came.verdict is Verdict.IN_DOUBT
-        assert came.error == f"{judgement.error}; an earlier request may have been taken: timed out"
+        assert came.error == f"{classification.error}; an earlier request may have been taken: timed out"
 
-    @pytest.mark.parametrize("judgement", [CONFLICT, LOCKED])
-    def test_a_conflict_with_nothing_but_an_earlier_attempt_is_a_refusal(self, judgement):
-        assert after(judgement, inherited=True).conclude(judgement) == judgement
+    @pytest.mark.parametrize("classification", [CONFLICT, LOCKED])
+    def test_a_conflict_with_nothing_but_an_earlier_attempt_is_a_refusal(self, classification):
+        assert after(classification, inherited=True).conclude(classification) == classification
 
     def test_a_conflict_behind_a_server_error_is_a_refusal(self):
         assert after(FAILED, CONFLICT).conclude(CONFLICT) == CONFLICT
@@ -258,15 +258,15 @@ class TestConclude:
             assert made.conclude(IN_PROGRESS).verdict is Verdict.IN_DOUBT
 
     def test_nothing_else_of_the_answer_is_changed(self):
-        judgement = Judgement(Verdict.TRANSIENT, 503, "busy", {1: "no"}, frozenset({2}), 7.0)
-        came = after(SILENCE).conclude(judgement)
+        classification = Classification(Verdict.TRANSIENT, 503, "busy", {1: "no"}, frozenset({2}), 7.0)
+        came = after(SILENCE).conclude(classification)
         assert (came.status, came.items, came.existing, came.retry_after) == (503, {1: "no"}, frozenset({2}), 7.0)
 
     def test_a_success_that_does_not_read_like_one_puts_it_in_doubt(self):
-        made = after(Judgement(Verdict.MISCONFIGURED, 200, "200: <html>"))
+        made = after(Classification(Verdict.MISCONFIGURED, 200, "200: <html>"))
         assert (made.in_doubt, made.perhaps) == (True, "200: <html>")
-        assert not after(Judgement(Verdict.MISCONFIGURED, 300, "300: moved")).in_doubt
-        assert not after(Judgement(Verdict.MISCONFIGURED, None, "wrong name")).in_doubt
+        assert not after(Classification(Verdict.MISCONFIGURED, 300, "300: moved")).in_doubt
+        assert not after(Classification(Verdict.MISCONFIGURED, None, "wrong name")).in_doubt
 
     @given(st.lists(st.sampled_from(ANY), min_size=1, max_size=6), st.booleans(), st.booleans())
     def test_what_is_in_doubt_is_never_called_not_taken(self, answers, once, inherited):

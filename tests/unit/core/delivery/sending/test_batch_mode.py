@@ -7,7 +7,6 @@ from collections import Counter
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
-from airflow_provider_osmosdest.core.http.transport import Answer
 from airflow_provider_osmosdest.core.errors import (
     AmbiguousError,
     GivenUpError,
@@ -16,6 +15,7 @@ from airflow_provider_osmosdest.core.errors import (
     SystemicError,
     TooManyFailuresError,
 )
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.testing.transports import answering, body_of
 
 
@@ -28,14 +28,14 @@ def ids_in(request):
 
 
 def refusing(poison):
-    return lambda request: Answer(request, 422 if poison.intersection(ids_in(request)) else 200, b"no")
+    return lambda request: Response(request, 422 if poison.intersection(ids_in(request)) else 200, b"no")
 
 
 class TestSplitting:
     def test_only_poison_is_rejected_with_what_the_server_said_of_it_alone(self, bench):
         def handler(request):
             bad = {17, 170}.intersection(ids_in(request))
-            return Answer(request, 422, f"bad: {sorted(bad)}".encode()) if bad else Answer(request, 200)
+            return Response(request, 422, f"bad: {sorted(bad)}".encode()) if bad else Response(request, 200)
 
         came = bench(handler, records(400), batch_size=200, max_failures=2)
         assert came.counts == (398, 0, 2, 0, 0)
@@ -60,9 +60,9 @@ class TestSplitting:
         def handler(request):
             ids = ids_in(request)
             if poison.intersection(ids):
-                return Answer(request, 400)
+                return Response(request, 400)
             taken.update(ids)
-            return Answer(request, 200)
+            return Response(request, 200)
 
         came = bench(handler, records(2_000), batch_size=700, max_failures=60)
         assert set(came.indexes("rejected")) == poison
@@ -78,7 +78,7 @@ class TestSplitting:
 
     def test_a_server_error_on_one_record_is_found_by_splitting(self, bench):
         def handler(request):
-            return Answer(request, 500 if 77 in ids_in(request) else 200)
+            return Response(request, 500 if 77 in ids_in(request) else 200)
 
         came = bench(handler, records(100), max_failures=1)
         assert came.counts == (99, 0, 0, 1, 0)
@@ -89,7 +89,7 @@ class TestSplitting:
 class TestTooLarge:
     def test_split_by_bytes_and_what_was_learned_is_kept(self, bench):
         def handler(request):
-            return Answer(request, 413 if request.length > 3_000 else 200)
+            return Response(request, 413 if request.length > 3_000 else 200)
 
         came = bench(handler, records(2_000), batch_size=1_000)
         assert came.counts == (2_000, 0, 0, 0, 0)
@@ -107,7 +107,7 @@ class TestTooLarge:
         def handler(request):
             assert len(transport_requests) < 2_000, "it goes round in circles"
             transport_requests.append(request)
-            return Answer(request, 413 if request.length > bound else 200)
+            return Response(request, 413 if request.length > bound else 200)
 
         transport_requests = []
         came = bench(
@@ -125,7 +125,7 @@ class TestTooLarge:
         big = [*records(20), {"id": 20, "note": "x" * 5_000}, *[{"id": n, "note": "n"} for n in range(21, 40)]]
 
         def handler(request):
-            return Answer(request, 413 if request.length > 3_000 else 200)
+            return Response(request, 413 if request.length > 3_000 else 200)
 
         came = bench(handler, big, max_failures=1)
         assert came.counts == (39, 0, 1, 0, 0)
@@ -142,7 +142,7 @@ class TestItemErrors:
     def test_a_refusal_that_names_its_items_takes_two_requests(self, bench):
         def handler(request):
             bad = [{"index": at, "error": f"no {i}"} for at, i in enumerate(ids_in(request)) if i in {3, 50, 99}]
-            return Answer(request, 422 if bad else 200, json.dumps({"errors": bad}).encode())
+            return Response(request, 422 if bad else 200, json.dumps({"errors": bad}).encode())
 
         came = bench(handler, records(100), item_errors="errors", max_failures=3)
         assert came.counts == (97, 0, 3, 0, 0)
@@ -160,7 +160,7 @@ class TestItemErrors:
 
         def handler(request):
             bad = [at for at, record_id in enumerate(ids_in(request)) if record_id in poison]
-            return Answer(request, 400 if bad else 200, json.dumps(bad[:1]).encode())
+            return Response(request, 400 if bad else 200, json.dumps(bad[:1]).encode())
 
         came = bench(handler, records(64), item_errors="@", max_failures=32)
         assert set(came.indexes("rejected")) == poison
@@ -228,7 +228,7 @@ def following(*answers):
 
     def handler(request):
         answer = left.pop(0) if len(left) > 1 else left[0]
-        return Answer(request, **answer) if isinstance(answer, dict) else answer
+        return Response(request, **answer) if isinstance(answer, dict) else answer
 
     return handler
 
@@ -259,7 +259,7 @@ class TestInDoubt:
 
     def test_where_it_may_be_cut_it_is(self, bench):
         def handler(request):
-            return SILENCE if len(ids_in(request)) > 1 or ids_in(request) == [3] else Answer(request, 200)
+            return SILENCE if len(ids_in(request)) > 1 or ids_in(request) == [3] else Response(request, 200)
 
         came = bench(handler, records(20), batch_size=10, on_no_answer="split", max_failures=1)
         assert came.error is None
@@ -270,7 +270,7 @@ class TestInDoubt:
     def test_where_it_is_cut_what_is_refused_alone_may_have_been_taken_with_the_others(self, bench):
         def handler(request):
             ids = ids_in(request)
-            return SILENCE if len(ids) > 1 else Answer(request, 422 if ids == [3] else 200, b"no")
+            return SILENCE if len(ids) > 1 else Response(request, 422 if ids == [3] else 200, b"no")
 
         came = bench(handler, records(10), on_no_answer="split", max_failures=1)
         assert came.counts == (9, 0, 0, 1, 0)
@@ -279,7 +279,7 @@ class TestInDoubt:
 
     def test_one_record_without_an_answer_does_not_stop_the_others(self, bench):
         def handler(request):
-            return SILENCE if ids_in(request) == [1] else Answer(request, 200)
+            return SILENCE if ids_in(request) == [1] else Response(request, 200)
 
         came = bench(handler, records(5), batch_size=1, max_failures=1)
         assert came.error is None
@@ -294,8 +294,8 @@ class TestInDoubt:
             if len(seen) == 1:
                 return SILENCE
             if len(seen[-1]) > 1 and 3 in seen[-1]:
-                return Answer(request, whole)
-            return Answer(request, whole if seen[-1] == [3] else 200, b"no")
+                return Response(request, whole)
+            return Response(request, whole if seen[-1] == [3] else 200, b"no")
 
         delivery = attempting(records(10), max_failures=1)
         came = delivery.run(handler)
@@ -359,7 +359,7 @@ class TestServerErrors:
     def test_a_batch_that_was_answered_so_casts_doubt_on_its_parts(self, bench):
         def handler(request):
             ids = ids_in(request)
-            return Answer(request, 500 if len(ids) > 1 else 422 if ids == [2] else 200)
+            return Response(request, 500 if len(ids) > 1 else 422 if ids == [2] else 200)
 
         came = bench(handler, records(4), max_failures=1)
         assert came.counts == (3, 0, 0, 1, 0)
@@ -367,7 +367,7 @@ class TestServerErrors:
 
     def test_what_ends_so_is_open_and_the_next_attempt_sends_it_again(self, attempting):
         delivery = attempting(records(3))
-        came = delivery.run(lambda request: Answer(request, 500 if 1 in ids_in(request) else 200))
+        came = delivery.run(lambda request: Response(request, 500 if 1 in ids_in(request) else 200))
         assert came.counts == (2, 0, 0, 1, 0)
         assert came.mendable
         came = delivery.run(answering(200))
@@ -378,7 +378,7 @@ class TestServerErrors:
 @pytest.mark.parametrize("status", [408, 425, 429, 503])
 def test_what_was_not_taken_through_all_retries_is_unsent_and_goes_again(attempting, status):
     delivery = attempting(records(3))
-    came = delivery.run(lambda request: Answer(request, status if 1 in ids_in(request) else 200))
+    came = delivery.run(lambda request: Response(request, status if 1 in ids_in(request) else 200))
     assert came.counts == (2, 0, 0, 0, 1)
     assert (came.lines[0]["status"], came.lines[0]["attempts"]) == (status, 2)
     assert came.mendable
@@ -389,7 +389,7 @@ class TestTheNextAttempt:
     def left_in_doubt(self, attempting, count=30, **options):
         """Return a delivery whose second batch of ten is in doubt, and the attempt that left it so."""
         delivery = attempting(records(count), batch_size=10, **options)
-        came = delivery.run(lambda request: SILENCE if 10 in ids_in(request) else Answer(request, 200))
+        came = delivery.run(lambda request: SILENCE if 10 in ids_in(request) else Response(request, 200))
         assert came.counts == (10, 0, 0, 10, count - 20)
         assert [(chunk.start, chunk.stop) for chunk in delivery.written.sending] == [(10, 20)]
         return delivery, came
@@ -425,7 +425,7 @@ class TestTheNextAttempt:
 
     def test_a_conflict_that_stays_is_a_refusal_and_single_ones_are_unknown_for_good(self, attempting):
         delivery, before = self.left_in_doubt(attempting, max_failures=10, systemic_after=3, timeout=0.01)
-        came = delivery.run(lambda request: Answer(request, 200 if min(ids_in(request)) >= 20 else 409))
+        came = delivery.run(lambda request: Response(request, 200 if min(ids_in(request)) >= 20 else 409))
         assert came.error is None
         assert came.counts == (20, 0, 0, 10, 0)
         assert not came.mendable
@@ -438,7 +438,7 @@ class TestTheNextAttempt:
 
     def test_where_a_conflict_means_that_it_has_them_they_are_duplicates(self, attempting):
         delivery, _ = self.left_in_doubt(attempting, already_exists_when="status == `409`", timeout=0.01)
-        came = delivery.run(lambda request: Answer(request, 200 if min(ids_in(request)) >= 20 else 409))
+        came = delivery.run(lambda request: Response(request, 200 if min(ids_in(request)) >= 20 else 409))
         assert came.error is None
         assert came.counts == (20, 0, 0, 0, 0)
         assert came.report.duplicate == 10
@@ -449,9 +449,9 @@ class TestTheNextAttempt:
 
         def handler(request):
             if has.intersection(ids_in(request)):
-                return Answer(request, 409)
+                return Response(request, 409)
             has.update(ids_in(request))
-            return Answer(request, 200)
+            return Response(request, 200)
 
         came = delivery.run(handler)
         assert came.counts == (25, 0, 0, 0, 0)
@@ -462,7 +462,7 @@ class TestTheNextAttempt:
             ids = ids_in(request)
             if ids in ([3], [7]):
                 return SILENCE
-            return Answer(request, 422 if {3, 7}.intersection(ids) else 200)
+            return Response(request, 422 if {3, 7}.intersection(ids) else 200)
 
         delivery = attempting(records(10), max_retries=1)
         came = delivery.run(handler)
@@ -486,13 +486,13 @@ class TestTheNextAttempt:
 
     def test_what_was_refused_before_the_first_success_is_settled_by_it(self, attempting):
         delivery = attempting(records(10), batch_size=1, systemic_after=5)
-        came = delivery.run(lambda request: Answer(request, 422 if ids_in(request)[0] < 4 else 200))
+        came = delivery.run(lambda request: Response(request, 422 if ids_in(request)[0] < 4 else 200))
         assert came.counts == (6, 0, 4, 0, 0)
         assert not came.mendable
 
     def test_of_what_was_cut_by_agreement_nothing_is_sent_whole_again(self, attempting):
         delivery = attempting(records(10), on_no_answer="split")
-        delivery.run(lambda request: SILENCE if 3 in ids_in(request) else Answer(request, 200))
+        delivery.run(lambda request: SILENCE if 3 in ids_in(request) else Response(request, 200))
         came = delivery.run(answering(200))
         assert came.counts == (10, 0, 0, 0, 0)
         assert came.sent == [[records(10)[3]]]
@@ -533,7 +533,7 @@ class TestAtMostOnce:
 class TestAlreadyExists:
     def test_a_batch_refused_so_is_cut_and_what_is_there_is_a_duplicate(self, attempting):
         def handler(request):
-            return Answer(request, 409 if {3, 17}.intersection(ids_in(request)) else 200)
+            return Response(request, 409 if {3, 17}.intersection(ids_in(request)) else 200)
 
         came = attempting(records(20), already_exists_when="status == `409`").run(handler)
         assert came.report.delivered == 18

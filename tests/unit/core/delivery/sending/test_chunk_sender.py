@@ -5,19 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
-from airflow_provider_osmosdest.core.http.compression import compressor
-from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import Courier
-from airflow_provider_osmosdest.core.delivery.responses.classifier import Judge
-from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer
-from airflow_provider_osmosdest.core.delivery.flow.stop_policy import Patience
+from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
+from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.report import Tally
-from airflow_provider_osmosdest.core.http.retry import Backoff
+from airflow_provider_osmosdest.core.delivery.responses.classifier import ResponseClassifier
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER, Sends
-from airflow_provider_osmosdest.core.http.transport import Answer, Body
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import ChunkSender
+from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
 from airflow_provider_osmosdest.core.errors import (
     AmbiguousError,
     NotSentError,
@@ -26,13 +23,16 @@ from airflow_provider_osmosdest.core.errors import (
     TlsError,
     WaitError,
 )
+from airflow_provider_osmosdest.core.http.compression import compressor
+from airflow_provider_osmosdest.core.http.retry import Backoff
+from airflow_provider_osmosdest.core.http.transport import Body, Response
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
 
 BODY = Body([b"[1,", memoryview(b"2]")], 5)
 
 
 class Desk:
-    """A courier and all it leans on; answers come from a list, the last one again and again."""
+    """A sender and all it leans on; answers come from a list, the last one again and again."""
 
     def __init__(self, *answers, compress=None, transport=None, **options):
         self.tally = Tally()
@@ -42,7 +42,7 @@ class Desk:
 
         def handler(request):
             answer = left.pop(0) if len(left) > 1 else left[0]
-            return Answer(request, **answer) if isinstance(answer, dict) else answer
+            return Response(request, **answer) if isinstance(answer, dict) else answer
 
         self.transport = transport or HandlerTransport(handler)
         self.progress = Progress(self.tally, lambda: None, lambda line: None, self._clock)
@@ -51,14 +51,14 @@ class Desk:
         self.noted = []
         self.guarded = 0
         backoff = Backoff(1.0, 8.0)
-        self.courier = Courier(
-            Attempt(
+        self.sender = ChunkSender(
+            SendContext(
                 options=options,
                 transport=self.transport,
-                judge=Judge(),
+                judge=ResponseClassifier(),
                 backoff=backoff,
                 pacer=Pacer(options, backoff),
-                patience=Patience(100, "POST http://api.test", "wait"),
+                stop_policy=StopPolicy(100, "POST http://api.test", "wait"),
                 outcomes=SimpleNamespace(tally=self.tally, journal=SimpleNamespace(guard=self._guard)),
                 progress=self.progress,
                 compress=compress,
@@ -68,9 +68,9 @@ class Desk:
         )
 
     def send(self, retries=5, *, key="k", inherited=False):
-        """Send the body; return the judgement, and what is known of its sends."""
+        """Send the body; return the classification, and what is known of its sends."""
         self.sends = Sends(retries, timeout=self.timeout, once=self.once, inherited=inherited)
-        return self.courier.send(BODY, 2, key, self.sends, self._note), self.sends
+        return self.sender.send(BODY, 2, key, self.sends, self._note), self.sends
 
     def _note(self):
         self.noted.append(self.tally.requests)
@@ -89,8 +89,8 @@ def status(code, **more):
 
 def test_a_chunk_is_sent_once_when_it_is_taken():
     desk = Desk(status(200))
-    judgement, sends = desk.send()
-    assert (judgement.verdict, sends.attempts) == (Verdict.ACCEPTED, 1)
+    classification, sends = desk.send()
+    assert (classification.verdict, sends.attempts) == (Verdict.ACCEPTED, 1)
     assert [body_of(request) for request in desk.transport.requests] == [b"[1,2]"]
     assert (desk.tally.requests, desk.tally.retries, desk.tally.bytes_sent) == (1, 0, 5)
     assert desk.transport.waited == 0
@@ -101,8 +101,8 @@ def test_a_chunk_is_sent_once_when_it_is_taken():
 )
 def test_a_passing_failure_is_sent_again(first):
     desk = Desk(first, first, status(200))
-    judgement, sends = desk.send()
-    assert (judgement.verdict, sends.attempts) == (Verdict.ACCEPTED, 3)
+    classification, sends = desk.send()
+    assert (classification.verdict, sends.attempts) == (Verdict.ACCEPTED, 3)
     assert (desk.tally.requests, desk.tally.retries, desk.tally.bytes_sent) == (3, 2, 15)
     assert {body_of(request) for request in desk.transport.requests} == {b"[1,2]"}
 
@@ -117,8 +117,8 @@ def test_what_will_not_pass_is_not_sent_again(last):
 @pytest.mark.parametrize("retries", [0, 1, 4])
 def test_retries_are_spent_and_then_it_is_told(retries):
     desk = Desk(status(503))
-    judgement, sends = desk.send(retries)
-    assert (judgement.verdict, sends.attempts) == (Verdict.TRANSIENT, retries + 1)
+    classification, sends = desk.send(retries)
+    assert (classification.verdict, sends.attempts) == (Verdict.TRANSIENT, retries + 1)
     assert (desk.tally.requests, desk.tally.retries) == (retries + 1, retries)
 
 
@@ -143,7 +143,7 @@ def test_an_answer_that_takes_its_time_is_waited_for():
         def exchange(self, starting, wait):
             self.calls += 1
             self.request = starting[0] if starting else self.request
-            return [Answer(self.request, 200)] if self.calls == 5 else []
+            return [Response(self.request, 200)] if self.calls == 5 else []
 
         def close(self):
             pass
@@ -188,8 +188,8 @@ def test_the_key_may_have_another_header_or_none():
 
 def test_silence_is_not_answered_by_a_second_send_where_once_must_do():
     desk = Desk(AmbiguousError("silence"), guarantee="at_most_once")
-    judgement, sends = desk.send()
-    assert (judgement.verdict, sends.attempts) == (Verdict.IN_DOUBT, 1)
+    classification, sends = desk.send()
+    assert (classification.verdict, sends.attempts) == (Verdict.IN_DOUBT, 1)
 
 
 def test_a_wish_to_stop_ends_the_wait_and_leaves_nothing_under_way():
@@ -221,7 +221,7 @@ def test_after_a_broken_connection_the_next_one_is_new():
 
     def handler(request):
         seen.append(request.fresh)
-        return [Answer(request, error=AmbiguousError("closed")), Answer(request, 503), Answer(request, 200)][
+        return [Response(request, error=AmbiguousError("closed")), Response(request, 503), Response(request, 200)][
             len(seen) - 1
         ]
 
@@ -246,23 +246,23 @@ def test_what_cannot_be_noted_is_not_sent():
 
 def test_what_was_in_doubt_once_is_in_doubt_at_the_end():
     desk = Desk(AmbiguousError("silence"), status(503))
-    judgement, sends = desk.send(3)
-    assert (judgement.verdict, judgement.status, sends.attempts) == (Verdict.IN_DOUBT, 503, 4)
-    assert judgement.error == "503 Service Unavailable; an earlier request may have been taken: silence"
+    classification, sends = desk.send(3)
+    assert (classification.verdict, classification.status, sends.attempts) == (Verdict.IN_DOUBT, 503, 4)
+    assert classification.error == "503 Service Unavailable; an earlier request may have been taken: silence"
 
 
 def test_a_plain_conflict_is_asked_again_while_a_send_is_in_doubt():
     desk = Desk(AmbiguousError("silence"), status(409), status(409), status(200), timeout=60.0)
-    judgement, sends = desk.send(1)
-    assert (judgement.verdict, sends.attempts) == (Verdict.ACCEPTED, 4)
+    classification, sends = desk.send(1)
+    assert (classification.verdict, sends.attempts) == (Verdict.ACCEPTED, 4)
     assert desk.transport.waited >= 2 * 6.0, "a tenth of the time-out each"
     assert len({request.headers["Idempotency-Key"] for request in desk.transport.requests}) == 1
 
 
 def test_a_request_in_progress_is_waited_out_as_long_as_the_server_asks():
     desk = Desk(status(409, retry_after=7.0), status(409, retry_after=0.1), status(200), timeout=60.0)
-    judgement, sends = desk.send(0)
-    assert (judgement.verdict, sends.attempts) == (Verdict.ACCEPTED, 3)
+    classification, sends = desk.send(0)
+    assert (classification.verdict, sends.attempts) == (Verdict.ACCEPTED, 3)
     assert desk.transport.waited >= 7.0 + 6.0
 
 
@@ -283,7 +283,7 @@ def test_a_stop_while_an_answer_is_awaited_leaves_it_in_doubt(inherited):
 @pytest.mark.parametrize(("first", "in_doubt"), [(status(503), False), (AmbiguousError("silence"), True)])
 def test_a_stop_between_two_sends_keeps_what_is_known(first, in_doubt):
     desk = Desk(first, status(200))
-    desk.courier._attempt.progress.tick = lambda: setattr(desk, "wish", "Stop")
+    desk.sender._attempt.progress.tick = lambda: setattr(desk, "wish", "Stop")
     with pytest.raises(StoppedError):
         desk.send()
     assert desk.sends.in_doubt is in_doubt

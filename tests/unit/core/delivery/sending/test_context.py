@@ -4,22 +4,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
-from airflow_provider_osmosdest.core.delivery.responses.classifier import Judgement
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
 from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
 
 
 def attempt(*, stopping=lambda: None, deferrable=False, **options):
     ticks = []
-    made = Attempt(
+    made = SendContext(
         options=DeliveryOptions(**options),
         transport=None,
         judge=None,
         backoff=None,
         pacer=None,
-        patience=None,
+        stop_policy=None,
         outcomes=None,
         progress=SimpleNamespace(tick=lambda: ticks.append(1)),
         stopping=stopping,
@@ -32,19 +32,19 @@ def attempt(*, stopping=lambda: None, deferrable=False, **options):
 def test_what_says_that_the_api_is_unavailable(verdict):
     twice, _ = attempt()
     once, _ = attempt(guarantee="at_most_once")
-    judgement = Judgement(verdict)
+    classification = Classification(verdict)
     passing = verdict in (Verdict.TRANSIENT, Verdict.UNREACHABLE)
-    assert once.passing(judgement) is passing
-    assert twice.passing(judgement) is (passing or verdict in (Verdict.IN_DOUBT, Verdict.FAILED))
+    assert once.passing(classification) is passing
+    assert twice.passing(classification) is (passing or verdict in (Verdict.IN_DOUBT, Verdict.FAILED))
 
 
 def test_a_wish_to_stop_is_heard_after_the_progress_is_told():
     told, ticks = attempt(stopping=lambda: "The task was marked failed. It is over.")
     with pytest.raises(StoppedError, match=r"^The task was marked failed\. It is over\.$"):
-        told.glance()
+        told.check_in()
     assert ticks == [1]
     free, ticks = attempt()
-    free.glance()
+    free.check_in()
     assert ticks == [1]
 
 

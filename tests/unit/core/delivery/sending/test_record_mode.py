@@ -6,9 +6,8 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.sending import record_mode
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
-from airflow_provider_osmosdest.core.http.transport import Answer
+from airflow_provider_osmosdest.core.delivery.sending import record_mode
 from airflow_provider_osmosdest.core.errors import (
     AmbiguousError,
     GivenUpError,
@@ -16,6 +15,7 @@ from airflow_provider_osmosdest.core.errors import (
     NotSentError,
     SystemicError,
 )
+from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.testing.transports import answering, body_of
 
 
@@ -44,7 +44,7 @@ def test_one_object_a_request_in_order(deliver):
 @pytest.mark.parametrize("seed", range(5))
 def test_answers_may_come_late_and_in_any_order(deliver, seed):
     def handler(request):
-        return Answer(request, 422 if id_in(request) % 7 == 0 else 200)
+        return Response(request, 422 if id_in(request) % 7 == 0 else 200)
 
     came = deliver(handler, records(300), shuffle=random.Random(seed), concurrency=16, max_failures="50%")
     assert came.indexes("rejected") != sorted(came.indexes("rejected")) or seed
@@ -57,7 +57,7 @@ def test_a_refused_record_is_rejected_with_what_was_said_of_it_and_sent_once(del
 
     def handler(request):
         seen[id_in(request)] += 1
-        return Answer(request, 400 if id_in(request) == 3 else 200, b"no such customer")
+        return Response(request, 400 if id_in(request) == 3 else 200, b"no such customer")
 
     came = deliver(handler, records(10), max_failures=1)
     assert came.counts == (9, 0, 1, 0, 0)
@@ -69,7 +69,7 @@ def test_a_record_that_waits_for_its_retry_does_not_hold_up_the_others(deliver):
     def handler(request):
         first = len(transport) == 0
         transport.append(id_in(request))
-        return Answer(request, 503) if first else Answer(request, 200)
+        return Response(request, 503) if first else Response(request, 200)
 
     transport = []
     came = deliver(handler, records(200), concurrency=1, backoff=0.05, max_backoff=0.05)
@@ -80,7 +80,7 @@ def test_a_record_that_waits_for_its_retry_does_not_hold_up_the_others(deliver):
 
 def test_it_works_with_item_errors_too(deliver):
     def handler(request):
-        return Answer(request, 200, b'[{"index": 0, "error": "late"}]' if id_in(request) == 2 else b"[]")
+        return Response(request, 200, b'[{"index": 0, "error": "late"}]' if id_in(request) == 2 else b"[]")
 
     came = deliver(handler, records(5), item_errors="@", max_failures=1)
     assert came.counts == (4, 0, 1, 0, 0)
@@ -90,7 +90,7 @@ def test_it_works_with_item_errors_too(deliver):
 class TestStopping:
     def test_a_failure_that_may_pass_is_unsent_where_the_delivery_stops(self, deliver):
         def handler(request):
-            return Answer(request, 401 if id_in(request) == 0 else 503)
+            return Response(request, 401 if id_in(request) == 0 else 503)
 
         came = deliver(handler, records(10), concurrency=4)
         assert isinstance(came.error, MisconfiguredError)
@@ -105,7 +105,7 @@ class TestStopping:
 
     def test_what_was_accepted_at_the_same_time_is_heard_before_what_was_refused(self, deliver):
         def handler(request):
-            return Answer(request, 200 if id_in(request) == 9 else 400)
+            return Response(request, 200 if id_in(request) == 9 else 400)
 
         came = deliver(handler, records(10), concurrency=10, systemic_after=5)
         assert not isinstance(came.error, SystemicError)
@@ -116,7 +116,7 @@ class TestStopping:
 
         def handler(request):
             at = id_in(request)
-            return AmbiguousError("silence") if at == 4 else Answer(request, answers.get(at, 200))
+            return AmbiguousError("silence") if at == 4 else Response(request, answers.get(at, 200))
 
         for seed in range(10):
             came = deliver(handler, records(8), concurrency=5, shuffle=random.Random(seed))
@@ -131,7 +131,7 @@ class TestStopping:
             tries[at] += 1
             if at == 0 and tries[at] == 1:
                 return AmbiguousError("silence")
-            return NotSentError("gone") if at == 0 else Answer(request, 503, retry_after=1.0)
+            return NotSentError("gone") if at == 0 else Response(request, 503, retry_after=1.0)
 
         tries = Counter()
         came = deliver(handler, records(4), concurrency=2, max_retries=1)
@@ -164,9 +164,9 @@ def answering_each(**answers):
     def handler(request):
         given = left.get(f"r{id_in(request)}")
         if given is None:
-            return Answer(request, 200)
+            return Response(request, 200)
         answer = given.pop(0) if len(given) > 1 else given[0]
-        return Answer(request, **answer) if isinstance(answer, dict) else answer
+        return Response(request, **answer) if isinstance(answer, dict) else answer
 
     return handler
 

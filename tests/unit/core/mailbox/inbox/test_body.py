@@ -17,14 +17,14 @@ from airflow_provider_osmosdest.core.mailbox.inbox.body import (
     text_of,
     unpack,
 )
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
 
 LIMIT = 1_000_000
 PACK = {"gzip": gzip.compress, "zstd": zstandard.compress}
 
 
 def refusal(function, *arguments):
-    with pytest.raises(InboxRefusal) as caught:
+    with pytest.raises(InboxRejection) as caught:
         function(*arguments)
     return caught.value
 

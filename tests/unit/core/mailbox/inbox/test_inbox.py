@@ -9,11 +9,11 @@ import pytest
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox, Posting, idempotency_key, opened
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection, SignatureRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.signature import Signature
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal, SignatureRefusal
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
-from airflow_provider_osmosdest.core.mailbox.inbox.signature import Signature
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 
 JSON = "application/json"
@@ -31,7 +31,7 @@ def posted(store, text, *, settings=SETTINGS, sender="token:a", key=None, media_
 
 
 def refusal(*arguments, **options):
-    with pytest.raises(InboxRefusal) as caught:
+    with pytest.raises(InboxRejection) as caught:
         posted(*arguments, **options)
     return caught.value
 
@@ -127,7 +127,7 @@ class TestQuarantine:
 
 @pytest.mark.parametrize("broken", ["publish", "close"])
 def test_a_store_that_fails_is_mended_by_sending_again(store, monkeypatch, broken):
-    from airflow_provider_osmosdest.core.mailbox.inbox.inbox import inbox
+    from airflow_provider_osmosdest.core.mailbox.inbox import inbox
 
     def fail(*_arguments, **_options):
         raise StorageError("out of reach")
@@ -153,7 +153,7 @@ def test_a_purged_receipt_does_not_swallow_another_body(store):
 
 @pytest.mark.parametrize("value", ["", "x" * 256, "é", "a\tb"])
 def test_a_key_that_is_none(value):
-    with pytest.raises(InboxRefusal, match="Idempotency-Key: found") as caught:
+    with pytest.raises(InboxRejection, match="Idempotency-Key: found") as caught:
         idempotency_key(value, "Idempotency-Key")
     assert caught.value.status == 400
 
@@ -164,8 +164,8 @@ def test_a_key_may_be_long():
 
 def test_size_is_looked_at_before_the_signature():
     wrong = Signature("id", "0", "v1,AAAA")
-    with pytest.raises(InboxRefusal) as caught:
+    with pytest.raises(InboxRejection) as caught:
         opened(Posting(JSON, None, b"x" * 11, wrong), 10, ("whsec_AAAA",))
     assert caught.value.status == 413
-    with pytest.raises(SignatureRefusal):
+    with pytest.raises(SignatureRejection):
         opened(Posting(JSON, None, b"x" * 10, wrong), 10, ("whsec_AAAA",))

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.inbox.receipts import IN_PROGRESS, REUSED, TAKEN_OVER_AFTER, Receipts
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
 ANSWER = {"receipt_id": "r", "accepted": 2}
@@ -42,7 +42,7 @@ def test_another_body_is_refused_whatever_became_of_the_first(receipts, clock, s
     if state == "abandoned":
         receipts.abandon("d", "body")
     clock[0] += 10 * TAKEN_OVER_AFTER
-    with pytest.raises(InboxRefusal) as caught:
+    with pytest.raises(InboxRejection) as caught:
         receipts.open("d", "other")
     # draft-ietf-httpapi-idempotency-key-header-07, section 2.7.
     assert (caught.value.status, caught.value.title) == (422, "Idempotency-Key is already used")
@@ -55,7 +55,7 @@ def test_another_body_is_refused_whatever_became_of_the_first(receipts, clock, s
 def test_one_in_flight_is_waited_for(receipts, clock, age, wait):
     receipts.open("d", "body")
     clock[0] += age
-    with pytest.raises(InboxRefusal) as caught:
+    with pytest.raises(InboxRejection) as caught:
         receipts.open("d", "body")
     # draft-ietf-httpapi-idempotency-key-header-07, section 2.7.
     assert (caught.value.status, caught.value.title) == (409, "A request is outstanding for this Idempotency-Key")
@@ -68,7 +68,7 @@ def test_one_left_behind_is_taken_over_and_then_in_flight_again(receipts, clock,
     receipts.open("d", "body")
     clock[0] += age
     assert receipts.open("d", "body") is None
-    with pytest.raises(InboxRefusal, match="in progress"):
+    with pytest.raises(InboxRejection, match="in progress"):
         receipts.open("d", "body")
 
 
@@ -80,7 +80,7 @@ def test_who_waits_as_told_has_the_key_of_a_dead_process_within_the_time_that_is
         try:
             assert receipts.open("d", "body") is None
             break
-        except InboxRefusal as refused:
+        except InboxRejection as refused:
             clock[0] += int(refused.headers["Retry-After"])
             asked += 1
     assert clock[0] - begun == TAKEN_OVER_AFTER

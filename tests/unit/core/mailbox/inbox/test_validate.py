@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
 from airflow_provider_osmosdest.core.mailbox.inbox.validate import LISTED, Checker
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRefusal
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 
@@ -31,7 +31,7 @@ def taken(media_type, text, **options):
 
 
 def refusal(media_type, text, **options):
-    with pytest.raises(InboxRefusal) as caught:
+    with pytest.raises(InboxRejection) as caught:
         checker(**options).check(media_type, text)
     return caught.value
 
@@ -191,7 +191,7 @@ def test_every_record_comes_out_once_and_in_order(
     media_type,
     block,
 ):
-    from airflow_provider_osmosdest.core.mailbox.inbox.inbox import parse as inbox_runs
+    from airflow_provider_osmosdest.core.mailbox.inbox import parse as inbox_runs
 
     texts = [text for text, _ in records]
     body = f"[{','.join(texts)}]" if media_type == JSON else "\n".join(texts)

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import CursorExpiredError, StorageError
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
-from airflow_provider_osmosdest.core.mailbox.retention.horizon import load_horizon
 from airflow_provider_osmosdest.core.mailbox.log.log import Log
-from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.log.publish import publish
+from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+from airflow_provider_osmosdest.core.mailbox.retention.horizon import load_horizon
+from airflow_provider_osmosdest.core.mailbox.retention.inventory import overview
 from airflow_provider_osmosdest.core.mailbox.retention.purge import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
-from airflow_provider_osmosdest.core.mailbox.retention.inventory import overview
 from tests.thoroughness import examples
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

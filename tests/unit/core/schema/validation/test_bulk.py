@@ -675,7 +675,7 @@ def test_errors_are_cut_to_a_line():
 
 
 def test_what_a_reader_knows_to_be_wrong_is_the_error():
-    from airflow_provider_osmosdest.core.records.ragged import RaggedRow
+    from airflow_provider_osmosdest.core.records.rows import RaggedRow
 
     schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
     validated = BulkValidator(schema).validate(Rows([{"id": "1"}, RaggedRow(["2", "x"], "line 3", 1)], textual=True))

@@ -5,39 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_osmosdest.core.delivery.sending.context import Attempt
-from airflow_provider_osmosdest.core.delivery.sending.batch_mode import BatchMode
-from airflow_provider_osmosdest.core.http.compression import compressor
-from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import Courier
 from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
-from airflow_provider_osmosdest.core.delivery.responses.classifier import READ_BYTES, Judge
-from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
 from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer, most_in_flight
-from airflow_provider_osmosdest.core.delivery.flow.stop_policy import Patience
+from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
+from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
+from airflow_provider_osmosdest.core.delivery.responses.classifier import READ_BYTES, ResponseClassifier
+from airflow_provider_osmosdest.core.delivery.sending.batch_mode import BatchMode
+from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import ChunkSender
+from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
 from airflow_provider_osmosdest.core.delivery.sending.record_mode import RecordMode
-from airflow_provider_osmosdest.core.http.retry import Backoff
-from airflow_provider_osmosdest.core.http.target import Place
-from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
 from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.http.compression import compressor
+from airflow_provider_osmosdest.core.http.retry import Backoff
+from airflow_provider_osmosdest.core.http.target import Destination
+from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
 from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_osmosdest.core.delivery.engine import Delivery, Surroundings, TransportFactory
-    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
-    from airflow_provider_osmosdest.core.delivery.progress import Progress
+    from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext, TransportFactory
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.pipeline import WriteMode
+    from airflow_provider_osmosdest.core.delivery.progress import Progress
     from airflow_provider_osmosdest.core.http.transport import Body
-    from airflow_provider_osmosdest.core.seen.deduplicator import Sightings
+    from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
 
 __all__ = ["Tools", "attempt_at", "mode_of", "tools_of"]
 
 _LONGEST_DEFERRAL = 24 * 3600.0
 """Seconds that a deferrable delivery lets an API put it off at most."""
 
-_P = TypeVar("_P", bound=Place)
+_P = TypeVar("_P", bound=Destination)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Tools:
     compress: Callable[[Body], Body] | None
 
 
-def tools_of(delivery: Delivery[Place]) -> Tools:
+def tools_of(delivery: Delivery[Destination]) -> Tools:
     """
     Check that options, schema and mapping fit together, and make what they ask for; nothing is touched.
 
@@ -73,9 +73,9 @@ def attempt_at(
     *,
     outcomes: Outcomes,
     progress: Progress,
-    surroundings: Surroundings,
-    sightings: Sightings | None,
-) -> Attempt:
+    run_context: RunContext,
+    deduplicator: Deduplicator | None,
+) -> SendContext:
     """
     Return an attempt; whoever asked for it closes its transport.
 
@@ -84,11 +84,11 @@ def attempt_at(
     :param transport: makes what carries the requests
     :param outcomes: settles records
     :param progress: is told that time goes by
-    :param surroundings: what the delivery may ask of its caller
-    :param sightings: tells duplicates, ``None`` where every record is sent
+    :param run_context: what the delivery may ask of its caller
+    :param deduplicator: tells duplicates, ``None`` where every record is sent
     """
     options, target = delivery.options, delivery.target
-    judge = Judge(
+    judge = ResponseClassifier(
         success_when=options.success_when,
         item_errors=options.item_errors,
         already_exists_when=options.already_exists_when,
@@ -104,15 +104,15 @@ def attempt_at(
         may_repeat=not options.once,
     )
     # Who can wait without a worker slot can wait as long as the API asks.
-    asked = _LONGEST_DEFERRAL if surroundings.deferrable else options.max_backoff
+    asked = _LONGEST_DEFERRAL if run_context.deferrable else options.max_backoff
     backoff = Backoff(options.backoff, options.max_backoff, max(asked, options.max_backoff))
-    return Attempt(
+    return SendContext(
         options=options,
         transport=carrier,
         judge=judge,
         backoff=backoff,
         pacer=Pacer(options, backoff),
-        patience=Patience(
+        stop_policy=StopPolicy(
             options.systemic_after,
             delivery.where,
             target.advice,
@@ -122,21 +122,21 @@ def attempt_at(
         outcomes=outcomes,
         progress=progress,
         compress=tools.compress,
-        stopping=surroundings.stopping,
-        deferrable=surroundings.deferrable,
-        timed=surroundings.timed,
-        sightings=sightings,
+        stopping=run_context.stopping,
+        deferrable=run_context.deferrable,
+        timed=run_context.timed,
+        deduplicator=deduplicator,
     )
 
 
-def mode_of(attempt: Attempt, tools: Tools) -> WriteMode:
+def mode_of(attempt: SendContext, tools: Tools) -> WriteMode:
     """Return the write mode that the options ask for."""
     if attempt.options.write_mode == "record":
         return RecordMode(attempt, tools.endpoint)
-    return BatchMode(attempt, Courier(attempt))
+    return BatchMode(attempt, ChunkSender(attempt))
 
 
-def _endpoint(delivery: Delivery[Place]) -> EndpointTemplate:
+def _endpoint(delivery: Delivery[Destination]) -> EndpointTemplate:
     endpoint = EndpointTemplate(delivery.target.url)
     if endpoint and delivery.options.write_mode == "batch":
         msg = f"endpoint: {{{endpoint.fields[0]}}} takes its value from a record, which needs write_mode 'record'"
@@ -145,7 +145,7 @@ def _endpoint(delivery: Delivery[Place]) -> EndpointTemplate:
     return endpoint
 
 
-def _answer_bytes(judge: Judge, in_flight: int) -> int:
+def _answer_bytes(judge: ResponseClassifier, in_flight: int) -> int:
     """Return how much of each answer to keep, so that all that may be in flight together stay within bounds."""
     return max(ANSWER_BYTES, READ_BYTES // in_flight) if judge.reads_bodies else ANSWER_BYTES
 

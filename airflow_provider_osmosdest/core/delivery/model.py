@@ -1,0 +1,112 @@
+"""What a delivery is made of, what it may ask of its caller, and how it ended: values and seams, no steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from airflow_provider_osmosdest.core.http.target import Destination
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+    from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
+    from airflow_provider_osmosdest.core.errors import OsmosError
+    from airflow_provider_osmosdest.core.http.transport import Transport
+    from airflow_provider_osmosdest.core.schema import DestinationSchema
+    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
+
+__all__ = ["Delivery", "Result", "RunContext", "TransportFactory"]
+
+_P_co = TypeVar("_P_co", bound=Destination, covariant=True)
+_P_contra = TypeVar("_P_contra", bound=Destination, contravariant=True)
+
+
+class TransportFactory(Protocol[_P_contra]):
+    """Make the transport of a delivery, once its needs are known."""
+
+    def __call__(
+        self, target: _P_contra, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool
+    ) -> Transport:
+        """
+        Return a transport.
+
+        :param target: where the delivery goes
+        :param in_flight: requests it must be able to carry at the same time
+        :param headers: headers for every request beside the target's, which win
+        :param answer_bytes: how much of each answer it must keep, in bytes
+        :param may_repeat: whether it may send a request again by itself
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Generic[_P_co]):
+    """
+    All that a delivery is made of, as frozen values.
+
+    :param target: where to
+    :param options: how
+    :param schema: what a record must be
+    :param folder: where report and failures go
+    :param mapping: field name to source column, for fields that are called otherwise in the source
+    :param name: what the log and errors call the place beside its URL, such as ``connection 'crm'``
+    :param seen: where what was delivered there before is kept, for ``deduplicate``
+    """
+
+    target: _P_co
+    options: DeliveryOptions
+    schema: DestinationSchema
+    folder: Folder
+    mapping: Mapping[str, str] | None = None
+    name: str = ""
+    seen: SeenFolder | None = None
+
+    @property
+    def where(self) -> str:
+        """What the log and errors call the place."""
+        described = self.target.described
+        return f"{self.name} ({described})" if self.name else described
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """
+    What a delivery may ask of whoever runs it.
+
+    :param ledger: keeps the ledger; by default it is a file in the delivery's folder
+    :param stopping: returns why to stop and how to go on, in whole sentences, ``None`` not to stop; asked at least once
+        a second
+    :param deferrable: whether long waits can be left to the caller, as a :class:`~.errors.WaitError` in the result
+    :param warn: takes the lines of the log that somebody should read; by default they go where the others go
+    :param timed: takes how long a request took, in seconds, for some of them
+    :param occasion: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
+    :param dry_run: nothing leaves the machine, so nothing counts as delivered
+    """
+
+    ledger: LedgerStore | None = None
+    stopping: Callable[[], str | None] = field(default=lambda: None)
+    deferrable: bool = False
+    warn: Callable[[str], None] | None = None
+    timed: Callable[[float], None] | None = None
+    occasion: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """
+    How a delivery ended: always with a report, and with the error that its caller must raise, if any.
+
+    :param report: the numbers and paths
+    :param error: why the delivery stopped, could not read on, or had more failures than allowed
+    :param mendable: whether another attempt may deliver more than this one did
+    :param gained: counts of this attempt alone, by outcome and for ``requests``: what metrics are made of
+    """
+
+    report: DeliveryReport
+    error: OsmosError | None = None
+    mendable: bool = False
+    gained: Mapping[str, int] = field(default_factory=dict)
