@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
-from airflow_provider_osmosdest.core.mailbox.retention import purge
+from airflow_provider_osmosdest.core.mailbox.retention.purge import purge
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.triggers.polling import LogWatcher, polling, records_waiting

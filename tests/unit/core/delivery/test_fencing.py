@@ -6,7 +6,8 @@ from itertools import count
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import journal, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger import journal
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import SupersededError
 from tests.unit.core.delivery.two_attempts import COUNT, POISON, RECORDS, Server, stopped_at

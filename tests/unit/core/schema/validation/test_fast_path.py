@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSch
 from airflow_provider_osmosdest.core.schema.validation.fast_path import FastPath
 from tests.thoroughness import examples
 
-_spec = importlib.util.spec_from_file_location("schema_strategies", Path(__file__).with_name("strategies.py"))
+_spec = importlib.util.spec_from_file_location("schema_strategies", Path(__file__).parents[1] / "strategies.py")
 strategies = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(strategies)
 
