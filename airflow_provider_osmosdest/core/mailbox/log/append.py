@@ -3,6 +3,9 @@ Appending to the log: the next place goes to whoever creates its entry, and a ba
 
 Two publishers of one batch have the same ``after``, and each looks at every entry behind it before it creates one. So
 the second finds the first's, wherever it is, and however often either of them was killed.
+
+Neither holds where a purge has been: an absent entry is no end of the log there, and what stands there may be of a
+publisher that was held up for longer than a purge waits. So no place that is looked at may have been purged.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Passed", "append"]
 
-# Half of the time for which a purge leaves what it put out of reach.
-_STALLED_SECONDS = 300.0
+# Half of the time for which a purge leaves what it put out of reach: the other half is for clocks that differ.
+_UNPURGED_SECONDS = 300.0
 
 
 class Passed(StorageError):  # noqa: N818 - it tells the publisher where to go on, and does not leave it
@@ -35,11 +38,14 @@ class Passed(StorageError):  # noqa: N818 - it tells the publisher where to go o
     Batches that had to be looked at were purged before they were.
 
     :param earliest: the earliest batch there is
+    :param found: a place below it where an entry of this batch stands; if its claim does not name it, it was never in
+        the log
     """
 
-    def __init__(self, earliest: int) -> None:
+    def __init__(self, earliest: int, found: int | None = None) -> None:
         super().__init__(f"batches up to {earliest - 1:,} were purged while one was being published. Publish it again")
         self.earliest = earliest
+        self.found = found
 
 
 def append(
@@ -56,23 +62,26 @@ def append(
     :returns: the entry, and whether it was there already
     :raises Passed: not all entries after ``after`` are there to be looked at
     """
-    seq = after
+    seq, first = after, None
     while True:
         for entry in log.entries(seq + 1):
             if entry.batch_id == draft.batch_id:
                 if (earliest := log.earliest(fresh=True)) > entry.seq:
                     # Purged since, of which its claim then tells; or made by a publisher that was held up, at a place
                     # that had been purged by then, where no reader finds it.
-                    raise Passed(earliest)
+                    raise Passed(earliest, entry.seq)
                 return entry, True
+            first = first or entry
             seq = entry.seq
         looked = clock()
-        mine = _following(draft, seq + 1, _newest(log, seq), looked)
+        newest = _newest(log, seq)
+        _check_in_reach(log, after, first or newest, looked)
+        mine = _following(draft, seq + 1, newest, looked)
         other = store.create_or_read(entry_name(seq + 1), encode(mine))
         if other is None:
-            if clock() - looked > _STALLED_SECONDS and log.earliest(fresh=True) > seq + 1:
+            if clock() - looked > _UNPURGED_SECONDS and (earliest := log.earliest(fresh=True)) > seq + 1:
                 # This process was held up so long that the place it took had been purged: nobody reads there.
-                raise Passed(log.earliest())
+                raise Passed(earliest, seq + 1)
             log.remember(mine)
             _hint(store, seq + 1)
             return mine, False
@@ -85,7 +94,8 @@ def _newest(log: Log, seq: int) -> Entry | None:
     if newest is not None:
         return newest
     earliest = log.earliest(fresh=True)
-    if earliest > seq + 1:
+    # Held up since, this process may find that a successor was published, and that the purge goes up to it.
+    if earliest > seq + 1 or (0 < seq < earliest and log.entry(seq + 1) is not None):
         raise Passed(earliest)
     if seq:
         raise StorageError(
@@ -93,6 +103,20 @@ def _newest(log: Log, seq: int) -> Entry | None:
             "objects of this mailbox. Restore them, or begin a new mailbox in a folder of its own"
         )
     return None
+
+
+def _check_in_reach(log: Log, after: int, oldest: Entry | None, looked: float) -> None:
+    """
+    Make sure that no place after ``after`` had been purged when it was looked at.
+
+    :param oldest: the first entry after it, or else the one there; what is younger than a purge waits is not purged,
+        and costs no request
+    :param looked: when the last place was looked at
+    """
+    if oldest is None or 0 <= looked - datetime.fromisoformat(oldest.published_at).timestamp() < _UNPURGED_SECONDS:
+        return
+    if (earliest := log.earliest()) > after + 1:
+        raise Passed(earliest)
 
 
 def _following(draft: Entry, seq: int, previous: Entry | None, moment: float) -> Entry:

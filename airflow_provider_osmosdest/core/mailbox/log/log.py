@@ -106,7 +106,12 @@ class Log:
 
         :param seq: the number of an entry that was absent just now
         """
-        return self.newest(seq - 1) is not None if seq > 1 else self.earliest() <= 1
+        if seq == 1:
+            return self.earliest() <= 1
+        if self.newest(seq - 1) is not None:
+            return True
+        # Whoever was held up since it was absent may find that it was published, and that the purge goes up to it.
+        return self.earliest(fresh=True) == seq and self._fetch(seq) is not None
 
     def earliest(self, *, fresh: bool = False) -> int:
         """

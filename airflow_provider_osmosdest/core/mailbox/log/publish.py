@@ -11,12 +11,13 @@ import json
 import re
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.log.append import Passed, append
-from airflow_provider_osmosdest.core.mailbox.log.entry import Entry, decode, encode
+from airflow_provider_osmosdest.core.mailbox.log.entry import Entry, decode, encode, entry_name
 from airflow_provider_osmosdest.core.mailbox.log.gzip_segments import pack
 
 if TYPE_CHECKING:
@@ -96,13 +97,18 @@ def publish(
         except Passed as passed:
             # The purge has settled the claim if this batch was among the purged.
             _, settled = _claim(store, batch_id, after)
+            if passed.found is not None and (settled is None or settled.seq != passed.found):
+                # It was never in the log, and a reader whose place was purged would take what is there for its end.
+                store.delete([entry_name(passed.found)])
             if settled is not None:
                 return Published(settled, already=True)
             after = passed.earliest - 1
             # An entry that was left behind out of reach names the data, and a purge that finds it may delete both.
             draft = replace(draft, data=_upload(store, f"{stem}.{uuid.uuid4().hex[:8]}", packed))
         else:
-            _settle(store, entry, after)
+            # The batch is in the log. Where the claim does not tell, publishing it again looks for it there.
+            with suppress(StorageError):
+                _settle(store, entry, after)
             return Published(entry, already)
 
 
@@ -114,6 +120,7 @@ def settle(store: Store, entry: Entry) -> None:
 
     :param store: the mailbox's store
     :param entry: the batch
+    :raises StorageError: it could not be noted, and the entry must not be purged
     """
     claim = _read_claim(store, entry.batch_id)
     if claim is not None and "entry" not in claim:
@@ -152,11 +159,7 @@ def _decode_claim(data: bytes, name: str) -> dict[str, Any]:
 
 def _settle(store: Store, entry: Entry, after: int) -> None:
     claim = {"after": after, "seq": entry.seq, "entry": json.loads(encode(entry))}
-    try:
-        store.put(_claim_name(entry.batch_id), json.dumps(claim, separators=(",", ":")).encode())
-    except StorageError:
-        # The batch is in the log. Publishing it again looks for it there.
-        return
+    store.put(_claim_name(entry.batch_id), json.dumps(claim, separators=(",", ":")).encode())
 
 
 def _upload(store: Store, stem: str, packed: Packed) -> str:

@@ -56,4 +56,5 @@ def test_the_older_one_sends_and_writes_no_more(tmp_path, write_mode, guarantee,
         else:
             assert entry.counts["delivered"] <= len(server.taken) <= entry.counts["delivered"] + entry.counts["unknown"]
         assert sum(entry.counts[name] for name in ("delivered", "invalid", "rejected", "unknown")) == COUNT
-    assert reached == {"claimed", "written", "send", "answer", "wait"}
+    # On a busy machine a wait may be over before it is begun.
+    assert reached - {"wait"} == {"claimed", "written", "send", "answer"}

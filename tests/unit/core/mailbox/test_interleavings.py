@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections import Counter
 from itertools import pairwise
 
@@ -189,9 +190,7 @@ def delete_below(mailbox, earliest, history):
             mailbox.store.delete([entry_name(seq)])
 
 
-@given(st.randoms(use_true_random=False), st.integers(1, 3), st.integers(0, 2), st.integers(0, 6))
-@THOROUGH
-def test_a_purge_costs_nobody_what_was_not_purged(rnd, writers, readers, faults):
+def check_purged_only(rnd, writers, readers, faults):
     """Time leaps, so that processes stand still for longer than what is purged stays readable."""
     world = World(rnd, faults=faults, clock=Clock((*[0.0] * 60, 1.0, 30.0, 200.0, 700.0)))
     plans = [[batch(f"w{w}-{b}", 2) for b in range(4)] for w in range(writers)]
@@ -216,33 +215,186 @@ def test_a_purge_costs_nobody_what_was_not_purged(rnd, writers, readers, faults)
         assert seen == sorted(set(seen))
 
 
-def test_a_place_that_is_taken_after_it_was_purged_is_given_up(monkeypatch):
-    clock = Clock(())
-    backend = MemoryBackend(clock=clock)
+@given(st.randoms(use_true_random=False), st.integers(1, 3), st.integers(0, 2), st.integers(0, 6))
+@THOROUGH
+def test_a_purge_costs_nobody_what_was_not_purged(rnd, writers, readers, faults):
+    check_purged_only(rnd, writers, readers, faults)
 
-    def mailbox():
-        return Mailbox(memory_store(backend), MailboxSettings("box"), clock=clock)
 
-    stalled = mailbox()
+@pytest.mark.parametrize("seed", [4434, 4449, 9249, 9484, 9857])
+def test_a_purge_costs_nobody_what_was_not_purged_in_orders_that_once_did(seed):
+    rnd = random.Random(seed)
+    check_purged_only(rnd, rnd.randint(1, 3), rnd.randint(0, 2), rnd.randint(0, 6))
+
+
+class HeldUp:
+    """A store whose clients stand still before one request of theirs, while something else goes on for an hour."""
+
+    def __init__(self):
+        self.clock = Clock(())
+        self.backend = MemoryBackend(clock=self.clock)
+
+    def mailbox(self):
+        return Mailbox(memory_store(self.backend), MailboxSettings("box"), clock=self.clock)
+
+    def before(self, request, happen):
+        """Let something happen before the next request of this kind; those that it makes itself do not count."""
+        plain = self.backend.perform
+
+        def perform(what, name, act):
+            if (what, name) == request:
+                self.backend.perform = plain
+                happen()
+            return act()
+
+        self.backend.perform = perform
+
+    def publish_others(self, count):
+        other = self.mailbox()
+        for number in range(count):
+            other.publish([b'{"other":%d}\n' % number], batch_id=f"other-{number}")
+
+    def begin_purge(self, earliest):
+        """Put what is before a batch out of reach, and wait; return what deletes it."""
+        mailbox = self.mailbox()
+        purged = [mailbox.log.entry(seq) for seq in range(1, earliest)]
+        for entry in purged:
+            settle(mailbox.store, entry)
+        mailbox.store.put(EARLIEST_NAME, json.dumps({"seq": earliest}).encode())
+        self.clock.now += 3600
+
+        def end_purge():
+            for entry in purged:
+                mailbox.store.delete([entry.data, entry_name(entry.seq)])
+
+        return end_purge
+
+    def purge(self, earliest):
+        self.begin_purge(earliest)()
+
+    def lines(self):
+        return self.mailbox().read(None, limit=10, max_bytes=1000).lines
+
+    def entries(self):
+        return sorted(int(name[4:-5]) for name in self.backend.objects if name.startswith("log/"))
+
+
+@pytest.fixture
+def held_up():
+    return HeldUp()
+
+
+def test_a_place_that_is_taken_after_it_was_purged_is_given_up(held_up):
+    stalled = held_up.mailbox()
     stalled.publish([b"{}\n"], batch_id="first")
-    plain = backend.perform
 
-    def perform(what, name, act):
-        """Others publish two batches and purge, while the one who is about to create entry 2 stands still."""
-        if (what, name) == ("create", entry_name(2)):
-            backend.perform = plain
-            other = mailbox()
-            for number in range(3):
-                other.publish([b'{"other":%d}\n' % number], batch_id=f"other-{number}")
-            other.store.put(EARLIEST_NAME, b'{"seq":4}')
-            clock.now += 3600
-            other.store.delete([entry_name(seq) for seq in (1, 2, 3)])
-        return act()
+    def happen():
+        held_up.publish_others(3)
+        held_up.purge(4)
 
-    backend.perform = perform
+    held_up.before(("create", entry_name(2)), happen)
     published = stalled.publish([b'{"late":1}\n'], batch_id="late")
     assert (published.entry.seq, published.already) == (5, False)
-    assert mailbox().read(None, limit=10, max_bytes=1000).lines == b'{"other":2}\n{"late":1}\n'
+    assert held_up.lines() == b'{"other":2}\n{"late":1}\n'
+    assert held_up.entries() == [4, 5]
+
+
+def test_what_was_left_at_a_purged_place_goes_where_another_process_has_published_the_batch(held_up):
+    stalled = held_up.mailbox()
+
+    def happen():
+        held_up.publish_others(3)
+        held_up.purge(3)
+        assert held_up.mailbox().publish([b"{}\n"], batch_id="late").entry.seq == 4
+
+    held_up.before(("create", entry_name(1)), happen)
+    published = stalled.publish([b"{}\n"], batch_id="late")
+    assert (published.entry.seq, published.already) == (4, True)
+    assert held_up.entries() == [3, 4]
+
+
+def test_no_batch_follows_one_that_stands_at_a_purged_place(held_up):
+    def leave():
+        """Publish three, purge two, and leave a batch at the place of the first, by a process that was held up."""
+        held_up.publish_others(3)
+        held_up.purge(3)
+        other = json.loads(held_up.backend.objects[entry_name(3)])
+        assert held_up.backend.create(entry_name(1), json.dumps(other | {"seq": 1, "batch_id": "left"}).encode())
+        raise Killed
+
+    held_up.before(("create", entry_name(1)), leave)
+    with pytest.raises(Killed):
+        held_up.mailbox().publish([b'{"late":1}\n'], batch_id="late")
+    held_up.clock.now += 3600
+    published = held_up.mailbox().publish([b'{"late":1}\n'], batch_id="late")
+    assert (published.entry.seq, published.already) == (4, False)
+    assert held_up.lines() == b'{"other":2}\n{"late":1}\n'
+
+
+def test_no_batch_follows_one_that_is_purged_meanwhile(held_up):
+    """A publisher that was held up finds the first batch in the instant before a purge deletes it and the second."""
+
+    def happen():
+        held_up.publish_others(3)
+        held_up.before(("get", entry_name(2)), held_up.begin_purge(3))
+
+    held_up.before(("create", entry_name(1)), happen)
+    published = held_up.mailbox().publish([b'{"late":1}\n'], batch_id="late")
+    assert (published.entry.seq, published.already) == (4, False)
+    assert held_up.lines() == b'{"other":2}\n{"late":1}\n'
+
+
+def test_a_publisher_that_was_held_up_at_the_logs_end_goes_on_behind_what_was_not_purged(held_up):
+    stalled = held_up.mailbox()
+    stalled.publish([b"{}\n"], batch_id="first")
+
+    def happen():
+        held_up.publish_others(1)
+        held_up.purge(2)
+
+    def at_the_end():
+        held_up.clock.now += 90
+        held_up.before(("get", entry_name(1)), happen)
+
+    held_up.before(("create", "claims/late.json"), at_the_end)
+    published = stalled.publish([b'{"late":1}\n'], batch_id="late")
+    assert (published.entry.seq, published.already) == (3, False)
+
+
+@pytest.mark.parametrize("ask", ["read", "has_new", "batches"])
+def test_a_reader_that_was_held_up_at_the_logs_end_goes_on_where_the_purge_ends(held_up, ask):
+    held_up.publish_others(1)
+    reader = held_up.mailbox()
+    end = Position(2)
+    cursor = reader.cursor_text(end)
+
+    def happen():
+        held_up.mailbox().publish([b'{"late":1}\n'], batch_id="late")
+        held_up.purge(2)
+
+    held_up.before(("get", entry_name(1)), happen)
+    if ask == "read":
+        assert reader.read(cursor, limit=10, max_bytes=1000).next.position == end
+    elif ask == "has_new":
+        assert not reader.has_new(end)
+    else:
+        assert reader.batches(cursor, limit=10) == ([], cursor)
+    assert reader.read(cursor, limit=10, max_bytes=1000).lines == b'{"late":1}\n'
+
+
+def test_what_cannot_be_noted_in_its_claim_is_not_to_be_purged(held_up):
+    mailbox = held_up.mailbox()
+
+    def lose():
+        raise ConnectionError("made up: no connection")
+
+    held_up.before(("put", "claims/one.json"), lose)
+    entry = mailbox.publish([b"{}\n"], batch_id="one").entry
+    held_up.before(("put", "claims/one.json"), lose)
+    with pytest.raises(StorageError, match="made up"):
+        settle(mailbox.store, entry)
+    settle(mailbox.store, entry)
+    assert json.loads(held_up.backend.objects["claims/one.json"])["seq"] == 1
 
 
 @pytest.mark.parametrize("killed_at", range(1, 8))
