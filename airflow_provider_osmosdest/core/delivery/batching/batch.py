@@ -172,6 +172,24 @@ class Batch:
         holes = {*self._holes, *(self.index(ordinal) for ordinal in borders)}
         return Batch(runs, holes) if runs else None
 
+    def as_noted(self, chunk: Chunk) -> Batch | None:
+        """
+        Return the records of a chunk of an earlier attempt, ``None`` when none are left.
+
+        They come in the runs that they were in, which is what their key depends on beside their bytes: a hole parts
+        two of them, also where what was in it is settled by now and not in the batch any more.
+
+        :param chunk: one that begins and ends where the batch does
+        """
+        runs: list[Run] = []
+        start = 0
+        for hole in chunk.without:
+            stop, after = self.ordinals(hole, hole + 1)
+            runs += self.runs(start, stop)
+            start = after
+        runs += self.runs(start, self.size)
+        return Batch(runs, chunk.without) if runs else None
+
     def bytes_between(self, start: int, stop: int) -> int:
         """Return the bytes the records from ordinal ``start`` to ``stop`` take, separators included."""
         spans = (run.span(first, last) for run, first, last in self._overlaps(start, stop))

@@ -44,6 +44,8 @@ def reopen(entry: Ledger, store: LedgerStore, folder: Folder) -> None:
                 file.write(b"".join(kept))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"the failures file in {folder} cannot be taken up again: {error}") from error
+    # What was refused is in no doubt, whatever else was noted along with it as about to be sent.
+    entry.in_doubt, entry.window = entry.doubts(), (0, 0)
     entry.settled = entry.settled.minus(indexes)
     entry.parts = [name] if kept else []
     for outcome in _TAKEN_UP:

@@ -316,7 +316,7 @@ class BatchMode:
 def _exactly(inside: Batch, noted: Noted) -> list[_Chunk]:
     """Return the chunk that was noted, and each record that lies inside its borders and was not part of it."""
     left_out = [at for hole in noted.without for at in range(*inside.ordinals(hole, hole + 1))]
-    same = inside.without(left_out) if left_out else inside
+    same = inside.as_noted(noted)
     chunks = [] if same is None else [_Chunk(same, 0, same.size, in_doubt=True)]
     return [*chunks, *(_Chunk(inside, at, at + 1) for at in left_out)]
 

@@ -307,6 +307,15 @@ class TestInDoubt:
         assert not came.mendable
         assert seen[0] == seen[1]
 
+    def test_what_is_left_of_a_batch_without_its_bad_items_keeps_its_key_across_attempts(self, attempting):
+        delivery = attempting(records(20), item_errors="@", batch_size=10, max_failures=3)
+        first = delivery.run(following(said(200, b"[]"), said(422, b"[0, 4, 7]"), SILENCE))
+        assert first.indexes("rejected") == [10, 14, 17]
+        second, third = delivery.run(following(SILENCE)), delivery.run(following(said(200, b"[]")))
+        assert {*first.keys[2:], *second.keys, *third.keys} == {first.keys[-1]}
+        assert {*first.bodies[2:], *second.bodies, *third.bodies} == {first.bodies[-1]}
+        assert third.counts == (17, 0, 3, 0, 0)
+
     @pytest.mark.parametrize("status", [422, 413])
     def test_to_be_refused_for_having_been_taken_is_not_systemic(self, bench, status):
         came = bench(following(SILENCE, said(status)), records(20), systemic_after=5)
