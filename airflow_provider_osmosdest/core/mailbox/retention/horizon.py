@@ -1,4 +1,4 @@
-"""Where a mailbox begins, as purging has left it."""
+"""The horizon of a mailbox: its earliest batch, as the last purge left it."""
 
 from __future__ import annotations
 
