@@ -100,8 +100,8 @@ def records_waiting(mailbox: Mailbox, consumer: str) -> int:
     """
     Return how many records a consumer has not committed.
 
-    Where some of those are purged, what is left is counted. That is 1 at least, as the newest batch is never purged: a waiting
-    task goes on then, and finds the loss.
+    Where some of those are purged, what is left is counted. That is 1 at least, as the newest batch is never purged, so
+    a task that waits goes on and finds the loss.
     """
     return mailbox.lag(mailbox.standing(consumer).position)
 

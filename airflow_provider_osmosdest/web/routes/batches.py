@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_BATCHES", "MAX_BATCHES", "describe", "fetch_batch", "list_batches", "router"]
 
 MAX_BATCHES = 1000
-"""The most batches that one answer lists."""
+"""The most batches that one response lists."""
 
 DEFAULT_BATCHES = 100
 """How many it lists where the request does not say."""

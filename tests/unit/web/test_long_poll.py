@@ -78,7 +78,7 @@ def test_a_publish_in_this_process_is_seen_at_once():
     asyncio.run(run())
 
 
-def test_a_client_that_goes_ends_its_wait_and_nobody_elses():
+def test_a_client_that_goes_ends_its_wait_and_no_other():
     async def run():
         waiting = LongPoll(interval=0.001)
         log, left = Log(waiting), asyncio.Event()
@@ -93,7 +93,7 @@ def test_a_client_that_goes_ends_its_wait_and_nobody_elses():
     asyncio.run(run())
 
 
-def test_no_look_goes_on_when_nobody_waits():
+def test_no_poll_goes_on_when_no_request_waits():
     async def run():
         waiting = LongPoll(interval=0.001)
         log = Log(waiting)
