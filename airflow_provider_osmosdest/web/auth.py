@@ -41,7 +41,7 @@ _DECOYS = tuple(
 @dataclass(frozen=True, slots=True)
 class Grant:
     """
-    What a request may do.
+    The access of an authorized request.
 
     :param mailbox: the mailbox its token opens
     :param access: which of the mailbox's tokens it is

@@ -65,8 +65,8 @@ class LongPoll:
         position: Position,
         seconds: float,
         *,
-        look: Callable[[], Awaitable[bool]],
-        gone: Callable[[], Awaitable[None]],
+        has_new: Callable[[], Awaitable[bool]],
+        disconnected: Callable[[], Awaitable[None]],
     ) -> bool:
         """
         Wait until there is something at a position.
@@ -74,9 +74,9 @@ class LongPoll:
         :param mailbox_id: the mailbox
         :param position: the reader's
         :param seconds: how long to wait at most
-        :param look: tells whether there is something there; one waiter's is used for all at this position
-        :param gone: returns once the client has gone
-        :return: there is something; false when the time is up, the client has gone, or waiting has ended for all
+        :param has_new: tells whether there is something there; one waiter's is used for all at this position
+        :param disconnected: returns once the client has disconnected
+        :return: there is something; false after the time, a disconnect, or the end of all waiting
         :raises Problem: 503 when too many wait already
         """
         if self._waiters >= self._most:
@@ -92,10 +92,10 @@ class LongPoll:
         watch = self._watches.get(key)
         if watch is None or watch.task is None or watch.task.done():
             watch = self._watches[key] = _Watch()
-            watch.task = asyncio.create_task(self._poll(watch, look))
+            watch.task = asyncio.create_task(self._poll(watch, has_new))
         self._waiters += 1
         watch.waiters += 1
-        leaving = asyncio.ensure_future(gone())
+        leaving = asyncio.ensure_future(disconnected())
         self._leaving.add(leaving)
         try:
             await asyncio.wait({watch.task, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -130,10 +130,10 @@ class LongPoll:
         for leaving in self._leaving:
             leaving.cancel()
 
-    async def _poll(self, watch: _Watch, look: Callable[[], Awaitable[bool]]) -> None:
+    async def _poll(self, watch: _Watch, has_new: Callable[[], Awaitable[bool]]) -> None:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(watch.nudge.wait(), self._interval)
             watch.nudge.clear()
-            if await look():
+            if await has_new():
                 return

@@ -31,13 +31,13 @@ _log = logging.getLogger(__name__)
 
 
 class UndecidedError(StorageError):
-    """Whether a mailbox exists is unclear: a place where connections are kept does not answer."""
+    """A mailbox was not found, but a place where connections are kept does not answer."""
 
 
 @dataclass
 class _Known:
     """
-    What was found under an id.
+    The result of looking up an id.
 
     :param at: when it was last looked up
     :param since: when it was opened

@@ -47,7 +47,7 @@ UP_TO_DATE = "Mailbox-Up-To-Date"
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """
-    What a request for a page asks for.
+    The parameters of a request for a page.
 
     :param given: its parameters, ``limit`` and ``wait`` checked
     :param limit: records at most
@@ -174,15 +174,17 @@ async def _wait_for_records(request: Request, grant: Grant, page: Page, seconds:
     mailbox = grant.mailbox
     position = page.next.position
 
-    async def look() -> bool:
+    async def has_new() -> bool:
         return await in_thread(request, mailbox.has_new, position)
 
-    async def gone() -> None:
+    async def disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
     waiting = web_state(request).waiting
-    came = await waiting.until_new(mailbox.settings.mailbox_id, position, seconds, look=look, gone=gone)
+    came = await waiting.until_new(
+        mailbox.settings.mailbox_id, position, seconds, has_new=has_new, disconnected=disconnected
+    )
     # A server that shuts down has no time to look the mailbox up, and so reveals nothing of it.
     if not waiting.ended:
         await authorize_again(request, grant)

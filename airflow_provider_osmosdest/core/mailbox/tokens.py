@@ -2,7 +2,7 @@
 The tokens that open a mailbox: made once, shown once, kept as SHA-256.
 
 A token is ``osmos_r_`` (read) or ``osmos_w_`` (write), 32 random base62 digits, and 6 base62 digits of the CRC-32 of
-all before them: a scanner for leaked secrets recognises it, and a slip in copying is told without a look-up. It holds
+all before them: a scanner for leaked secrets recognises it, and a slip in copying is found without a look-up. It holds
 190 random bits, so that its bare SHA-256 gives nothing away.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LIVE", "Access", "Direction", "add", "find", "load_access", "new_token", "revoke", "well_formed"]
 
 Direction = Literal["read", "write"]
-"""What a token lets its holder do: fetch records, or send them."""
+"""The access that a token gives: to fetch records, or to send them."""
 
 MAX_LIVE = 2
 """How many tokens of one direction a mailbox may have at a time: the one in use, and the one that takes its place."""
@@ -42,7 +42,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Access:
     """
-    What a mailbox keeps of a token.
+    The part of a token that a mailbox keeps.
 
     :param name: its name for people, unique in a mailbox
     :param direction: what it is for

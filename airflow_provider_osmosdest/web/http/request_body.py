@@ -21,8 +21,8 @@ __all__ = ["Bodies", "Incoming", "Room"]
 _IDLE_SECONDS = 30.0
 _LONGEST_SECONDS = 300.0
 _ROOM_BYTES = 128 * 2**20
-_STRANGERS_BYTES = 32 * 2**20
-_STRANGERS = 500
+_UNTRUSTED_BYTES = 32 * 2**20
+_UNTRUSTED = 500
 _RETRY_SECONDS = 2
 
 _LINGER_SECONDS = 5.0
@@ -79,11 +79,11 @@ def _full() -> Problem:
 
 
 class Bodies:
-    """Room for the bodies of an app; those of strangers cannot crowd out the others."""
+    """Room for the bodies of an app; those of senders without a token cannot crowd out the others."""
 
     def __init__(self) -> None:
         self.trusted = Room(_ROOM_BYTES)
-        self.strangers = Room(_STRANGERS_BYTES, _STRANGERS)
+        self.untrusted = Room(_UNTRUSTED_BYTES, _UNTRUSTED)
 
 
 class Incoming:

@@ -101,7 +101,7 @@ async def status(
     single(request.query_params, ())
     mailbox = grant.mailbox
 
-    def look() -> dict[str, Any]:
+    def read() -> dict[str, Any]:
         committed = mailbox.consumers.committed(name)
         earliest = Position(mailbox.log.earliest())
         polled = mailbox.consumers.polled(name)
@@ -112,7 +112,7 @@ async def status(
             "last_poll": None if polled is None else polled.isoformat(),
         }
 
-    return Response(msgspec.json.encode(await in_thread(request, look)), media_type=JSON)
+    return Response(msgspec.json.encode(await in_thread(request, read)), media_type=JSON)
 
 
 def describe(settings: MailboxSettings) -> Paths:

@@ -99,7 +99,7 @@ async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[s
     key = _key(request.headers, signed=not sender.trusted)
     limit = sender.settings.max_body_bytes
     bodies = web_state(request).bodies
-    with (bodies.trusted if sender.trusted else bodies.strangers).hold() as take:
+    with (bodies.trusted if sender.trusted else bodies.untrusted).hold() as take:
         raw = await incoming.read(limit, too_large, take)
         arrived = asyncio.get_running_loop().time()
         posting = Posting(media_type, encoding, raw, sender.signature)

@@ -53,7 +53,7 @@ class _FaultError(Exception):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    How large a record may be.
+    The limits of a record's size and nesting.
 
     :param depth: how deep its objects and arrays may be nested, itself being the first
     :param fields: how many keys it may have, those of nested objects included

@@ -34,7 +34,7 @@ TAKEN_OVER_AFTER = 10.0
 """How long the process that opened a receipt is presumed to be working, in seconds."""
 
 IN_PROGRESS = "urn:osmosdest:problem:idempotency-key-in-progress"
-"""The problem type of a 409: ask again for the answer, after as many seconds as ``Retry-After`` says."""
+"""The problem type of a 409: send the request again, after as many seconds as ``Retry-After`` says."""
 
 REUSED = "urn:osmosdest:problem:idempotency-key-reused"
 """The problem type of a 422: the key was used with another body, and trying again cannot help."""

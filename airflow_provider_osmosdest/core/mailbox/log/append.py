@@ -1,7 +1,7 @@
 """
 Append to the log: the publisher that creates the next entry has its place, and a batch gets one place only.
 
-Two publishers of one batch have the same ``after``, and each looks at every entry behind it before it creates one. So
+Two publishers of one batch have the same ``after``, and each reads every entry behind it before it creates one. So
 the second finds the first's, wherever it is, and however often either of them was killed.
 
 Neither holds where a purge has been: an absent entry is no end of the log there, and what stands there may be of a

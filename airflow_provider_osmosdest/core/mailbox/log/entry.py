@@ -25,7 +25,7 @@ Point = tuple[int, int, int]
 @dataclass(frozen=True, slots=True)
 class Entry:
     """
-    What the log says of one batch.
+    The log's entry of one batch.
 
     :param seq: its number; the first is 1
     :param batch_id: identifies the batch: the same in every retry

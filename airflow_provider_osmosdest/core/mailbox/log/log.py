@@ -110,7 +110,7 @@ class Log:
             return self.earliest() <= 1
         if self.newest(seq - 1) is not None:
             return True
-        # After a delay it may have been published meanwhile, and everything before it purged.
+        # After a delay, the entry may have been published meanwhile, and everything before it purged.
         return self.earliest(fresh=True) == seq and self._fetch(seq) is not None
 
     def earliest(self, *, fresh: bool = False) -> int:

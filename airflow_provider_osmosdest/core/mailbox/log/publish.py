@@ -106,7 +106,7 @@ def publish(
             # An entry that was left behind out of reach names the data, and a purge that finds it may delete both.
             draft = replace(draft, data=_upload(store, f"{stem}.{uuid.uuid4().hex[:8]}", packed))
         else:
-            # The batch is in the log. Where the claim does not say so, publishing it again looks for it there.
+            # The batch is in the log. Where the claim does not say so, publishing it again finds it there.
             with suppress(StorageError):
                 _settle(store, entry, after)
             return Published(entry, already)

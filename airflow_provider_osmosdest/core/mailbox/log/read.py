@@ -25,7 +25,7 @@ _WIDEST = 32
 
 
 class Gone(Exception):  # noqa: N818 - the mailbox turns it into the error with a cursor in it
-    """What a position points to is not there: purged, or of another log."""
+    """A position points to what is not there: it was purged, or is of another log."""
 
 
 @dataclass(frozen=True, slots=True)

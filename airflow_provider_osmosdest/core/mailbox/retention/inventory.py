@@ -44,7 +44,7 @@ class Inventory:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """
-    What a mailbox holds.
+    The counts of what a mailbox holds.
 
     :param earliest: number of the earliest batch that may be read; 1 in an empty mailbox
     :param tail: number of the newest batch; 0 in an empty mailbox

@@ -3,7 +3,7 @@ Purge batches that are too old or too many, in two steps that disturb no reader.
 
 ``earliest.json`` says ``{"seq": E, "delete_below": D, "at": time}``. Readers may read from batch E on. Below D nothing
 is left; batches from D up to E are out of reach for new readers since that time, and are deleted by a purge that comes
-after the grace, when every reader of them has long had its page. As what is deleted is below E before the
+after the grace, when every reader of them has its page. As what is deleted is below E before the
 first object goes, and D moves only when the last one is gone, a purge that breaks off anywhere leaves a mailbox that
 can be read, and the next purge goes on.
 """
@@ -40,7 +40,7 @@ _AT_ONCE = 500
 @dataclass(frozen=True, slots=True)
 class Purged:
     """
-    What a purge did, or would do.
+    The result of a purge, or of its dry run.
 
     :param batches: how many batches it deleted
     :param bytes: the bytes of their data
@@ -71,8 +71,8 @@ def purge(mailbox: Mailbox, *, now: datetime, dry_run: bool = False) -> Purged:
     """
     store = mailbox.store
     horizon = load_horizon(store)
-    inventory = take_inventory(mailbox, horizon.delete_below)
-    leftovers = find_leftovers(store, inventory, now)
+    found = take_inventory(mailbox, horizon.delete_below)
+    leftovers = find_leftovers(store, found, now)
     waiting = list(entries_of(mailbox, horizon.delete_below, horizon.seq))
     deleted: list[Entry] = []
     if waiting and horizon.at is not None and now - horizon.at >= GRACE:
@@ -86,9 +86,7 @@ def purge(mailbox: Mailbox, *, now: datetime, dry_run: bool = False) -> Purged:
         reach = Horizon(horizon.seq, horizon.delete_below, now.astimezone(UTC))
     if not waiting:
         reach = Horizon(horizon.seq, horizon.seq, horizon.at)
-        due = _due(
-            mailbox, inventory.tail, horizon.seq, inventory.data_bytes - sum(each.bytes for each in deleted), now
-        )
+        due = _due(mailbox, found.tail, horizon.seq, found.data_bytes - sum(each.bytes for each in deleted), now)
         if due:
             reach, waiting = Horizon(due[-1].seq + 1, horizon.seq, now.astimezone(UTC)), due
     if not dry_run:

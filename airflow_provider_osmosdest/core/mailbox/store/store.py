@@ -62,7 +62,7 @@ class Store:
         Create an object, unless there is one; one request where there is none.
 
         :param name: the object
-        :param data: must differ between writers of whom only one may win: where the answer to a request was lost, an
+        :param data: must differ between writers of whom only one may win: where the response to a request was lost, an
             object with these very bytes is taken for this writer's own
         :returns: whether it was created
         """

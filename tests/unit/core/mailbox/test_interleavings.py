@@ -27,7 +27,7 @@ THOROUGH = settings(max_examples=examples(60), deadline=None, suppress_health_ch
 
 
 class World:
-    """One store, and everybody's view of it: each process has a mailbox of its own, with caches of its own."""
+    """One store, and a mailbox for each process, with caches of its own."""
 
     def __init__(self, rnd, *, faults, clock=None):
         self.clock = clock or Clock()

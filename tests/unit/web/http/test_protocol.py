@@ -21,7 +21,7 @@ TIMEOUT = 20
 
 
 async def answer(scope, receive, send):
-    """Answer at once, without a look at the body."""
+    """Answer at once, without reading the body."""
     del scope, receive
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
