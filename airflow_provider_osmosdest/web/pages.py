@@ -171,8 +171,7 @@ def page_answers(settings: MailboxSettings) -> dict[str, Any]:
 
 
 async def _wait_for_records(request: Request, grant: Grant, page: Page, seconds: float) -> bool:
-    mailbox = grant.mailbox
-    position = page.next.position
+    mailbox, position = grant.mailbox, page.next.position
 
     async def has_new() -> bool:
         return await in_thread(request, mailbox.has_new, position)
@@ -181,10 +180,8 @@ async def _wait_for_records(request: Request, grant: Grant, page: Page, seconds:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    waiting = web_state(request).waiting
-    came = await waiting.until_new(
-        mailbox.settings.mailbox_id, position, seconds, has_new=has_new, disconnected=disconnected
-    )
+    waiting, mailbox_id = web_state(request).waiting, mailbox.settings.mailbox_id
+    came = await waiting.until_new(mailbox_id, position, seconds, has_new=has_new, disconnected=disconnected)
     # A server that shuts down has no time to look the mailbox up, and so reveals nothing of it.
     if not waiting.ended:
         await authorize_again(request, grant)
