@@ -21,13 +21,13 @@ class MailboxSensor(BaseSensorOperator):
     """
     Wait until enough records wait for a consumer.
 
-    Its XCom is ``{"mailbox", "consumer", "records"}``. It commits nothing: what it saw is there to be read.
+    Its XCom is ``{"mailbox", "consumer", "records"}``. It commits nothing: the records are still there to be read.
 
     :param mailbox_conn_id: id of a connection of type ``osmos_mailbox``
-    :param consumer: for whom they must wait
-    :param min_records: how many
+    :param consumer: the consumer for which they must wait
+    :param min_records: how many must wait
     :param deferrable: wait in the triggerer, without a worker slot
-    :param poll_interval: seconds between two looks at most; where it is not deferrable, ``poke_interval`` is
+    :param poll_interval: seconds between two polls at most; ``poke_interval`` applies where it is not deferrable
     """
 
     template_fields: Sequence[str] = ("mailbox_conn_id", "consumer", "min_records")
@@ -52,7 +52,7 @@ class MailboxSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
         """
-        Look once.
+        Count the waiting records once.
 
         :raises AirflowFailException: where trying again cannot help: a wrong setting
         """
@@ -69,17 +69,17 @@ class MailboxSensor(BaseSensorOperator):
         return PokeReturnValue(records >= least, found)
 
     def execute(self, context: Context) -> Any:
-        """Wait."""
+        """Wait, in the triggerer if deferrable."""
         if not self.deferrable:
             return super().execute(context)
-        # In the worker first: a wrong setting is told of at once, and what is there already needs no triggerer.
+        # In the worker first: a wrong setting fails at once, and what is there already needs no triggerer.
         seen = self.poke(context)
         if not seen.is_done:
             self._wait()
         return seen.xcom_value
 
     def take_event(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - Airflow's
-        """Return what the triggerer saw."""
+        """Return the trigger's event."""
         return event
 
     def _wait(self) -> None:

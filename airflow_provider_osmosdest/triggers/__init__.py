@@ -1,1 +1,1 @@
-"""Triggers: what waits in the triggerer, for a task or for an asset."""
+"""Triggers: they wait in the triggerer, for a task or for an asset."""

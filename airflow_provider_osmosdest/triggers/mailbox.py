@@ -34,9 +34,9 @@ class MailboxTrigger(BaseTrigger):
     The event is ``{"mailbox", "consumer", "records"}``.
 
     :param mailbox_conn_id: id of a connection of type ``osmos_mailbox``
-    :param consumer: for whom they must wait
-    :param min_records: how many
-    :param poll_interval: seconds between two looks at most
+    :param consumer: the consumer for which they must wait
+    :param min_records: how many must wait
+    :param poll_interval: seconds between two polls at most
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class MailboxTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and fire."""
+        """Wait for the records, and fire."""
 
-        def waiting(lookout: LogWatcher) -> int:
-            return lookout.waiting(self.consumer)
+        def waiting(watcher: LogWatcher) -> int:
+            return watcher.waiting(self.consumer)
 
         async for records in polling(self.mailbox_conn_id, self.poll_interval, waiting):
             if records >= self.min_records:
@@ -76,16 +76,16 @@ class MailboxEventTrigger(BaseEventTrigger):
     """
     Fire each time there are new batches in a mailbox: the trigger of an ``AssetWatcher``.
 
-    The event is a doorbell and not the data, ``{"mailbox", "cursor", "published_at"}``: where the log ended, and when
-    its newest batch came. The DAG reads from its own consumer's cursor, and finds all that came until then.
+    The event is a notification without records, ``{"mailbox", "cursor", "published_at"}``: where the log ended, and
+    when its newest batch came. The DAG reads from its own consumer's cursor, and finds all that came until then.
 
     All watchers of one mailbox share one poll (Airflow 3.3). What a watcher has fired for is kept in the asset's
     state store, once Airflow has the event, so that a triggerer that is restarted fires neither twice nor too little.
     Without such a store it goes by what ``consumer`` has committed, and without that it fires when it starts.
 
     :param mailbox_conn_id: id of a connection of type ``osmos_mailbox``
-    :param consumer: for whom: what this consumer has committed already is not worth an event
-    :param poll_interval: seconds between two looks at most
+    :param consumer: batches that this consumer has committed already cause no event
+    :param poll_interval: seconds between two polls at most
     """
 
     def __init__(
@@ -108,20 +108,20 @@ class MailboxEventTrigger(BaseEventTrigger):
         )
 
     def shared_stream_key(self) -> Hashable | None:
-        """Share a poll with whoever looks at the same mailbox as often."""
+        """Return the key of a poll: triggers of the same mailbox and interval share one."""
         return "osmosdest.mailbox", self.mailbox_conn_id, self.poll_interval
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Return what looks for all watchers of a mailbox."""
+        """Return the producer that polls for all watchers of a mailbox."""
         from airflow_provider_osmosdest.triggers.shared import SharedPoll
 
         return SharedPoll(_polls(kwargs["mailbox_conn_id"], kwargs["poll_interval"]))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Poll]) -> AsyncIterator[TriggerEvent]:
-        """Fire for every look that shows batches this watcher has not fired for."""
-        # Before the first look: to answer the first question of its life, the triggerer builds Airflow's execution API,
-        # which takes it seconds in which it does nothing else. No batch shall have to wait for that.
+        """Fire for every poll with batches that this watcher has not fired for."""
+        # Before the first poll: for the first request of its process, the triggerer builds Airflow's execution API,
+        # which blocks it for seconds. No batch shall have to wait for that.
         kept = await self._kept()
         seen: int | None = None
         async for poll in shared_stream:
@@ -130,24 +130,24 @@ class MailboxEventTrigger(BaseEventTrigger):
                 seen = await self._fired_for(kept)
                 if seen is None:
                     continue
-                self.log.info("Watching mailbox %r: it rings for batches after %d.", self.mailbox_conn_id, seen)
+                self.log.info("Watching mailbox %r: it fires for batches after %d.", self.mailbox_conn_id, seen)
             if poll.newest is None:
                 continue
             # A log that is shorter than it was is another one, begun anew in the same place.
             seen = 0 if seen > poll.newest.seq else seen
             if poll.newest.seq > seen:
                 seen = poll.newest.seq
-                poll.rung.append(self)
+                poll.fired.append(self)
                 yield self._event(poll.newest)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look by itself: what Airflow 3.2 calls, which shares nothing."""
+        """Poll for this watcher alone: Airflow 3.2 calls this, and shares nothing."""
         async for event in self.filter_shared_stream(_polls(self.mailbox_conn_id, self.poll_interval)):
             yield event
 
     async def remember(self, seq: int) -> None:
         """
-        Keep that this watcher has fired for all batches up to one, and that Airflow has heard of it.
+        Keep the number of the newest batch that this watcher has fired for, once Airflow has the event.
 
         Where that cannot be kept, it may fire once more after a restart, which costs a run that finds nothing.
         """
@@ -164,17 +164,17 @@ class MailboxEventTrigger(BaseEventTrigger):
         return f"osmosdest.mailbox.{self.mailbox_conn_id}"
 
     async def _fired_for(self, kept: int | None) -> int | None:
-        """Return up to which batch there is nothing to fire for, ``None`` where nobody can tell now."""
+        """Return the newest batch that needs no event, ``None`` where it cannot be read now."""
         if kept is None or self.consumer is None:
             return kept
         try:
             return max(kept, await off_the_loop(_committed, self.mailbox_conn_id, self.consumer))
-        except Exception as error:  # noqa: BLE001 - stores and connections raise what they like; the next look comes soon
+        except Exception as error:  # noqa: BLE001 - stores and connections raise what they like; the next poll comes soon
             self._cannot_tell(error)
             return None
 
     async def _kept(self) -> int | None:
-        """Return what :meth:`remember` kept, 0 where there is nothing, ``None`` where nobody can tell now."""
+        """Return what :meth:`remember` kept, 0 where there is nothing, ``None`` where it cannot be read now."""
         store = getattr(self, "asset_state_store", None)
         if store is None:
             return 0

@@ -1,4 +1,4 @@
-"""Look at a mailbox again and again from the triggerer: one request a look, and no error that ends it."""
+"""Poll a mailbox from the triggerer: one request a poll, and no error ends it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = [
 ]
 
 POLL_INTERVAL = 2.0
-"""Seconds between two looks at most for one task, of which many may wait."""
+"""Seconds between two polls at most for one task, of which many may wait."""
 
 WATCH_INTERVAL = 1.0
-"""Likewise for an asset, whose watchers share one look: it leaves Airflow 4 of the 5 seconds a DAG should start in."""
+"""Likewise for an asset, whose watchers share one poll: it leaves Airflow 4 of the 5 seconds a DAG should start in."""
 
-# The share of the interval that a look comes early at most, so that triggers do not look in step.
+# The share of the interval that a poll comes early at most, so that triggers do not poll in step.
 _JITTER = 0.25
 _LONGEST_WAIT = 60.0
 # The connection may have been changed meanwhile.
@@ -55,14 +55,14 @@ class Remembering(Protocol):
 @dataclass(slots=True)
 class Poll:
     """
-    What one look at a mailbox showed.
+    The result of one poll of a mailbox.
 
     :param newest: its newest batch, ``None`` while there is none
-    :param rung: the triggers that fired because of it
+    :param fired: the triggers that fired because of it
     """
 
     newest: Entry | None
-    rung: list[Remembering] = field(default_factory=list)
+    fired: list[Remembering] = field(default_factory=list)
 
 
 class LogWatcher:
@@ -83,7 +83,7 @@ class LogWatcher:
         if self.mailbox.has_new(Position(seen + 1)):
             self._newest = self.mailbox.log.tail()
         elif self._newest is None:
-            # Batch 1 is not there for want of any, or because it was purged.
+            # Batch 1 is absent because none was published, or because it was purged.
             self._newest = self.mailbox.log.tail()
         return self._newest
 
@@ -100,8 +100,8 @@ def records_waiting(mailbox: Mailbox, consumer: str) -> int:
     """
     Return how many records a consumer has not committed.
 
-    Where some of those are purged, what is left is counted, which is 1 at least, as the newest batch never is: whoever
-    waits must go and hear of it.
+    Where some of those are purged, what is left is counted. That is 1 at least, as the newest batch is never purged, so
+    a task that waits goes on and finds the loss.
     """
     return mailbox.lag(mailbox.standing(consumer).position)
 
@@ -119,10 +119,10 @@ def open_mailbox(conn_id: str) -> Mailbox:
 
 async def off_the_loop(function: Callable[..., _T], *arguments: Any) -> _T:
     """
-    Call what blocks in a thread.
+    Call a blocking function in a thread.
 
-    By asgiref's way of doing so, as connections are asked for in there: the supervisor is reached over the loop that
-    it was called from.
+    With asgiref, as the function may ask for connections: the supervisor is reached over the loop that it was called
+    from.
     """
     from asgiref.sync import sync_to_async
 
@@ -132,36 +132,36 @@ async def off_the_loop(function: Callable[..., _T], *arguments: Any) -> _T:
 async def polling(
     conn_id: str,
     interval: float,
-    look: Callable[[LogWatcher], _T],
+    read: Callable[[LogWatcher], _T],
     *,
-    reach: Callable[[str], Mailbox] = open_mailbox,
+    opener: Callable[[str], Mailbox] = open_mailbox,
     sleep: Callable[[float], Any] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[_T]:
     """
-    Look at a mailbox for ever, and yield what is seen.
+    Poll a mailbox for ever, and yield each result.
 
-    A look that fails is said once, and followed by others after ever longer waits, of a minute at most: a trigger
+    The first of several failures is logged, and polls go on after ever longer waits, of a minute at most: a trigger
     that ends takes its task or its asset with it, and storage comes back.
 
     :param conn_id: id of the mailbox's connection
-    :param interval: seconds between two looks at most
-    :param look: what to do each time, in a thread
-    :param reach: opens the mailbox
+    :param interval: seconds between two polls at most
+    :param read: what to call each time, in a thread
+    :param opener: opens the mailbox
     :param sleep: waits
-    :param clock: seconds that only ever grow
+    :param clock: a monotonic clock, in seconds
     """
-    lookout: LogWatcher | None = None
+    watcher: LogWatcher | None = None
     opened = 0.0
     failures = 0
     while True:
         try:
-            if lookout is None or clock() - opened > _REOPEN_SECONDS:
-                lookout = LogWatcher(await off_the_loop(reach, conn_id))
+            if watcher is None or clock() - opened > _REOPEN_SECONDS:
+                watcher = LogWatcher(await off_the_loop(opener, conn_id))
                 opened = clock()
-            seen = await off_the_loop(look, lookout)
+            result = await off_the_loop(read, watcher)
         except Exception as error:  # noqa: BLE001 - stores, Airflow's supervisor and connections raise what they like
-            lookout = None
+            watcher = None
             if not failures:
                 _log.warning("Mailbox %r cannot be looked at; trying on until it can be: %s", conn_id, error)
             wait = min(_LONGEST_WAIT, interval * 2.0 ** min(failures, 10))
@@ -171,5 +171,5 @@ async def polling(
                 _log.info("Mailbox %r can be looked at again, after %d failures.", conn_id, failures)
             failures = 0
             wait = interval
-            yield seen
-        await sleep(wait * random.uniform(1 - _JITTER, 1))  # noqa: S311 - no secret hangs on it
+            yield result
+        await sleep(wait * random.uniform(1 - _JITTER, 1))  # noqa: S311 - no secret depends on it

@@ -18,18 +18,18 @@ __all__ = ["SharedPoll"]
 
 class SharedPoll(SharedStreamProducer):
     """
-    Show every look at a mailbox to all its watchers.
+    Pass every poll of a mailbox to all its watchers.
 
-    A look that shows nothing new is shown too: so whoever joins late sees within one look where the log ends.
+    A poll without a new batch is passed on too, so that a watcher that joins late has the log's end within one poll.
 
-    :param polls: the looks
+    :param polls: the polls
     """
 
     def __init__(self, polls: AsyncIterator[Poll]) -> None:
         self._polls = polls
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
-        """Yield each look, as what the watchers get and as what :meth:`advance` gets."""
+        """Yield each poll twice: for the watchers, and for :meth:`advance`."""
         async for poll in self._polls:
             yield poll, poll
 
@@ -38,5 +38,5 @@ class SharedPoll(SharedStreamProducer):
         for payload, outcome in batch:
             # One that failed is not told apart from the others; each of them then fires once more after a restart.
             if payload.newest is not None and outcome.is_clean:
-                for trigger in payload.rung:
+                for trigger in payload.fired:
                     await trigger.remember(payload.newest.seq)

@@ -1,4 +1,4 @@
-"""The app: its routers, and what surrounds them."""
+"""Make the app: its routers, its middleware and its lifespan."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1", ch
     :param prefix: what the paths begin with, below wherever the app is mounted
     :param checks: what the route ``health`` asks besides the stores of the mailboxes in use
     """
-    registry = MailboxCache(load)
-    services = WebState(registry, Health(checks or Checks(), registry.stores))
+    mailboxes = MailboxCache(load)
+    state = WebState(mailboxes, Health(checks or Checks(), mailboxes.stores))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        # The first question loads what asks the database, which takes longer than an answer is waited for.
-        warming = asyncio.create_task(services.health.findings())
-        yield {ON_SHUTDOWN: services.waiting.end}
+        # The first check loads Airflow's database code, which takes longer than a check may.
+        warming = asyncio.create_task(state.health.findings())
+        yield {ON_SHUTDOWN: state.waiting.end}
         warming.cancel()
 
     app = FastAPI(
         title="Osmos mailboxes",
-        # Each mailbox describes itself, to those who hold a token of it.
+        # Each mailbox has an OpenAPI document of its own, for those who hold a token of it.
         openapi_url=None,
         redirect_slashes=False,
         middleware=[Middleware(ProblemMiddleware)],
         lifespan=lifespan,
     )
-    app.state.services = services
+    app.state.web = state
     handle_problems(app)
     for router in (records.router, inbox.router, consumers.router, batches.router, documents.router):
         app.include_router(router, prefix=f"{prefix}/mailboxes/{{mailbox_id}}")

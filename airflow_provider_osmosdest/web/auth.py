@@ -1,4 +1,4 @@
-"""Who may do what: a bearer token opens one mailbox in one direction, and every refusal looks alike."""
+"""Authorize requests: a bearer token opens one mailbox in one direction, and every 401 looks alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, find
 from airflow_provider_osmosdest.web.http.problems import Problem
-from airflow_provider_osmosdest.web.state import services
+from airflow_provider_osmosdest.web.state import web_state
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
@@ -41,7 +41,7 @@ _DECOYS = tuple(
 @dataclass(frozen=True, slots=True)
 class Grant:
     """
-    What a request may do.
+    The access of an authorized request.
 
     :param mailbox: the mailbox its token opens
     :param access: which of the mailbox's tokens it is
@@ -70,10 +70,10 @@ async def authorize(request: Request, mailbox_id: str, direction: Direction | No
 
 async def authorize_again(request: Request, grant: Grant) -> None:
     """
-    Make sure that a request that has waited may still do what it might when it came; it is not counted once more.
+    Make sure that a request that has waited is still authorized; it is not counted again.
 
     :param request: the request
-    :param grant: what it was allowed then
+    :param grant: what it was allowed when it arrived
     :raises Problem: 401 where its token was revoked, or has expired, meanwhile
     """
     arrived = asyncio.get_running_loop().time()
@@ -83,7 +83,7 @@ async def authorize_again(request: Request, grant: Grant) -> None:
 
 
 async def _opened(request: Request, mailbox_id: str) -> Grant:
-    """Return what a request's token opens, in whichever direction."""
+    """Return what a request's token opens, in either direction."""
     arrived = asyncio.get_running_loop().time()
     mailbox = await mailbox_of(request, mailbox_id)
     kept = mailbox.settings.access if mailbox is not None else ()
@@ -96,14 +96,14 @@ async def _opened(request: Request, mailbox_id: str) -> Grant:
 
 async def unauthorized(request: Request, arrived: float) -> Problem:
     """
-    Return the refusal of a request, once its time has come.
+    Wait for as long as a failed attempt is delayed, and return its 401.
 
     :param request: the request
-    :param arrived: the event loop's time when it arrived; the answer's time is counted from there, whatever was looked
-        at since
+    :param arrived: the event loop's time when it arrived; the delay is counted from there, whatever was looked
+        up since
     """
     address = request.client.host if request.client else ""
-    held_until = arrived + services(request).failures.delay(address, arrived)
+    held_until = arrived + web_state(request).failures.delay(address, arrived)
     await asyncio.sleep(max(0.0, held_until - asyncio.get_running_loop().time()))
     return Problem(
         401,
@@ -114,32 +114,32 @@ async def unauthorized(request: Request, arrived: float) -> Problem:
 
 
 async def reading(request: Request, mailbox_id: str) -> Grant:
-    """Depend on a token that may read the path's mailbox."""
+    """Require a token that may read the path's mailbox."""
     return await authorize(request, mailbox_id, "read")
 
 
 async def writing(request: Request, mailbox_id: str) -> Grant:
-    """Depend on a token that may write to the path's mailbox."""
+    """Require a token that may write to the path's mailbox."""
     return await authorize(request, mailbox_id, "write")
 
 
 async def holding(request: Request, mailbox_id: str) -> Grant:
-    """Depend on any token of the path's mailbox."""
+    """Require any token of the path's mailbox."""
     return await authorize(request, mailbox_id, None)
 
 
 async def mailbox_of(request: Request, mailbox_id: str) -> Mailbox | None:
     """
-    Return a mailbox, ``None`` where there is none: nothing that a stranger may be told.
+    Return a mailbox, ``None`` where there is none, which no response may reveal.
 
-    :param request: whose app's mailboxes to look among
+    :param request: a request to the app that serves it
     :param mailbox_id: its id
     """
-    return await services(request).registry.find(mailbox_id)
+    return await web_state(request).mailboxes.find(mailbox_id)
 
 
 def _bearer(request: Request) -> str:
-    """Return the token of a request, and what is none where there is none: it is compared all the same."""
+    """Return a request's token, or an empty text where there is none, which is compared all the same."""
     values = request.headers.getlist("authorization")
     scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     return token.strip(" ") if scheme.lower() == "bearer" else ""
@@ -151,14 +151,14 @@ def keep_rate(request: Request, mailbox: Mailbox, sender: str) -> None:
 
     :param request: the request
     :param mailbox: whose rate it is
-    :param sender: what it showed
+    :param sender: identifies the sender
     :raises Problem: 429 for too many
     """
     rate = mailbox.settings.requests_per_second
     if rate is None:
         return
     key = (mailbox.settings.mailbox_id, sender)
-    if seconds := services(request).rates.wait(key, rate, asyncio.get_running_loop().time()):
+    if seconds := web_state(request).rates.wait(key, rate, asyncio.get_running_loop().time()):
         raise Problem(
             429,
             "Too many requests",

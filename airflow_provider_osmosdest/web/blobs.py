@@ -1,4 +1,4 @@
-"""The bytes of a stored batch as a stream: in pieces of 1 MB, one at a time, whatever its size."""
+"""Stream the bytes of a stored batch: in pieces of 1 MB, one at a time, whatever its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mailboxes that Airflow's connections are; other connections cannot be opened over HTTP."""
+"""Open mailboxes by their Airflow connections; connections of other types cannot be opened over HTTP."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _check_case(conn_id: str) -> None:
     Make sure that a mailbox has one id.
 
     A variable answers to an id in any case. Each would be a mailbox: with cursors and idempotency keys of its own and,
-    where the connection has no path, with a folder of its own, in which nobody looks for what a partner has posted.
+    where the connection has no path, with a folder of its own, in which no DAG looks for what a partner has posted.
     """
     variable = f"{_VARIABLE_PREFIX}{conn_id.upper()}"
     if conn_id != conn_id.lower() and variable in os.environ:
@@ -92,9 +92,9 @@ def _check_case(conn_id: str) -> None:
 
 def _check_backends(conn_id: str) -> None:
     """
-    Make sure that a connection was not found because it is not there.
+    Make sure that a connection that was not found does not exist.
 
-    Airflow says so too when its database is down, and a partner would be told that a good token is wrong.
+    Airflow finds none when its database is down, too, and a partner would be told that a good token is wrong.
     """
     from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
 

@@ -1,4 +1,4 @@
-"""A page of NDJSON as JSON, NDJSON or CSV. Pure; no record is parsed where it need not be."""
+"""Convert a page of NDJSON to JSON or CSV. Pure; no record is parsed where it need not be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what the mailboxes need answers: asked at most every few seconds, however often a stranger wants it told."""
+"""Check whether the database and the stores answer: at most every few seconds, however often clients ask."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Checks", "Findings", "Health", "check_store"]
 
 _TTL_SECONDS = 5.0
-_PATIENCE_SECONDS = 3.0
+_TIMEOUT_SECONDS = 3.0
 _THREADS = 16
 _DATABASE = "the database"
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Checks:
     """
-    What to ask; each blocks, and raises where there is no answer.
+    The checks; each blocks, and raises where there is no answer.
 
     :param database: asks where connections are kept; ``None`` where there is none
     :param storage: asks the store of those mailboxes that have no path of their own; ``None`` where there is none
@@ -44,7 +44,7 @@ class Checks:
 @dataclass(frozen=True, slots=True)
 class Findings:
     """
-    What has answered.
+    The results of the checks.
 
     :param database: the database has, or there is none to ask
     :param store: a store of mailboxes has, or there is none to ask
@@ -56,13 +56,13 @@ class Findings:
 
 class Health:
     """
-    Asks, and remembers the answers for a while; it belongs to one event loop.
+    Run the checks, and cache their results for a while; for one event loop.
 
-    :param checks: what there is to ask
+    :param checks: the checks
     :param stores: returns the stores of the mailboxes in use, by a name; where there are any, they are asked, and not
         ``checks.storage``
-    :param ttl: seconds for which an answer is remembered
-    :param patience: seconds to wait for an answer
+    :param ttl: seconds for which a result is cached
+    :param timeout: seconds to wait for an answer
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class Health:
         stores: Callable[[], Mapping[str, Store]],
         *,
         ttl: float = _TTL_SECONDS,
-        patience: float = _PATIENCE_SECONDS,
+        timeout: float = _TIMEOUT_SECONDS,
     ) -> None:
         self._checks = checks
         self._stores = stores
         self._ttl = ttl
-        self._patience = patience
+        self._timeout = timeout
         self._found: Findings | None = None
         self._at = 0.0
         self._asking: asyncio.Task[Findings] | None = None
@@ -85,7 +85,7 @@ class Health:
         self._store_threads = anyio.CapacityLimiter(_THREADS)
 
     async def findings(self) -> Findings:
-        """Return what answers; many who want to know at once have it asked once."""
+        """Return the results; concurrent callers share one run of the checks."""
         if self._found is not None and asyncio.get_running_loop().time() - self._at < self._ttl:
             return self._found
         if self._asking is None or self._asking.done():
@@ -116,9 +116,9 @@ class Health:
             task = self._pending[name] = asyncio.create_task(
                 anyio.to_thread.run_sync(check, limiter=threads, abandon_on_cancel=True)
             )
-        done, _ = await asyncio.wait({task}, timeout=self._patience)
+        done, _ = await asyncio.wait({task}, timeout=self._timeout)
         if not done:
-            _log.warning("Health: no answer from %s after %g s", name, self._patience)
+            _log.warning("Health: no answer from %s after %g s", name, self._timeout)
             return False
         del self._pending[name]
         if (error := task.exception()) is not None:
@@ -129,7 +129,7 @@ class Health:
 
 def check_store(store: Store) -> None:
     """
-    Ask a mailbox's store for what each of them has had since it was first opened; one request.
+    Ask a store for the object that it has had since its mailbox was first opened; one request.
 
     :param store: the store
     :raises StorageError: it does not answer, or holds nothing of the mailbox any more, as a disk that is not mounted

@@ -1,4 +1,4 @@
-"""LongPoll for records without holding a thread: one look at one key, shared by all who wait at the same place."""
+"""Wait for records without holding a thread: all requests at the same position share one poll."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["ON_SHUTDOWN", "LongPoll"]
 
 ON_SHUTDOWN = "osmos_on_shutdown"
-"""In the state of an app's lifespan: what its server is to call when it begins to shut down."""
+"""The key in an app's lifespan state of the function that its server calls when it begins to shut down."""
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _MOST_WAITERS = 1000
 _RETRY_SECONDS = 5
 
@@ -27,11 +27,11 @@ _RETRY_SECONDS = 5
 @dataclass(eq=False)
 class _Watch:
     """
-    The looks at one place of one mailbox.
+    The polls of one position of one mailbox.
 
-    :param nudge: set to look at once
+    :param nudge: set to poll at once
     :param waiters: how many wait for it
-    :param task: does the looking; its result is there once there is something
+    :param task: polls; it ends once there is something
     """
 
     nudge: asyncio.Event = field(default_factory=asyncio.Event)
@@ -41,13 +41,13 @@ class _Watch:
 
 class LongPoll:
     """
-    Those who wait for records.
+    The requests that wait for records.
 
-    :param interval: seconds between two looks
+    :param interval: seconds between two polls
     :param most: how many may wait at once
     """
 
-    def __init__(self, *, interval: float = _LOOK_SECONDS, most: int = _MOST_WAITERS) -> None:
+    def __init__(self, *, interval: float = _POLL_SECONDS, most: int = _MOST_WAITERS) -> None:
         self._interval = interval
         self._most = most
         self._watches: dict[tuple[str, Position], _Watch] = {}
@@ -65,18 +65,18 @@ class LongPoll:
         position: Position,
         seconds: float,
         *,
-        look: Callable[[], Awaitable[bool]],
-        gone: Callable[[], Awaitable[None]],
+        has_new: Callable[[], Awaitable[bool]],
+        disconnected: Callable[[], Awaitable[None]],
     ) -> bool:
         """
         Wait until there is something at a position.
 
         :param mailbox_id: the mailbox
-        :param position: where the reader stands
+        :param position: the reader's
         :param seconds: how long to wait at most
-        :param look: tells whether there is something there; one waiter's is used for all at this position
-        :param gone: returns once the client has gone
-        :return: there is something; false when the time is up, the client has gone, or waiting has ended for all
+        :param has_new: tells whether there is something there; one waiter's is used for all at this position
+        :param disconnected: returns once the client has disconnected
+        :return: there is something; false after the time, a disconnect, or the end of all waiting
         :raises Problem: 503 when too many wait already
         """
         if self._waiters >= self._most:
@@ -92,16 +92,16 @@ class LongPoll:
         watch = self._watches.get(key)
         if watch is None or watch.task is None or watch.task.done():
             watch = self._watches[key] = _Watch()
-            watch.task = asyncio.create_task(self._looks(watch, look))
+            watch.task = asyncio.create_task(self._poll(watch, has_new))
         self._waiters += 1
         watch.waiters += 1
-        leaving = asyncio.ensure_future(gone())
+        leaving = asyncio.ensure_future(disconnected())
         self._leaving.add(leaving)
         try:
             await asyncio.wait({watch.task, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not watch.task.done():
                 return False
-            # Raises what a look has raised.
+            # Raises what a poll has raised.
             watch.task.result()
             return True
         finally:
@@ -116,7 +116,7 @@ class LongPoll:
 
     def wake(self, mailbox_id: str) -> None:
         """
-        Look at once, because something was published here.
+        Poll at once, because this process has published something.
 
         :param mailbox_id: the mailbox
         """
@@ -125,15 +125,15 @@ class LongPoll:
                 watch.nudge.set()
 
     def end(self) -> None:
-        """End every wait, and let none begin, because the server is about to end."""
+        """End every wait, and let none begin, because the server shuts down."""
         self.ended = True
         for leaving in self._leaving:
             leaving.cancel()
 
-    async def _looks(self, watch: _Watch, look: Callable[[], Awaitable[bool]]) -> None:
+    async def _poll(self, watch: _Watch, has_new: Callable[[], Awaitable[bool]]) -> None:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(watch.nudge.wait(), self._interval)
             watch.nudge.clear()
-            if await look():
+            if await has_new():
                 return

@@ -1,4 +1,4 @@
-"""The mailboxes a server has open, looked up again after a few seconds."""
+"""Cache the mailboxes that a server has open, looked up again after a few seconds."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _log = logging.getLogger(__name__)
 
 
 class UndecidedError(StorageError):
-    """A mailbox was not found, and where mailboxes are looked up did not answer as it should."""
+    """A mailbox was not found, but a place where connections are kept does not answer."""
 
 
 @dataclass
 class _Known:
     """
-    What was found under an id.
+    The result of looking up an id.
 
     :param at: when it was last looked up
     :param since: when it was opened
@@ -50,9 +50,9 @@ class _Known:
 
     def still(self, found: Mailbox | None, now: float) -> bool:
         """
-        Tell whether to go on with it: it has what it has read already at hand.
+        Tell whether to keep it in place of what was found now: its caches are filled.
 
-        For a while only: the credentials of its store are no part of what is compared.
+        For a while only: the credentials of its store are not compared.
         """
         return (
             self.mailbox is not None
@@ -65,13 +65,13 @@ class _Known:
 
 class MailboxCache:
     """
-    Mailboxes by id; an id that has none is remembered too, so that guessing ids does not become a load elsewhere.
+    Mailboxes by id; an id that has none is cached too, so that guessing ids does not load the database.
 
-    It belongs to one event loop, and has a few threads of its own: whoever guesses ids holds up no reader of a mailbox
+    It belongs to one event loop, and has a few threads of its own: clients that guess ids delay no reader of a mailbox
     that is open.
 
     :param load: opens a mailbox, ``None`` where there is none of that id; it may block
-    :param ttl: seconds after which a mailbox is looked up again, so that a revoked token stops to work
+    :param ttl: seconds after which a mailbox is looked up again, so that a revoked token stops working
     :param clock: seconds that only grow
     """
 
@@ -91,7 +91,7 @@ class MailboxCache:
 
     async def find(self, mailbox_id: str) -> Mailbox | None:
         """
-        Return a mailbox, looked up anew when that is due; many who ask at once look it up once.
+        Return a mailbox, looked up again when that is due; concurrent callers share one look-up.
 
         :param mailbox_id: the id of its Airflow Connection
         :raises StorageError: it cannot be looked up now
@@ -104,7 +104,7 @@ class MailboxCache:
         if opening is None:
             opening = self._opening[mailbox_id] = asyncio.create_task(self._open(mailbox_id))
             opening.add_done_callback(lambda _: self._opening.pop(mailbox_id))
-        # Whoever asked first may go; the others still want to know.
+        # The first caller may be cancelled; the others still wait for the result.
         return await asyncio.shield(opening)
 
     def stores(self) -> dict[str, Store]:
@@ -116,11 +116,11 @@ class MailboxCache:
         try:
             found = await anyio.to_thread.run_sync(self._load, mailbox_id, limiter=self._threads)
         except ConfigurationError as error:
-            # Strangers must not learn from the answer that there is such a mailbox.
+            # Strangers must not learn from the response that there is such a mailbox.
             _log.error("Mailbox %s cannot be opened: %s", mailbox_id, error)
             found = None
         except UndecidedError:
-            # One that was there is not unknown now; of any other a stranger learns no more than ever.
+            # A mailbox that was open is unavailable, and not unknown; of any other the response reveals nothing.
             if (known := self._known.get(mailbox_id)) is not None and known.mailbox is not None:
                 raise
             found = None

@@ -75,7 +75,7 @@ def reference(kind: str, name: str) -> dict[str, str]:
 
 def header(description: str, *, kind: str = "string", required: bool = True) -> dict[str, Any]:
     """
-    Return the description of an answer's header.
+    Return the description of a response's header.
 
     :param description: what it says
     :param kind: its type
@@ -103,9 +103,9 @@ def answer(
     description: str, content: Mapping[str, Any] | None = None, headers: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """
-    Return the description of an answer.
+    Return the description of a response.
 
-    :param description: when it comes
+    :param description: when it is sent
     :param content: the JSON Schema of its body by media type; none for an empty one
     :param headers: its headers by name
     """
@@ -139,7 +139,7 @@ def operation(
 
     :param operation_id: its name in clients made from the document
     :param summary: what it does
-    :param answers: the descriptions of its answers by status
+    :param answers: the descriptions of its responses by status
     :param parameters: those of its parameters
     :param body: that of its body
     """

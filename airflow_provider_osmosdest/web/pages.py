@@ -1,4 +1,4 @@
-"""One page of records, at once or as soon as there is something to put on it."""
+"""Answer with one page of records, at once or as soon as there are any."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.web.http.etags import represent, respond
 from airflow_provider_osmosdest.web.http.negotiation import codings, pick_coding, pick_media_type
 from airflow_provider_osmosdest.web.http.query import MAX_WAIT, default_page, page_size, single, whole_number
 from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, parameter, problems, reference
-from airflow_provider_osmosdest.web.state import in_thread, services
+from airflow_provider_osmosdest.web.state import in_thread, web_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ UP_TO_DATE = "Mailbox-Up-To-Date"
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """
-    What a request for a page asks for.
+    The parameters of a request for a page.
 
     :param given: its parameters, ``limit`` and ``wait`` checked
     :param limit: records at most
@@ -85,7 +85,7 @@ async def answer_page(
     Answer with a page, or with 204 when there was nothing for as long as the client would wait.
 
     :param request: the request
-    :param grant: what it may do; what may have changed when it has waited
+    :param grant: what it may do; checked again when it has waited
     :param asked: its parameters
     :param read: reads the page and returns it with the cursor of the next one; called in a thread
     :param onward: where records are read by cursor, relative to the request's URL: no proxy can make that wrong
@@ -96,7 +96,7 @@ async def answer_page(
     media_type = pick_media_type(_joined(request, "accept"), formats_of(schema))
     coding = pick_coding(_joined(request, "accept-encoding"), codings())
 
-    def attempt() -> tuple[Page, str, Representation | None]:
+    def read_and_encode() -> tuple[Page, str, Representation | None]:
         page, cursor = read()
         if asked.wait and not page.count:
             return page, cursor, None
@@ -108,9 +108,9 @@ async def answer_page(
             content = page.lines
         return page, cursor, represent(content, media_type, coding)
 
-    page, cursor, representation = await in_thread(request, attempt)
-    if representation is None and await _something_comes(request, grant, page, asked.wait):
-        page, cursor, representation = await in_thread(request, attempt)
+    page, cursor, representation = await in_thread(request, read_and_encode)
+    if representation is None and await _wait_for_records(request, grant, page, asked.wait):
+        page, cursor, representation = await in_thread(request, read_and_encode)
     headers = {NEXT_CURSOR: cursor, UP_TO_DATE: "true" if page.up_to_date else "false"}
     if not page.up_to_date:
         headers["Link"] = f'<{onward}?{urlencode({"cursor": cursor, "limit": asked.limit})}>; rel="next"'
@@ -141,7 +141,7 @@ def page_parameters(settings: MailboxSettings) -> list[dict[str, Any]]:
 
 def page_answers(settings: MailboxSettings) -> dict[str, Any]:
     """
-    Return the descriptions of the answers to a request for a page.
+    Return the descriptions of the responses to a request for a page.
 
     :param settings: the mailbox's
     """
@@ -170,20 +170,19 @@ def page_answers(settings: MailboxSettings) -> dict[str, Any]:
     }
 
 
-async def _something_comes(request: Request, grant: Grant, page: Page, seconds: float) -> bool:
-    mailbox = grant.mailbox
-    position = page.next.position
+async def _wait_for_records(request: Request, grant: Grant, page: Page, seconds: float) -> bool:
+    mailbox, position = grant.mailbox, page.next.position
 
-    async def look() -> bool:
+    async def has_new() -> bool:
         return await in_thread(request, mailbox.has_new, position)
 
-    async def gone() -> None:
+    async def disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    waiting = services(request).waiting
-    came = await waiting.until_new(mailbox.settings.mailbox_id, position, seconds, look=look, gone=gone)
-    # A server that is about to end has no time to look its mailboxes up, and says nothing of what is in them.
+    waiting, mailbox_id = web_state(request).waiting, mailbox.settings.mailbox_id
+    came = await waiting.until_new(mailbox_id, position, seconds, has_new=has_new, disconnected=disconnected)
+    # A server that shuts down has no time to look the mailbox up, and so reveals nothing of it.
     if not waiting.ended:
         await authorize_again(request, grant)
         return came
@@ -191,6 +190,6 @@ async def _something_comes(request: Request, grant: Grant, page: Page, seconds: 
 
 
 def _joined(request: Request, name: str) -> str | None:
-    """Return a header that may be there more than once as one."""
+    """Join the values of a header that may be repeated."""
     values = request.headers.getlist(name)
     return ",".join(values) if values else None

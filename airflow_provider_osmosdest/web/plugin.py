@@ -1,5 +1,5 @@
 """
-Mounts the mailboxes at ``/osmos`` on Airflow's API server.
+Mount the mailboxes at ``/osmos`` on Airflow's API server.
 
 Every process of Airflow imports this module, so it loads nothing: the app is made by the first request to it.
 """
@@ -58,7 +58,7 @@ def _as_sent(scope: Scope) -> Scope:
 
 
 class OsmosPlugin(AirflowPlugin):
-    """What Airflow is told of the web room."""
+    """Register the web app with Airflow."""
 
     name = "osmosdest"
     fastapi_apps = [  # noqa: RUF012 - Airflow's own declares no ClassVar

@@ -1,4 +1,4 @@
-"""How fast a token may ask, and how fast a stranger may guess. Pure: the time is passed in, in seconds."""
+"""Limit how fast a token may send requests and a client guess tokens. Pure: the time is passed in, in seconds."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _BURST_SECONDS = 1.0
 
 class Failures:
     """
-    Counts the failed attempts of each address, and says how long an answer to them is held back.
+    Count the failed attempts of each address, and decide how long each response is delayed.
 
-    The first waits too: all answers of one count come after the same time, whatever was looked at for them.
+    The first is delayed too: all responses of one count take the same time, whatever was looked up for them.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Failures:
 
     def delay(self, address: str, now: float) -> float:
         """
-        Count a failed attempt, and return the seconds from its arrival to its answer.
+        Count a failed attempt, and return the seconds from its arrival to its response.
 
         :param address: where it came from
         :param now: the time of its arrival
@@ -43,7 +43,7 @@ class Failures:
 
 
 class Rates:
-    """Lets each token make so many requests a second, with a burst of one second's worth."""
+    """Let each token make so many requests a second, with a burst of one second's worth."""
 
     def __init__(self) -> None:
         self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()

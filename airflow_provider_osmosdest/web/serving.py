@@ -1,4 +1,4 @@
-"""The mailboxes served alone, without an API server of Airflow's."""
+"""Serve the mailboxes alone, without Airflow's API server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _FILES = 4096
 
 
 class WithoutQuery(logging.Filter):
-    """Leaves the query out of the lines of uvicorn's access log."""
+    """Leave the query out of the lines of uvicorn's access log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """
@@ -61,7 +61,7 @@ def make_app(*, database: bool = True) -> FastAPI:
 
     :param database: the route ``health`` asks Airflow's metadata database
     """
-    # Sets up logging in its own way when it is first imported, which in a worker is now: ours goes over it.
+    # Airflow sets up logging when it is first imported, which in a worker is now: ours replaces it.
     import airflow  # noqa: F401
 
     logging.config.dictConfig(_log_config())
@@ -152,9 +152,9 @@ def _log_config() -> dict[str, Any]:
     config["disable_existing_loggers"] = False
     config["filters"] = {"without_query": {"()": f"{__name__}.{WithoutQuery.__name__}"}}
     config["handlers"]["access"]["filters"] = ["without_query"]
-    # The answers go over the network, what is said about them to the log.
+    # uvicorn writes its access log to standard output; ours goes where all other lines go.
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
-    # Airflow may have cut it off before, and where we listen would not be said.
+    # Airflow may have turned this off before, and the address we listen on would not be logged.
     config["loggers"]["uvicorn.error"]["propagate"] = True
     config["loggers"]["airflow_provider_osmosdest"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
     return config

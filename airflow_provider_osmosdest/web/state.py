@@ -1,4 +1,4 @@
-"""What the routes of one app share."""
+"""The state that the routes of one app share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.web.health import Health
     from airflow_provider_osmosdest.web.mailbox_cache import MailboxCache
 
-__all__ = ["WebState", "in_thread", "services"]
+__all__ = ["WebState", "in_thread", "web_state"]
 
 _THREADS = 16
 
@@ -33,16 +33,16 @@ class WebState:
     """
     The shared parts of one app, which belong to its event loop.
 
-    :param registry: the open mailboxes
-    :param health: whether what they need answers
+    :param mailboxes: the open mailboxes
+    :param health: the checks of the database and the stores
     :param failures: failed attempts by address
     :param rates: requests by token
-    :param waiting: who waits for records
+    :param waiting: the requests that wait for records
     :param bodies: room for what is posted
     :param threads: how many blocking calls may run at once; the others queue, and hold nothing meanwhile
     """
 
-    registry: MailboxCache
+    mailboxes: MailboxCache
     health: Health
     failures: Failures = field(default_factory=Failures)
     rates: Rates = field(default_factory=Rates)
@@ -51,18 +51,18 @@ class WebState:
     threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_THREADS))
 
 
-def services(request: Request) -> WebState:
-    """Return what the routes of a request's app share."""
-    found: WebState = request.app.state.services
+def web_state(request: Request) -> WebState:
+    """Return the state of a request's app."""
+    found: WebState = request.app.state.web
     return found
 
 
 async def in_thread(request: Request, function: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
     """
-    Run a call that blocks, outside of the event loop.
+    Call a blocking function outside of the event loop.
 
-    :param request: whose app's threads to take
+    :param request: a request to the app whose threads to use
     :param function: what to call
     :param args: what to call it with
     """
-    return await anyio.to_thread.run_sync(function, *args, limiter=services(request).threads)
+    return await anyio.to_thread.run_sync(function, *args, limiter=web_state(request).threads)

@@ -87,7 +87,7 @@ def test_a_hundred_wait_in_no_thread_and_all_hear_of_a_publish(tmp_path, mailbox
         assert time.monotonic() - begun < 10
 
 
-def test_it_ends_while_somebody_waits(tmp_path, mailbox):
+def test_it_ends_while_a_request_waits(tmp_path, mailbox):
     with serving(tmp_path) as served:
         with served.get("/batches") as answer:
             cursor = json.load(answer)["cursor"]
@@ -125,7 +125,7 @@ def test_who_waits_and_goes_is_waited_for_no_longer(tmp_path, mailbox, around):
     settings = MailboxSettings("orders", access=(access("read", READ),))
     served = create_app(lambda _: Mailbox(Store(tmp_path / "box"), settings), prefix="/v1")
     app = Starlette(routes=[Mount("/osmos", served)], middleware=around)
-    waiting = served.state.services.waiting
+    waiting = served.state.web.waiting
     server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

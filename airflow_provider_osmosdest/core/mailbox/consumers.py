@@ -1,9 +1,9 @@
 """
-Where each named reader of a mailbox stands.
+The committed cursors of a mailbox's named readers, its consumers.
 
 A commit is the creation of a marker, ``consumers/{name}/{generation}.{seq}.{offset}``, and what is committed is the
 greatest there is. So a commit needs no compare-and-swap, which object stores do not all have: one that comes late
-creates a lower marker, which changes nothing. To move a consumer, also back, is to begin its next generation.
+creates a lower marker, which changes nothing. Moving a consumer, also backwards, begins its next generation.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Consumers:
     The consumers of one mailbox.
 
     :param store: the mailbox's store
-    :param now: what time it is
+    :param now: returns the current time
     """
 
     def __init__(self, store: MarkerStore, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -72,7 +72,7 @@ class Consumers:
 
     def committed(self, name: str) -> Cursor | None:
         """
-        Return where a consumer goes on, with its generation; one request.
+        Return a consumer's committed cursor, with its generation; one request.
 
         ``None`` for one that has never committed: it begins at the earliest record, in generation 0.
 
@@ -83,9 +83,9 @@ class Consumers:
 
     def commit(self, name: str, cursor: Cursor) -> bool:
         """
-        Let a consumer go on at a cursor from now on, unless it is past it already.
+        Commit a cursor for a consumer, unless a later one is committed.
 
-        To commit once more what is committed changes nothing and is no error: an answer may have been lost.
+        Committing the same cursor again changes nothing and is no error: a response may have been lost.
 
         :param cursor: one that was handed out for this consumer; without a generation, it is one of the current
         :return: ``False`` where the cursor is stale, of another generation or behind what is committed
@@ -105,28 +105,28 @@ class Consumers:
 
     def seek(self, name: str, position: Position) -> Cursor:
         """
-        Let a consumer go on anywhere, and take the effect from every cursor that it was handed before.
+        Move a consumer to any position, and make every cursor that it was handed before stale.
 
-        :return: where it stands now
+        :return: its new cursor
         :raises ConfigurationError: for a name that cannot be one
         """
         marks = self._marks(name)
         latest = max(marks, default=None)
         mark = (1 if latest is None else latest[0] + 1, position.seq, position.offset)
-        # Where it exists, somebody else has just asked for the same.
+        # Where it exists, another seek has just written the same.
         self._store.create(_object(name, mark), b"")
         self._clean(name, [each for each in marks if each != latest])
         return _cursor(mark)
 
     def names(self) -> list[str]:
-        """Return the names of all consumers that have committed, been moved or been heard of, sorted."""
+        """Return the sorted names of all consumers that have committed, been moved or asked for records."""
         found = (name for name in self._store.names(_FOLDER) if valid_consumer(name))
         # A file system keeps the empty folder of a consumer that is forgotten.
         return sorted(name for name in found if self._store.names(f"{_FOLDER}/{name}"))
 
     def note_poll(self, name: str) -> None:
         """
-        Remember that a consumer has asked for records: once a minute at most, and without insisting.
+        Record that a consumer has asked for records: once a minute at most; a failed write is ignored.
 
         :raises ConfigurationError: for a name that cannot be one
         """
@@ -151,7 +151,7 @@ class Consumers:
         try:
             return None if data is None else datetime.fromisoformat(json.loads(data)["at"])
         except (ValueError, TypeError, KeyError):
-            # It is there for people to look at, and nothing hangs on it.
+            # It is shown to people, and nothing depends on it.
             return None
 
     def forget(self, name: str) -> None:
@@ -173,7 +173,7 @@ class Consumers:
 
     def _clean(self, name: str, marks: Iterable[_Mark]) -> None:
         """
-        Delete markers that another one has long overtaken; whoever commits next deletes what is left.
+        Delete markers that later ones have overtaken; the next commit deletes what is left.
 
         The one that was the greatest until now stays: a listing that is under way may have passed the place of the
         new one, and must not come out empty.

@@ -1,4 +1,4 @@
-"""Where a reader stands in a mailbox, and the opaque text of it that partners keep."""
+"""A reader's position in a mailbox, and its opaque text, which partners keep."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def encode_cursor(mailbox_id: str, cursor: Cursor) -> str:
     Return the opaque text of a cursor: 40 letters, digits, dashes and underscores.
 
     :param mailbox_id: the mailbox it is good for
-    :param cursor: where a reader stands
+    :param cursor: the cursor
     """
     generation = -1 if cursor.generation is None else cursor.generation
     payload = _LAYOUT.pack(_VERSION, cursor.position.seq, cursor.position.offset, generation)
@@ -62,10 +62,10 @@ def encode_cursor(mailbox_id: str, cursor: Cursor) -> str:
 
 def decode_cursor(mailbox_id: str, text: str) -> Cursor:
     """
-    Return what a cursor's text says.
+    Return the cursor that a text stands for.
 
     :param mailbox_id: the mailbox it is presented to
-    :param text: what :func:`encode_cursor` gave out
+    :param text: a text of :func:`encode_cursor`
     :raises CursorError: it was changed, cut, or given out by another mailbox
     """
     # Python's decoder takes the standard alphabet's "+" and "/" too, and skips what is in neither.
@@ -82,12 +82,12 @@ def decode_cursor(mailbox_id: str, text: str) -> Cursor:
         raise CursorError(f"the cursor points before the first batch of mailbox {mailbox_id}: read without a cursor")
     if version != _VERSION:
         raise CursorError(
-            f"the cursor is of version {version}, and this release of the mailbox knows version {_VERSION}: "
+            f"the cursor is of version {version}, and this release of the mailbox reads version {_VERSION}: "
             "read without a cursor to begin at the earliest record"
         )
     return Cursor(Position(seq, offset), None if generation < 0 else generation)
 
 
 def _check(mailbox_id: str, payload: bytes) -> bytes:
-    """Return what tells a damaged or foreign cursor; no secret, as a cursor opens nothing."""
+    """Return the checksum that detects a damaged or foreign cursor; no secret, as a cursor opens nothing."""
     return hashlib.sha256(b"osmos cursor\0" + mailbox_id.encode() + b"\0" + payload).digest()[:_CHECK_BYTES]

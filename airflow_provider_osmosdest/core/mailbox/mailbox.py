@@ -1,4 +1,4 @@
-"""The facade of a mailbox: what everybody uses."""
+"""The facade of a mailbox, for operators, triggers, the command line and the web."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Mailbox:
 
     Every method raises :class:`StorageError` where the store cannot be reached, or holds what is no mailbox's.
 
-    :param store: where it is
-    :param settings: how it behaves
+    :param store: its objects
+    :param settings: its settings
     :param clock: seconds since the epoch
     """
 
@@ -46,7 +46,7 @@ class Mailbox:
 
     def publish(self, lines: Iterable[bytes | memoryview], *, batch_id: str, producer: str = "") -> Published:
         """
-        Publish a batch, whole and once: with an id that was published, nothing is added.
+        Publish a batch whole and once: an id that was published already adds nothing.
 
         :param lines: NDJSON, cut anywhere; each record ends in a newline. The same records give the same bytes
         :param batch_id: the same in every retry: 1 to 200 letters, digits, dots, dashes and underscores, no dot first
@@ -88,7 +88,7 @@ class Mailbox:
         """
         Tell whether there is a record at a position or after it; one request.
 
-        :param position: where a reader stands
+        :param position: a reader's
         :raises CursorError: it is past the log's end
         :raises CursorExpiredError: what it points to was purged
         """
@@ -101,15 +101,15 @@ class Mailbox:
 
     def standing(self, consumer: str) -> Cursor:
         """
-        Return where a consumer goes on: where it has committed, and at the earliest record where it never has.
+        Return a consumer's committed cursor, or the earliest record's where it has never committed.
 
-        A generation always goes with it: a consumer that is moved while somebody reads for it must not be moved back.
+        It always has a generation, so that a commit after a seek cannot undo the seek.
         """
         return self.consumers.committed(consumer) or Cursor(self.position(None).position, 0)
 
     def commit(self, consumer: str, cursor: str | Cursor) -> bool:
         """
-        Let a consumer go on at a cursor, unless it is past it already.
+        Commit a cursor for a consumer, unless a later one is committed.
 
         :param consumer: its name
         :param cursor: a page's ``next``, or its text. Whether it has expired does not matter: what comes before it has
@@ -128,14 +128,14 @@ class Mailbox:
         """
         Return the opaque text of a cursor.
 
-        :param position: where a reader stands
+        :param position: a reader's
         :param generation: the generation of the consumer it is given to
         """
         return encode_cursor(self.settings.mailbox_id, Cursor(position, generation))
 
     def position(self, cursor: str | None) -> Cursor:
         """
-        Return where a cursor points to.
+        Decode a cursor, and check that what it points to was not purged.
 
         :param cursor: its text; ``None`` is the earliest record
         :raises CursorError: it is no cursor of this mailbox
@@ -180,7 +180,7 @@ class Mailbox:
         return decode_cursor(self.settings.mailbox_id, cursor)
 
     def _lost(self, position: Position) -> CursorError:
-        """Return what is wrong with a position that is not in the log."""
+        """Return the error for a position that is not in the log."""
         earliest = self.log.earliest(fresh=True)
         text = self.cursor_text(Position(earliest))
         if position.seq < earliest:

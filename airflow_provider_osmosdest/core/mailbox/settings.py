@@ -1,4 +1,4 @@
-"""What a mailbox is set up as: read from its connector once, and never changed after."""
+"""A mailbox's settings: read from its connection, and never changed after."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAILBOX_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 @dataclass(frozen=True, slots=True)
 class MailboxSettings:
     """
-    How one mailbox behaves.
+    The settings of one mailbox.
 
     :param mailbox_id: its name in URLs and cursors, which is the id of its Airflow Connection
     :param schema: what its records look like; ``None`` takes any JSON object
@@ -31,8 +31,8 @@ class MailboxSettings:
     :param max_bytes: bytes of data above which the oldest batches may be purged; ``None`` keeps all
     :param page_limit: the most records a page may be asked for
     :param page_bytes: the most bytes of NDJSON in a page, unless its first record alone has more
-    :param on_invalid: what an inbox does with a body that holds invalid records: refuse all of it, or take the valid
-        ones and put the others into quarantine
+    :param on_invalid: what an inbox does with a body that holds invalid records: reject all of it, or accept the
+        valid ones and put the others into quarantine
     :param max_body_bytes: the most bytes of a POST's body, as sent and decompressed
     :param max_body_records: the most records of a POST's body
     :param max_depth: how deep a posted record may be nested
@@ -76,13 +76,13 @@ class MailboxSettings:
             "requests_per_second",
         ):
             value = getattr(self, name)
-            # "not above zero" also refuses NaN.
+            # "not above zero" also rejects NaN.
             if value is not None and not value > 0:
                 raise ConfigurationError(f"{name} of mailbox {self.mailbox_id} is {value!r}; expected more than 0")
 
     @property
     def schema_digest(self) -> str | None:
-        """What tells this schema from others: the same for the same fields in the same order."""
+        """The SHA-256 of the schema: the same for the same fields in the same order."""
         if self.schema is None:
             return None
         return hashlib.sha256(json.dumps(self.schema.to_dict(), separators=(",", ":")).encode()).hexdigest()

@@ -2,8 +2,8 @@
 The tokens that open a mailbox: made once, shown once, kept as SHA-256.
 
 A token is ``osmos_r_`` (read) or ``osmos_w_`` (write), 32 random base62 digits, and 6 base62 digits of the CRC-32 of
-all before them: a scanner for leaked secrets recognises it, and a slip in copying is told without a look-up. It holds
-190 bits of chance, so that its bare SHA-256 gives nothing away.
+all before them: a scanner for leaked secrets recognises it, and a slip in copying is found without a look-up. It holds
+190 random bits, so that its bare SHA-256 gives nothing away.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LIVE", "Access", "Direction", "add", "find", "load_access", "new_token", "revoke", "well_formed"]
 
 Direction = Literal["read", "write"]
-"""What a token lets its holder do: fetch records, or send them."""
+"""The access that a token gives: to fetch records, or to send them."""
 
 MAX_LIVE = 2
 """How many tokens of one direction a mailbox may have at a time: the one in use, and the one that takes its place."""
@@ -42,13 +42,13 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Access:
     """
-    What a mailbox keeps of a token.
+    The part of a token that a mailbox keeps.
 
-    :param name: how people call it; one mailbox has no two of one name
+    :param name: its name for people, unique in a mailbox
     :param direction: what it is for
     :param sha256: of the token, in hexadecimal
     :param created_at: when it was made
-    :param expires_at: the moment from which it opens nothing; ``None`` for never
+    :param expires_at: the time from which it opens nothing; ``None`` for never
     """
 
     name: str
@@ -72,7 +72,7 @@ class Access:
         return cls(name, direction, _digest(token), created_at, expires_at)
 
     def live(self, now: datetime) -> bool:
-        """Tell whether it opens anything at that moment."""
+        """Tell whether it opens anything at that time."""
         return self.expires_at is None or now < self.expires_at
 
     def to_dict(self) -> dict[str, str | None]:
@@ -101,7 +101,7 @@ def find(access: Iterable[Access], presented: str, direction: Direction | None, 
     """
     Return what is kept of a presented token; ``None`` where it opens nothing.
 
-    Every entry is compared, whichever fits, so that the time it takes tells nothing of what is kept.
+    Every entry is compared, whichever fits, so that the time taken reveals nothing about them.
 
     :param direction: what it has to be for; ``None`` for either
     """
@@ -192,18 +192,18 @@ def _entry(number: int, value: Any) -> Access:
         name=name,
         direction=direction,
         sha256=digest,
-        created_at=_moment(value, "created_at", where),
-        expires_at=None if expires_at in (None, "") else _moment(value, "expires_at", where),
+        created_at=_time(value, "created_at", where),
+        expires_at=None if expires_at in (None, "") else _time(value, "expires_at", where),
     )
 
 
-def _moment(value: Mapping[str, Any], name: str, where: str) -> datetime:
+def _time(value: Mapping[str, Any], name: str, where: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(value[name])
+        time = datetime.fromisoformat(value[name])
     except (KeyError, TypeError, ValueError):
         msg = f"{where}.{name}: expected a time like 2026-01-31T12:00:00+00:00"
         raise ConfigurationError(msg) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _digest(token: str) -> str:

@@ -1,4 +1,4 @@
-"""Answers that can be asked for again: their bytes, the ETag of just these bytes, and 304."""
+"""Conditional responses: their bytes, the ETag of exactly these bytes, and 304."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CACHING", "Representation", "matches", "represent", "respond"]
 
 CACHING = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
-"""Headers of data with an ETag: its client may keep it, and asks again each time whether it still holds."""
+"""Headers of data with an ETag: its client may keep it, and revalidates it each time."""
 
 _LEVEL = 1
 _GZIP_WRAPPER = 31  # zlib's window of 15 bits, plus 16 for a gzip header and trailer
@@ -33,11 +33,11 @@ _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 @dataclass(frozen=True, slots=True)
 class Representation:
     """
-    The bytes of an answer.
+    The body of a response.
 
     :param body: as they are sent
     :param media_type: of what they hold
-    :param coding: how they are packed
+    :param coding: their content coding
     :param etag: of these very bytes, quotes included
     """
 
@@ -49,11 +49,11 @@ class Representation:
 
 def represent(content: bytes, media_type: str, coding: Coding) -> Representation:
     """
-    Pack content; takes a while, so do it outside of the event loop.
+    Encode content; slow, so call it outside of the event loop.
 
     :param content: what to send
-    :param media_type: what it is
-    :param coding: how to pack it
+    :param media_type: its media type
+    :param coding: its content coding
     """
     match coding:
         case "gzip":
@@ -81,9 +81,9 @@ def matches(request: Request, etag: str) -> bool:
 
 def respond(request: Request, representation: Representation, headers: Mapping[str, str]) -> Response:
     """
-    Return the answer, or 304 where the client has it already.
+    Return the response, or 304 where the client has it already.
 
-    :param request: what is answered
+    :param request: the request
     :param representation: the bytes
     :param headers: further headers
     """

@@ -1,4 +1,4 @@
-"""The outermost layer of the app: what holds for every answer, whichever route it comes from."""
+"""The outermost layer of the app: what holds for every response, whichever route it comes from."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ class ProblemMiddleware:
         except Exception as error:
             problem = problem_of(error)
             if started:
-                # The answer is under way: only a connection that breaks off can still say that it is not whole.
+                # The response is under way: only closing the connection can still show that it is incomplete.
                 raise
             await problem_response(problem)(scope, receive, guarded)

@@ -1,4 +1,4 @@
-"""What a client takes: the media type and the content coding of an answer (RFC 9110, section 12.5). Pure."""
+"""Negotiate the media type and the content coding of a response (RFC 9110, section 12.5). Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["Coding", "coding_header", "codings", "pick_coding", "pick_media_type"]
 
 Coding = Literal["zstd", "gzip", "identity"]
-"""How the bytes of an answer are packed."""
+"""The content codings of a response."""
 
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE | re.ASCII)
 
 
 @functools.cache
 def codings() -> tuple[Coding, ...]:
-    """Return what we can pack answers with, best first."""
+    """Return the content codings that responses may have, best first."""
     return ("zstd", "gzip") if importlib.util.find_spec("zstandard") else ("gzip",)
 
 
 def pick_media_type(accept: str | None, offered: Sequence[str]) -> str:
     """
-    Return the media type of the answer.
+    Return the media type of the response.
 
     :param accept: the ``Accept`` header; ``None`` or an empty one takes anything
     :param offered: what there is, best first
@@ -52,14 +52,14 @@ def pick_media_type(accept: str | None, offered: Sequence[str]) -> str:
 
 def pick_coding(accept_encoding: str | None, offered: Sequence[Coding]) -> Coding:
     """
-    Return how the answer is packed: ``identity`` for a client that says nothing.
+    Return the content coding of the response: ``identity`` for a client that names none.
 
     :param accept_encoding: the ``Accept-Encoding`` header
     :param offered: what there is beside ``identity``, best first
     :raises Problem: 406 when the client refuses ``identity`` and takes nothing else
     """
     weights = dict(_weights(accept_encoding or ""))
-    # Anything that is named is better than what merely is not refused.
+    # A coding that is named is better than one that is merely allowed.
     identity = weights.get("identity", 0.0 if weights.get("*") == 0 else 0.0001)
     ranked: dict[Coding, float] = {each: weights.get(each, weights.get("*", 0.0)) for each in offered}
     ranked["identity"] = identity
@@ -72,12 +72,12 @@ def pick_coding(accept_encoding: str | None, offered: Sequence[Coding]) -> Codin
 
 def coding_header(coding: Coding, accept_encoding: str | None) -> dict[str, str]:
     """
-    Return the header that says how an answer is packed.
+    Return the ``Content-Encoding`` header of a response.
 
-    Airflow's API server packs whatever does not say so, if only the word gzip is in the request's header, be it to
-    refuse it: the bytes would no longer be those that the ETag is of.
+    Airflow's API server compresses a response without it if the word gzip is in the request's header, be it to exclude
+    it: the bytes would no longer be those that the ETag is of.
 
-    :param coding: how it is packed
+    :param coding: its content coding
     :param accept_encoding: the request's ``Accept-Encoding`` header
     """
     if coding == "identity" and "gzip" not in (accept_encoding or ""):

@@ -1,4 +1,4 @@
-"""Every answer that is an error, as a problem document (RFC 9457), none with internals in it."""
+"""Error responses as problem documents (RFC 9457), without internals."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _log = logging.getLogger(__name__)
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own word
     """
-    An answer that is an error.
+    An error response.
 
     :param status: the HTTP status
     :param title: the kind of problem, the same words for each of its kind
-    :param detail: what happened this time and what the client can do about it; it goes to a stranger
+    :param detail: what happened this time and what the client can do about it; strangers may read it
     :param type: a URI of this kind of problem; ``about:blank`` where the status says it all
-    :param headers: further headers of the answer
+    :param headers: further headers of the response
     :param extra: further members of the document
     """
 
@@ -56,19 +56,18 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
 
 
 def problem_response(problem: Problem) -> Response:
-    """Return the answer that a problem is."""
+    """Return the response for a problem."""
     headers = {"Cache-Control": "no-store", **problem.headers}
     return Response(msgspec.json.encode(problem.document), problem.status, headers, PROBLEM_TYPE)
 
 
 def problem_of(error: Exception) -> Problem:
     """
-    Return the problem that an error is to a client.
+    Return the problem that tells a client of an error.
 
-    What a client can mend is told in its own words; of everything else there is a line in our log and not a word in
-    the answer.
+    Errors that a client can correct are explained to it; any other is logged, and the response says nothing of it.
 
-    :param error: whatever a route has raised
+    :param error: what a route has raised
     """
     match error:
         case Problem():
@@ -106,8 +105,8 @@ def handle_problems(app: FastAPI) -> None:
     """
     Answer every error of an app with a problem document.
 
-    :param app: the app to set up; what no handler of it sees is caught by
-        :class:`airflow_provider_osmosdest.web.http.middleware.Guard`
+    :param app: the app to set up; what its handlers do not catch,
+        :class:`airflow_provider_osmosdest.web.http.middleware.ProblemMiddleware` does
     """
 
     async def answer(request: Request, error: Exception) -> Response:

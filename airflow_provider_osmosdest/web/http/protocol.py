@@ -41,12 +41,12 @@ _Phase = Literal["header", "idle"]
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """
-    What the clients of one process may take of it.
+    The limits of what the clients of one process may use.
 
     :param header_bytes: of a request line and header, together
     :param header_seconds: from a connection's beginning, or a request's first byte, to the end of its header
     :param idle_seconds: between two requests on one connection; longer than partners pause
-    :param unread_seconds: in which a client must take something of an answer that it has not taken whole
+    :param unread_seconds: in which a client must read something of a response that it has not read whole
     :param unasked: connections that wait for a whole header; above, the one that has waited longest is closed
     :param connections: connections; above, each request is answered with 503
     """
@@ -61,9 +61,9 @@ class Bounds:
 
 class Protocols:
     """
-    Makes the protocol of each connection of one process; can be pickled, so that workers can be started with it.
+    Make the protocol of each connection of one process; can be pickled, so that workers can be started with it.
 
-    :param bounds: what is bound to what
+    :param bounds: its limits
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -77,7 +77,7 @@ class Protocols:
 
 class _Connection(h11.Connection):
     """
-    Refuses a header that is too large also where it comes in one piece, and remembers what a refusal needs.
+    Reject a header that is too large also where it comes in one piece, and keep what the response needs.
 
     :param most: bytes of a header
     """
@@ -85,18 +85,18 @@ class _Connection(h11.Connection):
     def __init__(self, most: int) -> None:
         super().__init__(h11.SERVER, most)
         self._most = most
-        self.refusal = 400
+        self.error_status = 400
         self.method = b""
 
     def next_event(self) -> Any:
-        """Return what has come."""
+        """Return the next event."""
         try:
             event = super().next_event()
             if isinstance(event, h11.Request):
                 self.method = event.method
                 _check_size(event, self._most)
         except h11.RemoteProtocolError as error:
-            self.refusal = error.error_status_hint
+            self.error_status = error.error_status_hint
             raise
         return event
 
@@ -105,7 +105,7 @@ class BoundedProtocol(H11Protocol):
     """
     One connection.
 
-    While the app works on a request, its time is the app's matter. Otherwise it is in one of two phases, each with a
+    While the app works on a request, the app limits its time. Otherwise it is in one of two phases, each with a
     time limit that no byte prolongs: ``header``, when part of a request is here or its first one is due, and ``idle``.
 
     :param protocols: its bounds, and the connections it competes with
@@ -128,18 +128,18 @@ class BoundedProtocol(H11Protocol):
         self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin."""
+        """Start the time limit of the first header."""
         super().connection_made(transport)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Stop the timers."""
         self._unwatch()
         self._stop_unread()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Pass on what was received, or drop it after a rejection."""
         if self._lingering is not None:
             self._lingering -= len(data)
             if self._lingering < 0:
@@ -154,27 +154,27 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def shutdown(self) -> None:
-        """Begin to shut down: the app is told, so that whatever waits there ends."""
-        if (told := self.app_state.get(ON_SHUTDOWN)) is not None:
-            told()
+        """Begin to shut down, and make the app end the requests that wait."""
+        if (on_shutdown := self.app_state.get(ON_SHUTDOWN)) is not None:
+            on_shutdown()
         if not self.transport.is_closing():
             super().shutdown()
 
     def pause_writing(self) -> None:
-        """Begin to wait for the client to take some of its answer."""
+        """Limit the time until the client reads some of its response."""
         super().pause_writing()
         self._watch_unread()
 
     def resume_writing(self) -> None:
-        """Go on, as the client has taken nearly all."""
+        """End that limit, as the client has read nearly all."""
         super().resume_writing()
         if not self.transport.is_closing():
             self._stop_unread()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, or too much of it."""
+        """Reject what is not HTTP, or too much of it."""
         del msg
-        self._refuse(self.conn.refusal)
+        self._reject(self.conn.error_status)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         if len(self.connections) <= self._bounds.connections:
@@ -217,15 +217,15 @@ class BoundedProtocol(H11Protocol):
 
     def _time_is_up(self) -> None:
         if self.conn.trailing_data[0]:
-            self._refuse(408)
+            self._reject(408)
         else:
             self.part()
 
-    def _refuse(self, status: int) -> None:
-        """Answer, and drop what still comes for a while: a reset would take the answer away from the client."""
+    def _reject(self, status: int) -> None:
+        """Send an error, and drop what is received for a while: a reset would discard the error before it is read."""
         self._unwatch()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            # There is an answer to this request already, or half of one.
+            # A response to this request was sent already, or half of one.
             self.part()
             return
         title, detail = _TITLES.get(status, _TITLES[400])
@@ -243,7 +243,7 @@ class BoundedProtocol(H11Protocol):
         events = (response, h11.Data(data=b"" if to_head else body), h11.EndOfMessage())
         self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
         if self.cycle is not None and not self.cycle.response_complete:
-            # The app works on a request whose body has turned out not to be HTTP; its own answer would be a second one.
+            # The app works on a request whose body turned out not to be HTTP; its own response would be a second one.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self._lingering = _LINGER_BYTES
@@ -258,7 +258,7 @@ class BoundedProtocol(H11Protocol):
         self._unwatch()
         if not self.transport.is_closing():
             self.transport.close()
-            # Closing waits for the client to take what is left of its answers.
+            # Closing waits for the client to read what is left of its responses.
             if self.transport.get_write_buffer_size():
                 self._watch_unread()
 
@@ -280,7 +280,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def _check_size(request: h11.Request, most: int) -> None:
-    """Refuse a request line and header of more bytes than that, counted as they are sent at least."""
+    """Reject a request line and header of more bytes than that, counted at their shortest."""
     size = len(request.method) + len(request.target) + len(b"  HTTP/1.1\r\n")
     size += sum(len(name) + len(value) + len(b": \r\n") for name, value in request.headers)
     if size > most:

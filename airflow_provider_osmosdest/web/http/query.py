@@ -1,4 +1,4 @@
-"""The query parameters of a request: each at most once, none that is not known, all within bounds. Pure."""
+"""Read the query parameters of a request: each at most once, only those of its route, within limits. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_WAIT", "bad_parameter", "default_page", "page_size", "single", "whole_number"]
 
 MAX_WAIT = 30
-"""Seconds a request may wait for records: what proxies between us and a partner usually bear."""
+"""Seconds a request may wait for records: what proxies between us and a partner usually allow."""
 
 _DEFAULT_PAGE = 500
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
@@ -24,7 +24,7 @@ _LONGEST_QUOTE = 80
 
 def bad_parameter(name: str, found: str, expected: str) -> Problem:
     """
-    Return the refusal of a parameter.
+    Return the problem of a wrong parameter.
 
     :param name: the parameter
     :param found: its value

@@ -1,4 +1,4 @@
-"""Which part of a file a request asks for (RFC 9110, section 14). Pure."""
+"""Find which part of a file a request asks for (RFC 9110, section 14). Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def wanted_range(given: str | None, if_range: str | None, etag: str, size: int) 
     """
     Return the first byte that is asked for and the one after the last; ``None`` for all of them.
 
-    What is not one range of bytes is left aside, as the RFC allows: the answer is then the whole file.
+    What is not one range of bytes is ignored, as the RFC allows: the response is then the whole file.
 
     :param given: the ``Range`` header
     :param if_range: the ``If-Range`` header: the part is of use only if the file is still this one

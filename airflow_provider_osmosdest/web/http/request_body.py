@@ -1,4 +1,4 @@
-"""Receive a body within bounds of bytes and time, and part politely from a client whose body is not wanted."""
+"""Receive a body within limits of bytes and time, and close the connection cleanly where it is not read."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["Bodies", "Incoming", "Room"]
 _IDLE_SECONDS = 30.0
 _LONGEST_SECONDS = 300.0
 _ROOM_BYTES = 128 * 2**20
-_STRANGERS_BYTES = 32 * 2**20
-_STRANGERS = 500
+_UNTRUSTED_BYTES = 32 * 2**20
+_UNTRUSTED = 500
 _RETRY_SECONDS = 2
 
 _LINGER_SECONDS = 5.0
@@ -31,7 +31,7 @@ _LINGER_BYTES = 64 * 2**20
 
 class Room:
     """
-    How many bytes of bodies are in memory, over all requests.
+    Bound the bytes of bodies in memory, over all requests.
 
     :param most: bytes
     :param bodies: how many bodies may be on their way at once; ``None`` for as many as fit
@@ -46,9 +46,9 @@ class Room:
     @contextlib.contextmanager
     def hold(self) -> Iterator[Callable[[int], None]]:
         """
-        Hand out what takes room for one request, and give it all back at the end.
+        Yield a function that reserves bytes for one request, and release them all at the end.
 
-        :raises Problem: also from what is handed out, 503 when there is no room left
+        :raises Problem: 503 when there is no room left, also from that function
         """
         mine = 0
 
@@ -79,18 +79,18 @@ def _full() -> Problem:
 
 
 class Bodies:
-    """Room for the bodies of an app; those of strangers cannot crowd out the others."""
+    """Room for the bodies of an app; those of senders without a token cannot crowd out the others."""
 
     def __init__(self) -> None:
         self.trusted = Room(_ROOM_BYTES)
-        self.strangers = Room(_STRANGERS_BYTES, _STRANGERS)
+        self.untrusted = Room(_UNTRUSTED_BYTES, _UNTRUSTED)
 
 
 class Incoming:
     """
     The body of one request.
 
-    :param request: nobody else may read its body
+    :param request: the request, whose body no other code may read
     :param idle: seconds the client may be silent
     :param longest: seconds the whole body may take
     """
@@ -112,8 +112,8 @@ class Incoming:
 
         :param limit: the most bytes; a body that announces more is refused before any of it is read
         :param too_large: makes what is raised for more, from the limit
-        :param take: takes room in memory
-        :raises Problem: 408 for a client that is silent or slow, 400 for one that leaves in the middle
+        :param take: reserves room in memory
+        :raises Problem: 408 for a client that is silent or slow, 400 for one that disconnects in the middle
         """
         if self._length is not None and self._length > limit:
             raise too_large(limit)
@@ -131,20 +131,20 @@ class Incoming:
 
     def part(self, response: Response) -> Response:
         """
-        Return an answer, which is the last one of its connection if the body has not been read to its end.
+        Return a response that closes the connection if the body has not been read to its end.
 
-        :param response: the answer
+        :param response: the response
         """
         if self._ended or self._empty:
             return response
         response.headers["Connection"] = "close"
-        return _LastAnswer(response, self)
+        return _LastResponse(response, self)
 
     async def drain(self) -> None:
         """
-        Drop what still comes, for a while.
+        Drop what is received, for a while.
 
-        To close on a client that is still sending resets the connection, and takes the answer away from it unread.
+        Closing while the client is still sending resets the connection, which discards the response unread.
         """
         if self._waits and not self._begun:
             # It has not begun to send, and will not.
@@ -170,8 +170,8 @@ class Incoming:
         return body
 
 
-class _LastAnswer(Response):
-    """An answer after which the connection is closed, once the client has had the time to read it."""
+class _LastResponse(Response):
+    """A response after which the connection is closed, once the client has had the time to read it."""
 
     def __init__(self, response: Response, incoming: Incoming) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class _LastAnswer(Response):
         self._incoming = incoming
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer, then listen for a while."""
+        """Send the response, then drop what is received for a while."""
         del scope, receive
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_BATCHES", "MAX_BATCHES", "describe", "fetch_batch", "list_batches", "router"]
 
 MAX_BATCHES = 1000
-"""The most batches that one answer lists."""
+"""The most batches that one response lists."""
 
 DEFAULT_BATCHES = 100
-"""How many it lists where the request does not say."""
+"""The batches that it lists where the request sets no limit."""
 
 _SIGNED_SECONDS = 3600
 _NUMBER = re.compile(r"[1-9]\d{0,17}", re.ASCII)
@@ -48,12 +48,12 @@ async def list_batches(request: Request, grant: Annotated[Grant, Depends(reading
     given = single(request.query_params, {"cursor", "limit"})
     limit = whole_number(given, "limit", default=DEFAULT_BATCHES, least=1, most=MAX_BATCHES)
 
-    def look() -> bytes:
+    def read() -> bytes:
         entries, cursor = mailbox.batches(given.get("cursor"), limit=limit)
         listed = [_listed(mailbox, entry) for entry in entries]
         return msgspec.json.encode({"batches": listed, "cursor": cursor, "up_to_date": len(entries) < limit})
 
-    return Response(await in_thread(request, look), media_type=JSON)
+    return Response(await in_thread(request, read), media_type=JSON)
 
 
 @router.api_route("/{seq}/data", methods=["GET", "HEAD"])

@@ -1,4 +1,4 @@
-"""Records for a named consumer, whose cursor we keep; it moves by commits alone."""
+"""Records for a named consumer, whose cursor the mailbox keeps; it moves by commits alone."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _DECODER = msgspec.json.Decoder(_Commit)
 
 
 def _consumer(name: str) -> str:
-    """Depend on a name that a consumer may have."""
+    """Require a name that a consumer may have."""
     if not valid_consumer(name):
         raise bad_parameter("name", name, "1 to 64 letters, digits, dots, hyphens or underscores, no dot first")
     return name
@@ -79,7 +79,7 @@ async def read_records(
 async def commit(
     request: Request, grant: Annotated[Grant, Depends(reading)], name: Annotated[str, Depends(_consumer)]
 ) -> Response:
-    """Let the consumer go on at a cursor; a stale one changes nothing, and is no error."""
+    """Commit a cursor for the consumer; a stale one changes nothing, and is no error."""
     single(request.query_params, ())
     incoming = Incoming(request)
     try:
@@ -97,11 +97,11 @@ async def commit(
 async def status(
     request: Request, grant: Annotated[Grant, Depends(reading)], name: Annotated[str, Depends(_consumer)]
 ) -> Response:
-    """Tell where the consumer stands."""
+    """Answer with the consumer's cursor, lag and last poll."""
     single(request.query_params, ())
     mailbox = grant.mailbox
 
-    def look() -> dict[str, Any]:
+    def read() -> dict[str, Any]:
         committed = mailbox.consumers.committed(name)
         earliest = Position(mailbox.log.earliest())
         polled = mailbox.consumers.polled(name)
@@ -112,7 +112,7 @@ async def status(
             "last_poll": None if polled is None else polled.isoformat(),
         }
 
-    return Response(msgspec.json.encode(await in_thread(request, look)), media_type=JSON)
+    return Response(msgspec.json.encode(await in_thread(request, read)), media_type=JSON)
 
 
 def describe(settings: MailboxSettings) -> Paths:

@@ -1,4 +1,4 @@
-"""What a mailbox says of itself: an OpenAPI document that clients can be made from."""
+"""A mailbox's OpenAPI document, from which clients can be made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What load balancers and monitors ask: whether mailboxes can be served. The one route that needs no token."""
+"""The health check for load balancers and monitors. The one route that needs no token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from airflow_provider_osmosdest.web.formats import JSON
 from airflow_provider_osmosdest.web.http.problems import Problem
-from airflow_provider_osmosdest.web.state import services
+from airflow_provider_osmosdest.web.state import web_state
 
 __all__ = ["health", "router"]
 
@@ -20,8 +20,8 @@ router = APIRouter()
 
 @router.api_route("/health", methods=["GET", "HEAD"])
 async def health(request: Request) -> Response:
-    """Tell whether the database and the store answer, and nothing more of them."""
-    found = await services(request).health.findings()
+    """Answer whether the database and the store are available, and nothing more."""
+    found = await web_state(request).health.findings()
     parts = {"database": found.database, "store": found.store}
     silent = [name for name, answers in parts.items() if not answers]
     words = {name: "ok" if answers else "unavailable" for name, answers in parts.items()}

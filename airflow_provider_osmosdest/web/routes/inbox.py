@@ -1,9 +1,9 @@
 """
-The inbox: a partner posts records.
+The route to which a partner posts records.
 
-A sender shows a token that may write, or, as webhook senders can't, a signature made with one of the mailbox's signing
-secrets. Whatever is shown has to hold: with a wrong token a good signature is of no use, and in a mailbox with signing
-secrets a token does not make up for a wrong signature.
+A sender shows a token that may write, or, as webhook senders cannot, a signature made with one of the mailbox's signing
+secrets. Whatever is shown has to be valid: with a wrong token a good signature is of no use, and in a mailbox with
+signing secrets a token does not make up for a wrong signature.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from airflow_provider_osmosdest.web.http.problems import Problem, problem_respon
 from airflow_provider_osmosdest.web.http.query import single
 from airflow_provider_osmosdest.web.http.request_body import Incoming
 from airflow_provider_osmosdest.web.openapi import FAULT, answer, operation, parameter, problems, reference
-from airflow_provider_osmosdest.web.state import in_thread, services
+from airflow_provider_osmosdest.web.state import in_thread, web_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,15 +53,15 @@ router = APIRouter()
 _Result = TypeVar("_Result")
 
 _DECOY = MailboxSettings("decoy", signing_secrets=("whsec_ZGVjb3k=",))
-"""Stands in where a signature can't be good, so that neither answer nor time tells which mailboxes there are."""
+"""Stands in where a signature cannot be good, so that neither response nor time reveals which mailboxes there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
     """
-    Who posts.
+    The sender of a POST.
 
-    :param name: whose idempotency keys these are
+    :param name: its name, the scope of its idempotency keys
     :param mailbox: what it may write to; ``None`` where the signature cannot be good
     :param signature: what has to be checked once the body is there
     :param trusted: it has shown a token
@@ -81,11 +81,11 @@ class _Sender:
 async def post_records(request: Request, mailbox_id: str) -> Response:
     """Take the records of a body, and answer once they are in the log."""
     incoming = Incoming(request)
-    # An error that outlived its handler would keep the body alive: its traceback refers to what refers to it.
+    # An error that outlived its handler would keep the body in memory, by its traceback.
     try:
         answered = await _take(request, mailbox_id, incoming)
-    except InboxRejection as refused:
-        return incoming.part(problem_response(_problem(refused)))
+    except InboxRejection as rejection:
+        return incoming.part(problem_response(_problem(rejection)))
     except Problem as problem:
         return incoming.part(problem_response(problem))
     return Response(msgspec.json.encode(answered), 202, media_type=JSON)
@@ -98,36 +98,36 @@ async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[s
     encoding = body_encoding(request.headers.get("content-encoding"))
     key = _key(request.headers, signed=not sender.trusted)
     limit = sender.settings.max_body_bytes
-    bodies = services(request).bodies
-    with (bodies.trusted if sender.trusted else bodies.strangers).hold() as take:
+    bodies = web_state(request).bodies
+    with (bodies.trusted if sender.trusted else bodies.untrusted).hold() as take:
         raw = await incoming.read(limit, too_large, take)
-        came = asyncio.get_running_loop().time()
+        arrived = asyncio.get_running_loop().time()
         posting = Posting(media_type, encoding, raw, sender.signature)
         try:
             secrets = sender.settings.signing_secrets
             data = await _in_thread(request, partial(opened, posting, limit, secrets))
         except SignatureRejection:
-            raise await unauthorized(request, came) from None
+            raise await unauthorized(request, arrived) from None
         if (mailbox := sender.mailbox) is None:
-            raise await unauthorized(request, came)
+            raise await unauthorized(request, arrived)
         if not sender.trusted:
             keep_rate(request, mailbox, sender.name)
         take_all = partial(Inbox(mailbox).take, media_type, data, sender=sender.name, key=key)
         answered = await _in_thread(request, take_all)
     if answered["accepted"]:
-        services(request).waiting.wake(mailbox_id)
+        web_state(request).waiting.wake(mailbox_id)
     return answered
 
 
 async def _in_thread(request: Request, function: Callable[[], _Result]) -> _Result:
-    """Run a call that blocks and may refuse; of its refusal nothing comes over that refers to the body."""
+    """Call a function that blocks and may reject a body; its rejection keeps no reference to the body."""
 
     def run() -> _Result | InboxRejection:
         try:
             return function()
-        except InboxRejection as refused:
-            refused.__context__ = None
-            return refused.with_traceback(None)
+        except InboxRejection as rejection:
+            rejection.__context__ = None
+            return rejection.with_traceback(None)
 
     outcome = await in_thread(request, run)
     if isinstance(outcome, InboxRejection):
@@ -157,14 +157,12 @@ def _signature(headers: Headers) -> Signature | None:
     return Signature(message_id, timestamp, entries)
 
 
-def _problem(refused: InboxRejection) -> Problem:
-    return Problem(
-        refused.status, refused.title, refused.detail, refused.type, headers=refused.headers, **refused.extra
-    )
+def _problem(error: InboxRejection) -> Problem:
+    return Problem(error.status, error.title, error.detail, error.type, headers=error.headers, **error.extra)
 
 
 def _key(headers: Headers, *, signed: bool) -> str | None:
-    # A signature covers the message's id: with any other key, whoever overhears a message could send it once more.
+    # A signature covers the message's id: with any other key, an eavesdropper could send it again.
     for name in ("webhook-id",) if signed else ("idempotency-key", "webhook-id"):
         if values := headers.getlist(name):
             if len(values) > 1:

@@ -161,15 +161,15 @@ class TestEventTrigger:
         trigger = MailboxEventTrigger("orders", consumer, INTERVAL)
         trigger.asset_state_store = StateStore(**({} if kept is None else {KEY: kept}))
 
-        async def looks():
+        async def polls():
             yield Poll(newest)
 
         async def run():
-            return [event async for event in trigger.filter_shared_stream(looks())]
+            return [event async for event in trigger.filter_shared_stream(polls())]
 
         assert len(within(10, run())) == fires
 
-    def test_asks_the_state_store_before_the_first_look_and_once(self, hook):
+    def test_asks_the_state_store_before_the_first_poll_and_once(self, hook):
         hook.publish([{"id": 1}])
         newest = hook.mailbox().log.tail()
         trigger = MailboxEventTrigger("orders", None, INTERVAL)
@@ -182,16 +182,16 @@ class TestEventTrigger:
 
         trigger.asset_state_store = Noting()
 
-        async def looks():
-            for sighting in (Poll(None), Poll(newest), Poll(newest)):
-                done.append("looked")
-                yield sighting
+        async def polls():
+            for poll in (Poll(None), Poll(newest), Poll(newest)):
+                done.append("polled")
+                yield poll
 
         async def run():
-            return [event async for event in trigger.filter_shared_stream(looks())]
+            return [event async for event in trigger.filter_shared_stream(polls())]
 
         assert len(within(10, run())) == 1
-        assert done == ["asked", "looked", "looked", "looked"]
+        assert done == ["asked", "polled", "polled", "polled"]
 
     @pytest.mark.parametrize(("kept", "after"), [(0, 0), (2, 2)])
     def test_says_when_it_watches(self, hook, capfd, caplog, kept, after):
@@ -199,16 +199,16 @@ class TestEventTrigger:
         trigger = MailboxEventTrigger("orders", "billing", INTERVAL)
         trigger.asset_state_store = StateStore(**{KEY: kept})
 
-        async def looks():
+        async def polls():
             yield Poll(None)
 
         async def run():
-            return [event async for event in trigger.filter_shared_stream(looks())]
+            return [event async for event in trigger.filter_shared_stream(polls())]
 
         with caplog.at_level("INFO"):
             assert within(10, run()) == []
         said = "".join(capfd.readouterr()) + caplog.text
-        assert said.count(f"Watching mailbox 'orders': it rings for batches after {after}.") == 1
+        assert said.count(f"Watching mailbox 'orders': it fires for batches after {after}.") == 1
 
     def test_waits_until_it_knows_where_it_had_got_to(self, hook, capfd, caplog):
         hook.publish([{"id": 1}])
@@ -217,14 +217,14 @@ class TestEventTrigger:
         trigger.asset_state_store = store = StateStore(**{KEY: 1})
         store.fails = True
 
-        async def looks():
+        async def polls():
             yield Poll(None)
             yield Poll(newest)
             store.fails = False
             yield Poll(newest)
 
         async def run():
-            return [event async for event in trigger.filter_shared_stream(looks())]
+            return [event async for event in trigger.filter_shared_stream(polls())]
 
         assert within(10, run()) == []
         assert "the API server is away" in "".join(capfd.readouterr()) + caplog.text
@@ -327,5 +327,5 @@ class TestSharing:
 
 
 async def until(done):
-    while not done():  # noqa: ASYNC110 - a test that looks from outside
+    while not done():  # noqa: ASYNC110 - a test that watches from outside
         await asyncio.sleep(INTERVAL)

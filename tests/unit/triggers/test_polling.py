@@ -49,41 +49,41 @@ def publish(mailbox, count=2):
     return mailbox.publish([b'{"id":1}\n'] * count, batch_id=f"batch-{number}")
 
 
-class TestLookout:
+class TestLogWatcher:
     def test_sees_the_newest_batch(self, mailbox):
-        lookout = LogWatcher(mailbox)
-        assert lookout.newest() is None
+        watcher = LogWatcher(mailbox)
+        assert watcher.newest() is None
         for number in (1, 2):
             publish(mailbox)
-            assert lookout.newest().seq == number
+            assert watcher.newest().seq == number
         publish(mailbox)
         publish(mailbox)
-        assert lookout.newest().seq == lookout.newest().seq == 4
+        assert watcher.newest().seq == watcher.newest().seq == 4
 
     @pytest.mark.parametrize("batches", [1, 7])
     def test_an_idle_look_is_one_request(self, mailbox, batches):
         for _ in range(batches):
             publish(mailbox)
-        lookout = LogWatcher(mailbox)
-        lookout.newest()
-        lookout.waiting("billing")
+        watcher = LogWatcher(mailbox)
+        watcher.newest()
+        watcher.waiting("billing")
         mailbox.store.asked.clear()
-        lookout.newest()
+        watcher.newest()
         assert mailbox.store.asked == [f"log/{batches + 1:020d}.json"]
         mailbox.store.asked.clear()
-        lookout.waiting("billing")
+        watcher.waiting("billing")
         assert mailbox.store.asked == [f"log/{batches + 1:020d}.json"]
 
     def test_counts_what_waits(self, mailbox):
-        lookout = LogWatcher(mailbox)
-        assert lookout.waiting("billing") == 0
+        watcher = LogWatcher(mailbox)
+        assert watcher.waiting("billing") == 0
         publish(mailbox, 3)
         publish(mailbox, 4)
-        assert lookout.waiting("billing") == 7
+        assert watcher.waiting("billing") == 7
         mailbox.consumers.commit("billing", Cursor(Position(1, 2)))
         publish(mailbox, 1)
-        assert lookout.waiting("billing") == 6
-        assert lookout.waiting("other") == 8 or lookout.waiting("billing") == 6
+        assert watcher.waiting("billing") == 6
+        assert watcher.waiting("other") == 8 or watcher.waiting("billing") == 6
 
     def test_what_was_purged_unread_still_ends_a_wait(self, mailbox):
         publish(mailbox, 3)
@@ -96,7 +96,7 @@ class TestLookout:
 
 
 class Clock:
-    """Time that goes by only where somebody sleeps."""
+    """Time that goes by only where a test sleeps."""
 
     def __init__(self):
         self.now = 0.0
@@ -111,16 +111,16 @@ class Clock:
         return self.now
 
 
-def first(count, looks):
+def first(count, polls):
     """Return the first so many things that are seen."""
 
     async def collect():
         seen = []
-        async for each in looks:
+        async for each in polls:
             seen.append(each)
             if len(seen) == count:
                 break
-        await looks.aclose()
+        await polls.aclose()
         return seen
 
     return asyncio.run(collect())
@@ -130,8 +130,8 @@ class TestPolling:
     def test_looks_for_ever_with_jitter(self, mailbox):
         clock = Clock()
         numbers = iter(range(1_000))
-        looks = polling("orders", 2, lambda _: next(numbers), reach=lambda _: mailbox, sleep=clock.sleep, clock=clock)
-        assert first(50, looks) == list(range(50))
+        polls = polling("orders", 2, lambda _: next(numbers), opener=lambda _: mailbox, sleep=clock.sleep, clock=clock)
+        assert first(50, polls) == list(range(50))
         assert all(1.5 <= wait <= 2 for wait in clock.waits)
         assert len(set(clock.waits)) > 40
 
@@ -141,16 +141,16 @@ class TestPolling:
         faults = iter([StorageError("the store is away")] * 8 + [ZeroDivisionError()] * 3)
         opened = []
 
-        def reach(conn_id):
+        def opener(conn_id):
             opened.append(conn_id)
             return mailbox
 
-        def look(_):
+        def read(_):
             if fault := next(faults, None):
                 raise fault
             return "seen"
 
-        assert first(2, polling("orders", 2, look, reach=reach, sleep=clock.sleep, clock=clock)) == ["seen", "seen"]
+        assert first(2, polling("orders", 2, read, opener=opener, sleep=clock.sleep, clock=clock)) == ["seen", "seen"]
         said = [record.getMessage() for record in caplog.records if "osmosdest" in record.name]
         assert said == [
             "Mailbox 'orders' cannot be looked at; trying on until it can be: the store is away",
@@ -168,22 +168,24 @@ class TestPolling:
         clock = Clock()
         mailboxes = iter([LookupError("no such connection"), mailbox])
 
-        def reach(_):
+        def opener(_):
             found = next(mailboxes)
             if isinstance(found, Exception):
                 raise found
             return found
 
-        assert first(1, polling("orders", 2, LogWatcher.newest, reach=reach, sleep=clock.sleep, clock=clock)) == [None]
+        assert first(1, polling("orders", 2, LogWatcher.newest, opener=opener, sleep=clock.sleep, clock=clock)) == [
+            None
+        ]
 
     def test_asks_for_the_connection_anew_now_and_then(self, mailbox):
         clock = Clock()
         opened = []
 
-        def reach(_):
+        def opener(_):
             opened.append(clock.now)
             return mailbox
 
-        first(400, polling("orders", 2, LogWatcher.newest, reach=reach, sleep=clock.sleep, clock=clock))
+        first(400, polling("orders", 2, LogWatcher.newest, opener=opener, sleep=clock.sleep, clock=clock))
         assert len(opened) == 3
         assert all(300 <= later - earlier <= 303 for earlier, later in pairwise(opened))

@@ -40,8 +40,8 @@ class Web:
     client: TestClient
 
     @property
-    def services(self):
-        return self.client.app.state.services
+    def state(self):
+        return self.client.app.state.web
 
     def get(self, path, token=READ, method="GET", **headers):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -59,7 +59,7 @@ class Web:
 
     def hurry(self):
         """Let a hundredth of a second pass for a second."""
-        waiting = self.services.waiting
+        waiting = self.state.waiting
         waiting._interval = 0.005
         until_new = waiting.until_new
         waiting.until_new = lambda mailbox_id, position, seconds, **kwargs: until_new(

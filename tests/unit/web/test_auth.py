@@ -1,4 +1,4 @@
-"""Who is let in; and that nobody who is not learns anything from the answer or from its time."""
+"""Which tokens open a mailbox; and that a 401 reveals nothing, by its response or by its time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_osmosdest.web import auth
 from airflow_provider_osmosdest.web.rate_limits import Failures
 from tests.unit.web.conftest import EXPIRED, OTHER, READ, SCHEMA, WRITE
 
-REFUSED = {
+WRONG = {
     "none": None,
     "empty": "",
     "malformed": "letmein",
@@ -28,19 +28,19 @@ REFUSED = {
 }
 
 
-def refusals(web):
-    """Yield every way to be refused as a name, a mailbox and headers."""
+def attempts(web):
+    """Yield every failed attempt as a name, a mailbox and headers."""
     for box in ("box", "no-such-mailbox", "..", "a" * 300):
-        for name, token in REFUSED.items():
+        for name, token in WRONG.items():
             headers = {} if token is None else {"Authorization": b"Bearer " + token.encode()}
             yield f"{name} token for {box}", box, headers
     yield "another scheme", "box", {"Authorization": f"Basic {READ}"}
     yield "a good token for no mailbox", "no-such-mailbox", {"Authorization": f"Bearer {READ}"}
 
 
-def test_every_refusal_is_the_same_answer(web):
+def test_every_401_is_the_same_answer(web):
     answers = {}
-    for name, box, headers in refusals(web):
+    for name, box, headers in attempts(web):
         if box == "..":
             continue
         answer = web.client.get(f"/v1/mailboxes/{box}/records", headers=headers)
@@ -52,7 +52,7 @@ def test_every_refusal_is_the_same_answer(web):
     assert dict(headers)["content-type"] == "application/problem+json"
 
 
-def test_every_refusal_is_the_same_work(web, monkeypatch):
+def test_every_401_is_the_same_work(web, monkeypatch):
     """Counted, not timed: as many digests are compared for each, and each answer is held until the same moment."""
     compared, held = [], []
     compare = hmac.compare_digest
@@ -64,7 +64,7 @@ def test_every_refusal_is_the_same_work(web, monkeypatch):
     monkeypatch.setattr(auth.asyncio, "sleep", sleep)
     monkeypatch.setattr(Failures, "delay", lambda *_: 100.0)
     work = {}
-    for name, box, headers in refusals(web):
+    for name, box, headers in attempts(web):
         if box == "..":
             continue
         compared.clear()
@@ -101,10 +101,10 @@ def test_every_route_but_one_asks_for_a_token(web):
 
 def revoked_meanwhile(web):
     """Let the mailbox be looked up each time, and the second time its token be revoked."""
-    web.services.registry._ttl = 0.0
+    web.state.mailboxes._ttl = 0.0
     after = Mailbox(web.mailbox.store, MailboxSettings("box", schema=SCHEMA))
     found = [web.mailbox, after]
-    web.services.registry._load = lambda _: found.pop(0)
+    web.state.mailboxes._load = lambda _: found.pop(0)
 
 
 def test_a_token_that_is_revoked_while_its_poll_waits(web):

@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.web.mailbox_cache import UndecidedError
 
 
 class Backend:
-    """Knows some connections, or is out of order."""
+    """Has some connections, or is out of order."""
 
     def __init__(self, error=None):
         self.error = error
@@ -89,7 +89,7 @@ def test_a_variable_is_a_mailbox_under_one_id_alone(connection, conn_id):
         open_mailbox(conn_id)
 
 
-def test_a_database_that_knows_no_case_makes_no_second_mailbox(monkeypatch):
+def test_a_database_that_ignores_case_makes_no_second_mailbox(monkeypatch):
     found = SimpleNamespace(conn_id="orders", conn_type="osmos_mailbox")
     monkeypatch.setattr(BaseHook, "get_connection", lambda _: found)
     assert open_mailbox("Orders") is None

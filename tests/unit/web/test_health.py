@@ -98,7 +98,7 @@ def test_what_hangs_is_waited_for_briefly_and_not_asked_once_more(caplog):
     async def run():
         gate = threading.Event()
         database = Asked(gate=gate)
-        health = Health(Checks(database), dict, ttl=0.0, patience=0.01)
+        health = Health(Checks(database), dict, ttl=0.0, timeout=0.01)
         assert [await health.findings() for _ in range(3)] == [Findings(database=False, store=True)] * 3
         assert database.count == 1
         gate.set()
@@ -114,7 +114,7 @@ def test_what_hangs_is_waited_for_briefly_and_not_asked_once_more(caplog):
 def test_who_asked_first_may_go():
     async def run():
         gate = threading.Event()
-        health = Health(Checks(Asked(gate=gate)), dict, ttl=LONG, patience=LONG)
+        health = Health(Checks(Asked(gate=gate)), dict, ttl=LONG, timeout=LONG)
         first, second = asyncio.create_task(health.findings()), asyncio.create_task(health.findings())
         await asyncio.sleep(0)
         first.cancel()

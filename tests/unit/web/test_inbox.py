@@ -43,7 +43,7 @@ SETTINGS = {
 JSON = {"Content-Type": "application/json"}
 
 
-class Patient:
+class NoDelay:
     """Counts failed attempts, and holds no answer back."""
 
     def __init__(self):
@@ -62,7 +62,7 @@ def mailboxes(tmp_path):
 @pytest.fixture
 def app(mailboxes):
     app = create_app(mailboxes.get)
-    app.state.services = replace(app.state.services, failures=Patient())
+    app.state.web = replace(app.state.web, failures=NoDelay())
     return app
 
 
@@ -82,9 +82,9 @@ def post(app):
 
 
 def signed(content=b'{"id":1}', *, secret=SECRET, message_id="msg_1", at=None):
-    moment = int(time.time() if at is None else at)
-    entry = Webhook(secret).sign(message_id, datetime.fromtimestamp(moment, UTC), content.decode())
-    return {**JSON, "webhook-id": message_id, "webhook-timestamp": str(moment), "webhook-signature": entry}
+    sent = int(time.time() if at is None else at)
+    entry = Webhook(secret).sign(message_id, datetime.fromtimestamp(sent, UTC), content.decode())
+    return {**JSON, "webhook-id": message_id, "webhook-timestamp": str(sent), "webhook-signature": entry}
 
 
 def ids(mailbox):
@@ -118,9 +118,9 @@ def test_records_are_taken(post, mailboxes, media_type, content, packed):
     assert ids(mailboxes["plain"]) == [1, 2]
 
 
-def test_whoever_waits_is_woken(post, app, monkeypatch):
+def test_a_request_that_waits_is_woken(post, app, monkeypatch):
     woken = []
-    monkeypatch.setattr(app.state.services.waiting, "wake", woken.append)
+    monkeypatch.setattr(app.state.web.waiting, "wake", woken.append)
     post()
     post(content=b"[]")
     post(content=b"[5]")
@@ -225,7 +225,7 @@ class TestSignatures:
     def test_a_message_sent_again_is_the_same_message(self, post, mailboxes):
         headers = signed()
         first = post("signed", headers=headers, token=None)
-        # Whoever overheard it has no other key to send it with.
+        # An eavesdropper has no other key to send it with.
         again = post("signed", headers={**headers, "Idempotency-Key": "another"}, token=None)
         assert first.json() == again.json()
         assert ids(mailboxes["signed"]) == [1]
@@ -242,7 +242,7 @@ class TestSignatures:
     def test_what_does_not_hold_is_refused_with_a_token_or_without(self, post, app, headers):
         bodies = {problem_body(post("signed", headers=headers, token=token)) for token in (None, WRITE, OTHER)}
         assert len(bodies) == 1
-        assert app.state.services.failures.count == 3
+        assert app.state.web.failures.count == 3
 
     def test_a_wrong_token_is_not_made_up_for(self, post):
         assert post("signed", headers=signed(), token=OTHER).status_code == 401

@@ -13,22 +13,24 @@ HERE = Position(3)
 
 
 class Log:
-    """Something comes when it is told so; the looks are counted."""
+    """Something comes when a test says so; the polls are counted."""
 
     def __init__(self, waiting):
         self.waiting = waiting
-        self.looks = 0
+        self.polls = 0
         self.there = False
 
-    async def look(self):
-        self.looks += 1
+    async def has_new(self):
+        self.polls += 1
         return self.there
 
     async def never(self):
         await asyncio.Event().wait()
 
-    def wait(self, seconds=5.0, position=HERE, gone=None):
-        return self.waiting.until_new("box", position, seconds, look=self.look, gone=gone or self.never)
+    def wait(self, seconds=5.0, position=HERE, disconnected=None):
+        return self.waiting.until_new(
+            "box", position, seconds, has_new=self.has_new, disconnected=disconnected or self.never
+        )
 
 
 async def turn(until):
@@ -41,11 +43,11 @@ def test_one_look_serves_all_at_one_place():
         waiting = LongPoll(interval=0.001)
         log = Log(waiting)
         waiters = [asyncio.create_task(log.wait()) for _ in range(50)]
-        await turn(lambda: log.looks >= 3)
+        await turn(lambda: log.polls >= 3)
         assert len(waiting) == 50
-        looks, log.there = log.looks, True
+        polls, log.there = log.polls, True
         assert await asyncio.gather(*waiters) == [True] * 50
-        assert log.looks == looks + 1
+        assert log.polls == polls + 1
         assert len(waiting) == 0
         assert waiting._watches == {}
 
@@ -70,19 +72,19 @@ def test_a_publish_in_this_process_is_seen_at_once():
         log.there = True
         waiting.wake("other")
         await asyncio.sleep(0.01)
-        assert log.looks == 0
+        assert log.polls == 0
         waiting.wake("box")
         assert await waiter is True
-        assert elsewhere.looks == 0
+        assert elsewhere.polls == 0
 
     asyncio.run(run())
 
 
-def test_a_client_that_goes_ends_its_wait_and_nobody_elses():
+def test_a_client_that_goes_ends_its_wait_and_no_other():
     async def run():
         waiting = LongPoll(interval=0.001)
         log, left = Log(waiting), asyncio.Event()
-        going, staying = asyncio.create_task(log.wait(gone=left.wait)), asyncio.create_task(log.wait())
+        going, staying = asyncio.create_task(log.wait(disconnected=left.wait)), asyncio.create_task(log.wait())
         await turn(lambda: len(waiting) == 2)
         left.set()
         assert await going is False
@@ -93,18 +95,18 @@ def test_a_client_that_goes_ends_its_wait_and_nobody_elses():
     asyncio.run(run())
 
 
-def test_no_look_goes_on_when_nobody_waits():
+def test_no_poll_goes_on_when_no_request_waits():
     async def run():
         waiting = LongPoll(interval=0.001)
         log = Log(waiting)
         waiter = asyncio.create_task(log.wait())
-        await turn(lambda: log.looks > 0)
+        await turn(lambda: log.polls > 0)
         waiter.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiter
-        looks = log.looks
+        polls = log.polls
         await asyncio.sleep(0.01)
-        assert log.looks == looks
+        assert log.polls == polls
         assert len(waiting) == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -136,7 +138,7 @@ def test_a_look_that_fails_is_told_to_all():
         async def fail():
             raise StorageError("gone")
 
-        log.look = fail
+        log.has_new = fail
         found = await asyncio.gather(log.wait(), log.wait(), return_exceptions=True)
         assert [type(each) for each in found] == [StorageError, StorageError]
         assert waiting._watches == {}
@@ -149,7 +151,7 @@ def test_places_are_looked_at_apart():
         waiting = LongPoll(interval=0.001)
         here, there = Log(waiting), Log(waiting)
         waiters = [asyncio.create_task(here.wait()), asyncio.create_task(there.wait(position=Position(4)))]
-        await turn(lambda: here.looks and there.looks)
+        await turn(lambda: here.polls and there.polls)
         here.there = True
         assert await waiters[0] is True
         assert not waiters[1].done()
@@ -170,6 +172,6 @@ def test_all_waits_end_when_the_server_does():
         assert waiting._watches == {}
         # Who comes later is not made to wait.
         assert await log.wait(1000) is False
-        assert log.looks == 0
+        assert log.polls == 0
 
     asyncio.run(run())

@@ -21,7 +21,7 @@ class Loading:
         self.found = found
         self.asked = []
         self.now = 0.0
-        self.registry = MailboxCache(self, clock=lambda: self.now)
+        self.mailboxes = MailboxCache(self, clock=lambda: self.now)
 
     def __call__(self, mailbox_id):
         self.asked.append(mailbox_id)
@@ -31,7 +31,7 @@ class Loading:
         return found
 
     def find(self, mailbox_id="a"):
-        return asyncio.run(self.registry.find(mailbox_id))
+        return asyncio.run(self.mailboxes.find(mailbox_id))
 
 
 def test_a_mailbox_is_looked_up_again_after_five_seconds():
@@ -83,7 +83,7 @@ def test_what_cannot_be_looked_up_now_is_tried_again():
         loading.find()
     loading.found["a"] = box()
     assert loading.find() is loading.found["a"]
-    assert loading.registry._opening == {}
+    assert loading.mailboxes._opening == {}
 
 
 def test_a_database_that_is_down_makes_no_mailbox_unknown_and_tells_a_stranger_nothing():
@@ -102,11 +102,11 @@ def test_guessed_ids_do_not_pile_up():
     loading = Loading({})
 
     async def run():
-        await asyncio.gather(*(loading.registry.find(str(number)) for number in range(1100)))
+        await asyncio.gather(*(loading.mailboxes.find(str(number)) for number in range(1100)))
 
     asyncio.run(run())
-    assert len(loading.registry._known) == 1024
-    assert loading.registry._opening == {}
+    assert len(loading.mailboxes._known) == 1024
+    assert loading.mailboxes._opening == {}
 
 
 def test_many_who_ask_at_once_look_it_up_once_even_if_the_first_goes():
@@ -134,9 +134,9 @@ def test_many_who_ask_at_once_look_it_up_once_even_if_the_first_goes():
 
 def test_the_stores_of_what_was_asked_for_last():
     loading = Loading({name: box(root=f"root {name}") for name in "abcdef"})
-    assert loading.registry.stores() == {}
+    assert loading.mailboxes.stores() == {}
     for name in ("a", "b", "nowhere", "c", "d", "e", "a"):
         loading.find(name)
-    found = loading.registry.stores()
+    found = loading.mailboxes.stores()
     assert list(found) == ["root a", "root e", "root d", "root c"]
     assert found["root a"].root == "root a"

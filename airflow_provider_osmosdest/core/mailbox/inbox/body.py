@@ -1,4 +1,4 @@
-"""The body of a POST, from the bytes that came to the text of its records: bounded, unpacked, and in UTF-8."""
+"""Turn the bytes of a POST's body into the text of its records: within limits, decompressed and in UTF-8."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["MEDIA_TYPES", "body_encoding", "body_media_type", "encodings", "text_of", "too_large", "unpack"]
 
 MEDIA_TYPES = ("application/json", "application/x-ndjson", "text/csv")
-"""What a body may be."""
+"""The media types that a body may have."""
 
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -56,7 +56,7 @@ def body_media_type(content_type: str | None) -> str:
 
 @cache
 def encodings() -> tuple[str, ...]:
-    """Return how a body may be compressed."""
+    """Return the content codings that a body may have."""
     return ("gzip", "zstd") if importlib.util.find_spec("zstandard") else ("gzip",)
 
 
@@ -65,7 +65,7 @@ def body_encoding(content_encoding: str | None) -> str | None:
     Return how a body is compressed, ``None`` where it is not.
 
     :param content_encoding: the header
-    :raises InboxRejection: 415 for a way that is not taken
+    :raises InboxRejection: 415 for any other content coding
     """
     name = (content_encoding or "").strip().lower()
     if name in {"", "identity"}:
@@ -85,7 +85,7 @@ def body_encoding(content_encoding: str | None) -> str | None:
 
 def too_large(limit: int, what: str = "the body") -> InboxRejection:
     """
-    Return the refusal of a body that passes its bound.
+    Return the rejection of a body that is too large.
 
     :param limit: in bytes
     :param what: what is larger than that
@@ -101,7 +101,7 @@ def too_large(limit: int, what: str = "the body") -> InboxRejection:
 
 def unpack(raw: bytes, encoding: str | None, limit: int) -> bytes:
     """
-    Return a body decompressed; no more memory is taken than twice the limit, whatever it holds.
+    Decompress a body, in at most twice the limit's memory, whatever it holds.
 
     :param raw: as it came
     :param encoding: of :func:`body_encoding`
@@ -169,7 +169,7 @@ def _unzstd(raw: bytes, limit: int) -> bytes:
         with unpacker.stream_reader(raw, read_across_frames=True) as reader:
             data = reader.read(limit + 1)
         if len(data) <= limit:
-            # The reader does not tell a frame that breaks off; what does has no bound, and needs none any more.
+            # The reader accepts a truncated frame; what detects one has no size limit, and needs none any more.
             _check_frames(unpacker, raw)
     except zstandard.ZstdError as error:
         raise _unreadable(f"the zstd data is damaged ({error})") from None

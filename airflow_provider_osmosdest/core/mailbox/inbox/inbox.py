@@ -1,12 +1,11 @@
 """
-The inbox: what a partner posts, checked in one order, and published before it is acknowledged.
+Accept what a partner posts: check it in a fixed order, and publish it before it is acknowledged.
 
 The order is token and size (the web's part: they are known before the body is), decompressed size, signature, records,
-idempotency key, durable write. What is refused leaves nothing behind; what is acknowledged is in the log.
+idempotency key, durable write. A rejected body leaves nothing behind; an acknowledged one is in the log.
 
-The ``batch_id`` comes from the receipt's digest *and* the body, so that a body that comes again under its key after
-somebody died over it is published once, and another body that comes after the receipt has been purged is not taken for
-the first one.
+The ``batch_id`` comes from the receipt's digest *and* the body, so that a body sent again under its key after a
+crash is published once, and another body sent after the receipt has been purged is not taken for the first one.
 """
 
 from __future__ import annotations
@@ -39,19 +38,19 @@ __all__ = ["Inbox", "Posting", "idempotency_key", "opened"]
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
-# Each is one thread's while it is at work, and costs milliseconds to make.
+# Checkers not in use: each serves one thread at a time, and takes milliseconds to make.
 _idle: WeakKeyDictionary[Mailbox, list[Checker]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
     """
-    A POST, once its body is there.
+    A POST whose body was received.
 
-    :param media_type: of :func:`.inbox_body.body_media_type`
-    :param encoding: of :func:`.inbox_body.body_encoding`
-    :param raw: the body as it came
-    :param signature: what it says of its signature; ``None`` where that does not matter
+    :param media_type: of :func:`.body.body_media_type`
+    :param encoding: of :func:`.body.body_encoding`
+    :param raw: the body as received
+    :param signature: its signature headers; ``None`` where they do not matter
     """
 
     media_type: str
@@ -62,7 +61,7 @@ class Posting:
 
 def idempotency_key(value: str, header: str) -> str:
     """
-    Return an idempotency key.
+    Check an idempotency key, and return it.
 
     :param value: what was sent
     :param header: where, for the message
@@ -76,7 +75,7 @@ def idempotency_key(value: str, header: str) -> str:
 
 def opened(posting: Posting, limit: int, secrets: tuple[str, ...], *, clock: Callable[[], float] = time.time) -> bytes:
     """
-    Return the decompressed body of a POST whose signature holds, or that needs none.
+    Decompress the body of a POST, and verify its signature where it has one.
 
     :param posting: the POST
     :param limit: the most bytes of a body
@@ -93,7 +92,7 @@ def opened(posting: Posting, limit: int, secrets: tuple[str, ...], *, clock: Cal
 
 class Inbox:
     """
-    The inbox of one mailbox, made in no time; any number of threads may use it.
+    The inbox of one mailbox; cheap to make, and safe to share between threads.
 
     :param mailbox: where the records go
     :param clock: seconds since 1970
@@ -105,17 +104,17 @@ class Inbox:
 
     def take(self, media_type: str, data: bytes, *, sender: str, key: str | None) -> dict[str, Any]:
         """
-        Check the records of a body, publish them, and return what to answer with 202.
+        Check the records of a body, publish them, and return the body of the 202 response.
 
-        A body without records is a success and publishes nothing: a partner's run without news is no error.
+        A body without records is a success and publishes nothing: a partner's run may have found none.
 
-        :param media_type: of :func:`.inbox_body.body_media_type`
+        :param media_type: of :func:`.body.body_media_type`
         :param data: of :func:`opened`
-        :param sender: who sent it; keys of different senders have nothing to do with each other
+        :param sender: who sent it; each sender has idempotency keys of its own
         :param key: the idempotency key; without one, the same body sent again is published again
         :return: ``{"receipt_id", "accepted"}``, and in a mailbox with a quarantine ``{"quarantined", "errors"}`` too
         :raises InboxRejection: nothing was published
-        :raises StorageError: nobody knows what was published; the same again under the same key is safe
+        :raises StorageError: it may or may not be published; sending it again under the same key is safe
         """
         text = text_of(data)
         fingerprint = _fingerprint(media_type, text)
@@ -124,7 +123,7 @@ class Inbox:
         try:
             records = self._check(media_type, text)
         except InboxRejection:
-            # What was taken once stays taken, whatever has become of the schema since.
+            # An accepted body stays accepted, though the schema may have changed since.
             answer = self._receipts.answered(digest, fingerprint) if digest is not None else None
             if answer is None:
                 raise
@@ -181,6 +180,6 @@ class Inbox:
 
 
 def _fingerprint(media_type: str, text: bytes) -> str:
-    worker = hashlib.sha256(f"{media_type}\n".encode())
-    worker.update(text)
-    return worker.hexdigest()
+    digest = hashlib.sha256(f"{media_type}\n".encode())
+    digest.update(text)
+    return digest.hexdigest()

@@ -1,8 +1,8 @@
 """
-What a posted record may not be, whatever its schema says: too deep, too wide, or ambiguous.
+Find posted records that are too deep, too wide or ambiguous, whatever their schema says.
 
-Parsers disagree on a key that is there twice, and on ``NaN``; a record that two readers read differently is refused.
-Looking for such keys takes a parser that tells of each, which costs as much as validating. So a whole block is first
+Parsers disagree on a key that is there twice, and on ``NaN``; a record that two readers read differently is rejected.
+Finding such keys takes a parser that reports each, which costs as much as validating. So a whole block is first
 cleared by counting: parsed into dicts, it has as many keys as there are closing quotes before a colon, or fewer.
 """
 
@@ -34,7 +34,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
 
 class Fault(NamedTuple):
     """
-    Why a record is refused.
+    Why a record is rejected.
 
     :param reason: for the sender
     :param field: the key it is about, ``None`` where it is the whole record
@@ -53,7 +53,7 @@ class _FaultError(Exception):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    How large a record may be.
+    The limits of a record's size and nesting.
 
     :param depth: how deep its objects and arrays may be nested, itself being the first
     :param fields: how many keys it may have, those of nested objects included
@@ -64,7 +64,7 @@ class Limits:
 
     def clear(self, array: bytes, longest: int) -> bool:
         """
-        Tell at once that nothing is wrong with any of many records; false says nothing.
+        Tell quickly that many records are within the limits; ``False`` does not mean that one is not.
 
         :param array: a JSON array of them
         :param longest: the bytes of the longest of them
@@ -89,7 +89,7 @@ class Limits:
 
     def fault(self, text: bytes) -> Fault | None:
         """
-        Return what is wrong with a record; what is not JSON is not judged here.
+        Return what is wrong with a record; ``None`` for nothing, and for what is not JSON.
 
         :param text: one JSON value in UTF-8
         """
@@ -102,10 +102,10 @@ class Limits:
             fields += len(pairs)
             found = dict(pairs)
             if len(found) != len(pairs):
-                _refuse_double(pairs)
+                _reject_duplicate(pairs)
             return found
 
-        decoder = json.JSONDecoder(object_pairs_hook=read, parse_constant=_refuse_constant, parse_int=len)
+        decoder = json.JSONDecoder(object_pairs_hook=read, parse_constant=_reject_constant, parse_int=len)
         try:
             value = decoder.decode(text.decode())
         except _FaultError as error:
@@ -142,7 +142,7 @@ class Limits:
 
     def too_wide(self, fields: int) -> Fault:
         """
-        Return what to say of a record with too many keys.
+        Return the fault of a record with too many keys.
 
         :param fields: how many it has
         """
@@ -150,7 +150,7 @@ class Limits:
 
     @property
     def too_deep(self) -> Fault:
-        """Return what to say of a record that is nested too deep."""
+        """Return the fault of a record that is nested too deep."""
         return Fault(f"the record is nested more than {self.depth} deep")
 
 
@@ -170,7 +170,7 @@ def _inside(level: Collection[Any]) -> list[Any]:
     ]
 
 
-def _refuse_double(pairs: list[tuple[str, Any]]) -> NoReturn:
+def _reject_duplicate(pairs: list[tuple[str, Any]]) -> NoReturn:
     seen: set[str] = set()
     for key, _ in pairs:
         if key in seen:
@@ -179,5 +179,5 @@ def _refuse_double(pairs: list[tuple[str, Any]]) -> NoReturn:
     raise AssertionError("no key is there twice")
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise _FaultError(Fault(f"{name} is no JSON value; send null, or leave the field out"))

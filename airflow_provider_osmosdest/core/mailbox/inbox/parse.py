@@ -1,4 +1,4 @@
-"""Cut the text of a posted body into runs of records, each with what is to be validated at once."""
+"""Cut the text of a posted body into runs of records, each of which is validated at once."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Run:
     """
     Some consecutive records.
 
-    :param block: them, for the validator
-    :param items: each of them: the JSON text of one, or the row of a table
+    :param block: the records, for the validator
+    :param items: the JSON text or table row of each
     """
 
     block: Block
@@ -56,7 +56,7 @@ class Run:
         """
         Return the block without some records.
 
-        :param positions: theirs
+        :param positions: of those to leave out
         """
         kept = [item for position, item in enumerate(self.items) if position not in positions]
         match self.block:
@@ -72,9 +72,9 @@ def runs_of(media_type: str, text: bytes) -> Iterator[Run]:
     """
     Yield the records of a body.
 
-    :param media_type: one of :data:`.inbox_body.MEDIA_TYPES`
-    :param text: of :func:`.inbox_body.text_of`
-    :raises InboxRejection: 400 where the body is no such thing
+    :param media_type: one of :data:`.body.MEDIA_TYPES`
+    :param text: of :func:`.body.text_of`
+    :raises InboxRejection: 400 where the body is not of its media type
     :raises TooDeepError: for a body of JSON nested too deep to be cut
     """
     if media_type == "application/json":
@@ -130,12 +130,12 @@ def _looks_like_json(text: bytes) -> bool:
         _element(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return start == b"[{"
-    # Else the names of some columns are in brackets.
+    # What does not parse is a header with column names in brackets.
     return True
 
 
 class _Body(Input):
-    """A body in memory, as a reader of files takes it; it is unpacked and UTF-8 already."""
+    """A body in memory as an input of the file readers; decompressed and UTF-8 already."""
 
     def __init__(self, text: bytes) -> None:
         super().__init__(PurePosixPath("the body"), len(text))

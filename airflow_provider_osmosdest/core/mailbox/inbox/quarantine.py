@@ -1,5 +1,5 @@
 """
-Quarantine: the invalid records of an inbox that takes the valid ones beside them.
+Keep the invalid records of a body whose valid ones are published.
 
 One object for each body that held some, ``quarantine/{batch_id}.ndjson``, a failure record a line: as in a delivery's
 failures file, so it can be mended and delivered in the same ways.
@@ -36,7 +36,7 @@ def failure_line(index: int, error: str, record: bytes, *, textual: bool) -> byt
 
 def quarantine(store: Store, batch_id: str, lines: Iterable[bytes]) -> str:
     """
-    Keep failure records, durably; the same again changes nothing.
+    Write failure records durably; writing the same again changes nothing.
 
     :param batch_id: of the batch that the valid records of the same body are in
     :param lines: of :func:`failure_line`

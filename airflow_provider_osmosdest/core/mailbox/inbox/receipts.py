@@ -1,13 +1,13 @@
 """
-Receipts: what an inbox has answered to an idempotency key, so that it answers the same again.
+Receipts: the response to each idempotency key, so that a repeated request gets the same one.
 
-A receipt is opened before the publish and closed after it. One that stays open belongs to a process that is still at
-work on it, or that has died: :data:`TAKEN_OVER_AFTER` seconds after it was opened, the next request with the same body
+A receipt is opened before the publish and closed after it. One that stays open belongs to a process that is still
+working on it, or has died: :data:`TAKEN_OVER_AFTER` seconds after it was opened, the next request with the same body
 takes it over. That cannot double a record, even where the first process is still alive: the ``batch_id`` comes from the
 key and the body, and a ``batch_id`` is published once. So the time is chosen for the sender, who waits for it after a
 crash, and need only be longer than a publish usually takes, lest the same work be done twice.
 
-Both refusals are those of draft-ietf-httpapi-idempotency-key-header-07, section 2.7, with its statuses and titles. A
+Both rejections are those of draft-ietf-httpapi-idempotency-key-header-07, section 2.7, with its statuses and titles. A
 sender tells them from any other 409 or 422 by their problem type.
 """
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["IN_PROGRESS", "REUSED", "TAKEN_OVER_AFTER", "Receipts"]
 
 TAKEN_OVER_AFTER = 10.0
-"""How long the process that opened a receipt is taken to be at work, in seconds."""
+"""How long the process that opened a receipt is presumed to be working, in seconds."""
 
 IN_PROGRESS = "urn:osmosdest:problem:idempotency-key-in-progress"
-"""The problem type of a 409: ask again for the answer, after as many seconds as ``Retry-After`` says."""
+"""The problem type of a 409: send the request again, after as many seconds as ``Retry-After`` says."""
 
 REUSED = "urn:osmosdest:problem:idempotency-key-reused"
-"""The problem type of a 422: the key was used with another body, and asking again cannot help."""
+"""The problem type of a 422: the key was used with another body, and trying again cannot help."""
 
 _LONGEST_WAIT = 5.0
 
@@ -58,7 +58,7 @@ class Receipts:
 
     def answered(self, digest: str, fingerprint: str) -> _Answer | None:
         """
-        Return what was answered to a key and body, ``None`` where nothing was yet.
+        Return the response to a key and body, ``None`` where there is none yet.
 
         :param digest: of the key, in its scope
         :param fingerprint: of the body
@@ -68,13 +68,13 @@ class Receipts:
 
     def open(self, digest: str, fingerprint: str) -> _Answer | None:
         """
-        Open a receipt; from now on only this body may come with this key.
+        Open a receipt, which binds the key to this body.
 
         :param digest: of the key, in its scope
         :param fingerprint: of the body
-        :return: what was answered before, in which case nothing was opened
-        :raises InboxRejection: 422 for another body under the key; 409 with ``Retry-After`` while a process is taken to
-            be at work on it
+        :return: the earlier response, in which case nothing was opened
+        :raises InboxRejection: 422 for another body under the key; 409 with ``Retry-After`` while a process is presumed
+            to be working on it
         :raises StorageError: the store cannot be read or written
         """
         name = _name(digest)
@@ -100,7 +100,7 @@ class Receipts:
 
     def close(self, digest: str, fingerprint: str, answer: _Answer) -> None:
         """
-        Keep what is answered.
+        Keep the response.
 
         :param digest: of the key, in its scope
         :param fingerprint: of the body
@@ -111,7 +111,7 @@ class Receipts:
 
     def abandon(self, digest: str, fingerprint: str) -> None:
         """
-        Let the next take over at once. The body stays bound to the key, as it may have been published.
+        Let the next request take over at once. The body stays bound to the key, as it may have been published.
 
         :param digest: of the key, in its scope
         :param fingerprint: of the body
@@ -136,7 +136,7 @@ class Receipts:
             )
 
     def _opened(self, fingerprint: str) -> bytes:
-        # Whoever writes has bytes of his own: a store may take equal bytes for the outcome of one and the same write.
+        # Each writer has bytes of its own: a store may take equal bytes for the outcome of the same write.
         return self._written("open", fingerprint, by=uuid.uuid4().hex)
 
     def _written(self, state: str, fingerprint: str, **more: Any) -> bytes:
@@ -151,7 +151,7 @@ class Receipts:
         try:
             found: dict[str, Any] = json.loads(data)
             datetime.fromisoformat(found["at"])
-            # All that is looked at later is there.
+            # Everything that is read later is there.
             _ = found["fingerprint"], found["state"] != "done" or found["answer"]
         except (ValueError, TypeError, KeyError) as error:
             raise StorageError(

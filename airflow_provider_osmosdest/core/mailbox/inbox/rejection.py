@@ -1,4 +1,4 @@
-"""What an inbox says no with: a status of HTTP and words for the partner, decided where the reason is found."""
+"""The rejection of a POST: its HTTP status and its reason for the partner, decided where the reason is found."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["InboxRejection", "SignatureRejection"]
 
 
-class InboxRejection(MailboxError):  # noqa: N818 - it is the inbox's answer, and the inbox is well
+class InboxRejection(MailboxError):  # noqa: N818 - a response to the sender, and no failure of ours
     """
-    A POST is not taken; nothing of it was published.
+    A POST is rejected; nothing of it was published.
 
     :param status: the HTTP status (RFC 9110, section 15.5)
-    :param title: the kind of refusal, the same words for each of its kind
+    :param title: the kind of rejection, the same words for each of its kind
     :param detail: what was found, what was expected and what to do; it goes to the sender
-    :param type: a URI of this kind of refusal, for programs; ``about:blank`` where the status says it all
-    :param headers: further headers of the answer
-    :param extra: further members of the answer's problem document
+    :param type: a URI of this kind of rejection, for programs; ``about:blank`` where the status says it all
+    :param headers: further headers of the response
+    :param extra: further members of the problem document
     """
 
     def __init__(

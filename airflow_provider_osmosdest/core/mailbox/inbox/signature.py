@@ -31,10 +31,10 @@ _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 @lru_cache(maxsize=256)
 def signing_keys(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
     """
-    Return the keys that secrets stand for.
+    Decode signing secrets into keys.
 
     :param secrets: each ``whsec_`` and the key in base64, or the key in base64 alone, with its padding or without
-    :raises ConfigurationError: one of them is empty or not base64; it is told by its place, not by its text
+    :raises ConfigurationError: one of them is empty or not base64; the message has its number, not its text
     """
     return tuple(_key(number, secret) for number, secret in enumerate(secrets, start=1))
 
@@ -42,7 +42,7 @@ def signing_keys(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
 @dataclass(frozen=True, slots=True)
 class Signature:
     """
-    What a request says of its signature.
+    The signature headers of a request.
 
     :param message_id: ``webhook-id``
     :param timestamp: ``webhook-timestamp``, seconds since 1970

@@ -1,4 +1,4 @@
-"""From the text of a posted body to its records: each valid, or refused for a reason that can be told."""
+"""Validate the records of a posted body, and give a reason for each that is rejected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["LISTED", "Checker", "Records"]
 
 LISTED = 100
-"""Of how many bad records an answer says what is wrong."""
+"""The most invalid records for which a response lists the reason."""
 
 _MOST_GROWTH = 8
 _MOST_REASON = 1000
@@ -32,7 +32,7 @@ _MOST_REASON = 1000
 @dataclass(slots=True)
 class Records:
     r"""
-    What is in a body.
+    The checked records of a body.
 
     :param lines: the valid records as NDJSON, in pieces; each record ends in ``b"\n"``
     :param valid: how many those are
@@ -70,9 +70,9 @@ class Checker:
         """
         Check all records of a body.
 
-        :param media_type: one of :data:`.inbox_body.MEDIA_TYPES`
-        :param text: of :func:`.inbox_body.text_of`
-        :raises InboxRejection: 400 where the body is no such thing, 413 for too many records, 422 where a record is
+        :param media_type: one of :data:`.body.MEDIA_TYPES`
+        :param text: of :func:`.body.text_of`
+        :raises InboxRejection: 400 where the body is not of its type, 413 for too many records, 422 where a record is
             nested so deep that the body cannot be cut into records
         """
         found = Records()
@@ -102,14 +102,14 @@ class Checker:
                 found.lines.append(lines)
             found.valid += count - len(invalid)
             found.invalid += len(invalid)
-            found.errors += [_told(start, each) for each in invalid[: LISTED - len(found.errors)]]
+            found.errors += [_listed(start, each) for each in invalid[: LISTED - len(found.errors)]]
             size += len(lines)
             if self._keeps:
                 textual = isinstance(run.block, Rows)
                 kept = [failure_line(start + it.position, it.error, it.record, textual=textual) for it in invalid]
                 found.failures += kept
                 size += sum(map(len, kept))
-            # A few bytes can be a record, which a schema of many fields writes out with all of them.
+            # A record of a few bytes is written out with all fields of the schema.
             if size > self._most_bytes:
                 raise too_large(self._most_bytes, "what the schema makes of the body")
 
@@ -145,7 +145,7 @@ class Checker:
     def _row_faults(self, run: Run) -> dict[int, Fault]:
         faults: dict[int, Fault] = {}
         for position, row in enumerate(run.items):
-            # A row with more cells than there are columns is no mapping, and the validator's to refuse.
+            # A row with more cells than there are columns is no mapping; the validator rejects it.
             if isinstance(row, dict) and (fault := self._row_fault(row)):
                 faults[position] = fault
         return faults
@@ -159,5 +159,5 @@ class Checker:
         return None
 
 
-def _told(start: int, record: InvalidRecord) -> dict[str, Any]:
+def _listed(start: int, record: InvalidRecord) -> dict[str, Any]:
     return {"index": start + record.position, "field": record.field, "reason": record.error[:_MOST_REASON]}

@@ -1,7 +1,7 @@
 """
-Appending to the log: the next place goes to whoever creates its entry, and a batch gets one place only.
+Append to the log: the publisher that creates the next entry has its place, and a batch gets one place only.
 
-Two publishers of one batch have the same ``after``, and each looks at every entry behind it before it creates one. So
+Two publishers of one batch have the same ``after``, and each reads every entry behind it before it creates one. So
 the second finds the first's, wherever it is, and however often either of them was killed.
 
 Neither holds where a purge has been: an absent entry is no end of the log there, and what stands there may be of a
@@ -33,7 +33,7 @@ __all__ = ["Passed", "append"]
 _UNPURGED_SECONDS = 300.0
 
 
-class Passed(StorageError):  # noqa: N818 - it tells the publisher where to go on, and does not leave it
+class Passed(StorageError):  # noqa: N818 - tells the publisher where to go on; it does not leave this package
     """
     Batches that had to be looked at were purged before they were.
 
@@ -80,7 +80,7 @@ def append(
         other = store.create_or_read(entry_name(seq + 1), encode(mine))
         if other is None:
             if clock() - looked > _UNPURGED_SECONDS and (earliest := log.earliest(fresh=True)) > seq + 1:
-                # This process was held up so long that the place it took had been purged: nobody reads there.
+                # This process was held up so long that the place it took had been purged: no reader looks there.
                 raise Passed(earliest, seq + 1)
             log.remember(mine)
             _hint(store, seq + 1)
@@ -99,8 +99,8 @@ def _newest(log: Log, seq: int) -> Entry | None:
         raise Passed(earliest)
     if seq:
         raise StorageError(
-            f"the log's entries {seq:,} and {seq + 1:,} are both missing, and were not purged: somebody has deleted "
-            "objects of this mailbox. Restore them, or begin a new mailbox in a folder of its own"
+            f"the log's entries {seq:,} and {seq + 1:,} are both missing, and were not purged: something else has "
+            "deleted objects of this mailbox. Restore them, or begin a new mailbox in a folder of its own"
         )
     return None
 
@@ -119,8 +119,8 @@ def _check_in_reach(log: Log, after: int, oldest: Entry | None, looked: float) -
         raise Passed(earliest)
 
 
-def _following(draft: Entry, seq: int, previous: Entry | None, moment: float) -> Entry:
-    now = timestamp(datetime.fromtimestamp(moment, UTC))
+def _following(draft: Entry, seq: int, previous: Entry | None, at: float) -> Entry:
+    now = timestamp(datetime.fromtimestamp(at, UTC))
     if previous is None:
         return replace(draft, seq=seq, first=0, published_at=now)
     # Two machines' clocks differ, and the times of a log must not go back.
@@ -132,5 +132,5 @@ def _hint(store: Store, seq: int) -> None:
     try:
         store.put(TAIL_NAME, json.dumps({"seq": seq}).encode())
     except StorageError:
-        # The batch is in the log. Without the hint, whoever looks for the log's end looks a little longer.
+        # The batch is in the log. Without the hint, finding the log's end takes a few more requests.
         return

@@ -25,10 +25,10 @@ Point = tuple[int, int, int]
 @dataclass(frozen=True, slots=True)
 class Entry:
     """
-    What the log says of one batch.
+    The log's entry of one batch.
 
     :param seq: its number; the first is 1
-    :param batch_id: who published what: the same in every retry
+    :param batch_id: identifies the batch: the same in every retry
     :param data: the name of the object that holds its records, below the mailbox's root
     :param records: how many records it has
     :param bytes: the size of that object
@@ -60,9 +60,9 @@ def entry_name(seq: int) -> str:
     return f"log/{seq:020d}.json"
 
 
-def timestamp(moment: datetime) -> str:
-    """Return a moment as ``published_at`` has it; such texts compare like their moments."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+def timestamp(time: datetime) -> str:
+    """Format a time as in ``published_at``; such texts sort like their times."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def encode(entry: Entry) -> bytes:
@@ -73,7 +73,7 @@ def encode(entry: Entry) -> bytes:
 
 def decode(data: bytes, name: str) -> Entry:
     """
-    Return the entry a document holds.
+    Decode an entry's document.
 
     :param data: what :func:`encode` wrote
     :param name: the object it was read from, for the message
@@ -94,17 +94,17 @@ def decode(data: bytes, name: str) -> Entry:
 
 def decode_at(data: bytes, seq: int) -> Entry:
     """
-    Return the entry that has a place in the log.
+    Decode the entry at a place in the log.
 
-    :param data: what stands there
-    :param seq: the place: from an entry of another one, readers would go on there, and read again or pass over
+    :param data: its document
+    :param seq: the place; with another's entry there, readers would read batches again or skip some
     :raises StorageError: it is no entry, or another one's
     """
     name = entry_name(seq)
     entry = decode(data, name)
     if entry.seq != seq:
         raise StorageError(
-            f"{name} is the entry of batch {entry.seq}: somebody has moved objects of this mailbox. Restore it from "
+            f"{name} is the entry of batch {entry.seq}: something has moved objects of this mailbox. Restore it from "
             "a copy"
         )
     return entry

@@ -1,8 +1,8 @@
 """
-The log: what was published in which order, found without ever listing it.
+The log: batches in the order they were published, found without listing objects.
 
 Entries are contiguous from the earliest to the tail, each is created exclusively, and the newest is never purged. So an
-absent entry whose predecessor is there is the log's end, and whoever creates it has the next place.
+absent entry whose predecessor is there is the log's end, and the publisher that creates it has the next place.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WIDEST_LOOK_AHEAD = 32
 
 
 class DamagedError(StorageError):
-    """A small document of the mailbox cannot be understood."""
+    """A small document of the mailbox cannot be parsed."""
 
 
 class Log:
@@ -71,7 +71,7 @@ class Log:
 
     def entries(self, seq: int, count: int | None = None) -> Iterator[Entry]:
         """
-        Yield consecutive entries up to the log's end, the more at once the more are asked for.
+        Yield consecutive entries up to the log's end, fetching ever more at once.
 
         :param seq: the first one's number
         :param count: how many at most
@@ -110,7 +110,7 @@ class Log:
             return self.earliest() <= 1
         if self.newest(seq - 1) is not None:
             return True
-        # Whoever was held up since it was absent may find that it was published, and that the purge goes up to it.
+        # After a delay, the entry may have been published meanwhile, and everything before it purged.
         return self.earliest(fresh=True) == seq and self._fetch(seq) is not None
 
     def earliest(self, *, fresh: bool = False) -> int:
@@ -139,8 +139,8 @@ class Log:
             if known is None:
                 if earliest > 1:
                     raise StorageError(
-                        f"the log begins with batch {earliest:,}, which is missing: somebody has deleted objects of "
-                        "this mailbox. Restore them, or begin a new mailbox in a folder of its own"
+                        f"the log begins with batch {earliest:,}, which is missing: something else has deleted "
+                        "objects of this mailbox. Restore them, or begin a new mailbox in a folder of its own"
                     )
                 return None
         step = 1
@@ -155,8 +155,8 @@ class Log:
         """
         Return a number that the log has reached, or 0, near its end; a few requests at most once a second.
 
-        :raises StorageError: also where the log ends before its hint: what was published again in the place of lost
-            batches would be passed over by those who have read them
+        :raises StorageError: also where the log ends before its hint: consumers that have read the lost batches
+            would skip what is published in their place
         """
         known = self._newest
         if known is not None and self._is_recent(known[1], _AT_ONCE_SECONDS):
@@ -168,8 +168,8 @@ class Log:
             end = 0 if tail is None else tail.seq
             if end < hint:
                 raise StorageError(
-                    f"{TAIL_NAME} says that the log has reached batch {hint:,}, and it ends with {end:,}: somebody has "
-                    "deleted objects of this mailbox, or restored an older copy. Restore them. If they are lost, "
+                    f"{TAIL_NAME} says that the log has reached batch {hint:,}, and it ends with {end:,}: something "
+                    "has deleted objects of this mailbox, or restored an older copy. Restore them. If they are lost, "
                     f"delete {TAIL_NAME} to go on from there, and let each consumer seek"
                 )
             return end
@@ -183,20 +183,20 @@ class Log:
             return 0
 
     def _near(self, hint: int) -> Entry | None:
-        """Return the entry that the hint, or what was seen before, leads to; ``None`` where it leads nowhere."""
+        """Return the entry at the hint, or at the newest number seen if that is later; ``None`` where it is missing."""
         known = self._newest
         if known is not None and known[0].seq >= hint:
             found = self._fetch(known[0].seq)
             if found is not None:
                 return found
-            # The newest is never purged: another log has taken this one's place, and what is known is not of it.
+            # The newest is never purged: another log has taken this one's place, and the cache is out of date.
             with self._lock:
                 self._cache.clear()
                 self._newest = None
         return self._fetch(hint)
 
     def remember(self, entry: Entry) -> None:
-        """Keep an entry that was in the store just now."""
+        """Cache an entry that was in the store just now."""
         with self._lock:
             self._cache[entry.seq] = entry
             self._cache.move_to_end(entry.seq)
@@ -205,12 +205,12 @@ class Log:
             if self._newest is None or entry.seq >= self._newest[0].seq:
                 self._newest = (entry, self._clock())
 
-    def at_time(self, moment: datetime) -> Position:
-        """Return where the first batch begins that was published at a moment or later; the log's end if none was."""
+    def at_time(self, since: datetime) -> Position:
+        """Return where the first batch begins that was published at a time or later; the log's end if none was."""
         tail = self.tail()
         if tail is None:
             return Position(1)
-        wanted = timestamp(moment)
+        wanted = timestamp(since)
         low, high = self.earliest(fresh=True), tail.seq + 1
         while low < high:
             middle = (low + high) // 2
@@ -226,7 +226,7 @@ class Log:
         if len(seqs) == 1:
             yield self.entry(seqs[0])
             return
-        # A pool of its own: one that outlives the call would be dead, and not know it, in a forked process.
+        # A pool of its own: one that outlives the call would have no threads in a forked process.
         with ThreadPoolExecutor(min(self._store.parallel, len(seqs)), "osmosdest-log") as pool:
             yield from pool.map(self.entry, seqs)
 
@@ -240,7 +240,7 @@ class Log:
         return entry
 
     def _number(self, name: str, default: int) -> int:
-        """Return the ``seq`` of a small document, or what holds where there is none."""
+        """Return the ``seq`` of a small document, or the default where there is none."""
         data = self._store.get(name)
         if data is None:
             return default
@@ -252,5 +252,5 @@ class Log:
                 "there. Restore it from a copy"
             ) from error
 
-    def _is_recent(self, moment: float, seconds: float) -> bool:
-        return 0 <= self._clock() - moment < seconds
+    def _is_recent(self, at: float, seconds: float) -> bool:
+        return 0 <= self._clock() - at < seconds

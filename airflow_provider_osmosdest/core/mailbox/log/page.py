@@ -1,4 +1,4 @@
-"""Which bytes of which batches a page needs, and the page that is cut from them; nothing here reads anything."""
+"""Decide which bytes of which batches a page needs, and cut the page from them. Pure."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def spans(entries: Iterable[Entry], offset: int, *, limit: int, max_bytes: int) 
         while stop < len(entry.points) and limit > 0 and max_bytes > 0:
             records, raw, packed = entry.points[stop]
             limit -= records - before
-            # How many bytes those are that the page does not begin with is known once they are read.
+            # How many bytes of a segment follow the skipped records is known once it is read.
             max_bytes -= 0 if before else raw
             before = 0
             stop, stop_byte = stop + 1, stop_byte + packed

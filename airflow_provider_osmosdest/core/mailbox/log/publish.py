@@ -1,8 +1,8 @@
 """
-Publishing: a batch of records becomes part of the log, whole and once.
+Publish a batch: make it part of the log, whole and once.
 
 First its claim (``{"after": S}``: it is in no entry up to S), then its data, then its entry, then the claim again with
-the entry's number. Killed anywhere between, the same publish can be made again, by anybody, and adds nothing twice.
+the entry's number. After a kill anywhere between, any process can repeat the publish, and nothing is added twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BATCH_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Published:
     """
-    What became of one publish.
+    The outcome of a publish.
 
     :param entry: the batch's entry in the log
     :param already: an earlier publish of the same ``batch_id`` had put it there, and this one added nothing
@@ -106,7 +106,7 @@ def publish(
             # An entry that was left behind out of reach names the data, and a purge that finds it may delete both.
             draft = replace(draft, data=_upload(store, f"{stem}.{uuid.uuid4().hex[:8]}", packed))
         else:
-            # The batch is in the log. Where the claim does not tell, publishing it again looks for it there.
+            # The batch is in the log. Where the claim does not say so, publishing it again finds it there.
             with suppress(StorageError):
                 _settle(store, entry, after)
             return Published(entry, already)
@@ -128,7 +128,7 @@ def settle(store: Store, entry: Entry) -> None:
 
 
 def _claim(store: Store, batch_id: str, tail: int) -> tuple[int, Entry | None]:
-    """Claim a batch; return the number after which its entry can be, and the entry where the claim knows it."""
+    """Claim a batch; return the number after which its entry can be, and the entry where the claim has it."""
     name = _claim_name(batch_id)
     found = store.create_or_read(name, json.dumps({"after": tail}).encode())
     if found is None:

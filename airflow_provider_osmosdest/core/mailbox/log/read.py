@@ -1,4 +1,4 @@
-"""Reading a page: consecutive records from a position on, across as many batches as it takes."""
+"""Read a page: consecutive records from a position on, across as many batches as needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WIDEST = 32
 
 
 class Gone(Exception):  # noqa: N818 - the mailbox turns it into the error with a cursor in it
-    """What a position points to is not there: purged, or of another log."""
+    """A position points to what is not there: it was purged, or is of another log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _collect(store: Store, log: Log, at: Position, cutter: Cutter) -> Position:
             if data is not None:
                 at = _cut(cutter, span, data)
             elif cutter.count:
-                # What was read is a page; the next one says what is wrong.
+                # What was read is a page; reading the next one raises the error.
                 return at
             else:
                 _check_purged(log, span)
@@ -96,7 +96,7 @@ def _collect(store: Store, log: Log, at: Position, cutter: Cutter) -> Position:
 
 
 def _cut(cutter: Cutter, span: Span, data: bytes) -> Position:
-    """Take of a batch what the page has room for; return where it goes on."""
+    """Add to the page what fits of a batch; return the position after it."""
     offset = sum(point[0] for point in span.entry.points[: span.first]) + span.skip
     skip = span.skip
     for packed, point, first in span.segments(data):
@@ -119,8 +119,8 @@ def _check_purged(log: Log, span: Span) -> NoReturn:
     if log.earliest(fresh=True) > span.entry.seq:
         raise Gone
     raise StorageError(
-        f"{span.entry.data} of batch {span.entry.seq:,} is missing, and was not purged: somebody has deleted objects "
-        "of this mailbox. Restore it from a copy; readers that can do without it may seek to the next batch"
+        f"{span.entry.data} of batch {span.entry.seq:,} is missing, and was not purged: something else has deleted "
+        "objects of this mailbox. Restore it from a copy; readers that can do without it may seek to the next batch"
     )
 
 
@@ -128,7 +128,7 @@ def _fetch(store: Store, needed: Sequence[Span]) -> Iterator[bytes | None]:
     def fetch(span: Span) -> bytes | None:
         return store.get_range(span.entry.data, span.start_byte, span.stop_byte)
 
-    if len(needed) < 2 or store.parallel < 2:  # noqa: PLR2004 - one needs no company
+    if len(needed) < 2 or store.parallel < 2:  # noqa: PLR2004 - one needs no pool
         yield from map(fetch, needed)
         return
     with ThreadPoolExecutor(min(store.parallel, len(needed)), "osmosdest-page") as pool:

@@ -1,5 +1,5 @@
 """
-What a mailbox holds and how long: looking at the whole of it, and purging what is old.
+Count what a mailbox holds, and purge what is old.
 
 In come a mailbox and its settings; out go counts, and objects that are gone.
 """

@@ -1,4 +1,4 @@
-"""Where a mailbox begins, as purging has left it."""
+"""The horizon of a mailbox: its earliest batch, as the last purge left it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Horizon", "load_horizon"]
 @dataclass(frozen=True, slots=True)
 class Horizon:
     """
-    Where a mailbox begins.
+    The earliest batches of a mailbox.
 
     :param seq: the earliest batch that may be read
     :param delete_below: the earliest batch that may still be in the store

@@ -1,4 +1,4 @@
-"""Seeing a mailbox as a whole: what housekeeping and people want to know, and reading never needs."""
+"""Take the inventory of a whole mailbox, for purges and people; reading does not need it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.store.listing import Listed
 
-__all__ = ["Inventory", "Overview", "entries_of", "overview", "survey"]
+__all__ = ["Inventory", "Overview", "entries_of", "overview", "take_inventory"]
 
 _WINDOW = 256
 
@@ -24,7 +24,7 @@ _WINDOW = 256
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """
-    What lies in a mailbox.
+    The batches of a mailbox, and the objects beside them.
 
     :param tail: number of the newest batch; 0 in an empty mailbox
     :param data: the data of its batches, by name below ``data/``
@@ -44,7 +44,7 @@ class Inventory:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """
-    What a mailbox holds.
+    The counts of what a mailbox holds.
 
     :param earliest: number of the earliest batch that may be read; 1 in an empty mailbox
     :param tail: number of the newest batch; 0 in an empty mailbox
@@ -78,24 +78,24 @@ def overview(mailbox: Mailbox) -> Overview:
     :raises StorageError: when the store cannot be read
     """
     horizon = load_horizon(mailbox.store)
-    seen = survey(mailbox, horizon.delete_below)
+    found = take_inventory(mailbox, horizon.delete_below)
     waiting = list(entries_of(mailbox, horizon.delete_below, horizon.seq))
-    first, last = mailbox.log.entry(horizon.seq), mailbox.log.entry(seen.tail)
+    first, last = mailbox.log.entry(horizon.seq), mailbox.log.entry(found.tail)
     return Overview(
         earliest=horizon.seq,
-        tail=seen.tail,
+        tail=found.tail,
         records=last.first + last.records - first.first if first and last else 0,
-        bytes=seen.data_bytes - sum(each.bytes for each in waiting),
+        bytes=found.data_bytes - sum(each.bytes for each in waiting),
         oldest=first.published_at if first else None,
         newest=last.published_at if last else None,
         waiting=len(waiting),
-        stray_bytes=sum(each.size for each in seen.strays.values()),
+        stray_bytes=sum(each.size for each in found.strays.values()),
     )
 
 
-def survey(mailbox: Mailbox, first: int) -> Inventory:
+def take_inventory(mailbox: Mailbox, first: int) -> Inventory:
     """
-    List the data of a mailbox, and tell what belongs to its batches from what does not.
+    List the data of a mailbox, split into what belongs to its batches and what does not.
 
     :param first: number of the earliest batch that is still in the store
     :raises StorageError: when the store cannot be read
@@ -105,7 +105,7 @@ def survey(mailbox: Mailbox, first: int) -> Inventory:
     newest = mailbox.log.tail()
     tail = 0 if newest is None else newest.seq
     if len(found) == tail + 1 - first:
-        # Each batch has data of its own, so there is nothing else, and no entry need be read to know it.
+        # Each batch has data of its own, so there is nothing else, and no entry need be read.
         return Inventory(tail, found, {})
     named = {each.data.rpartition("/")[2] for each in entries_of(mailbox, first, tail + 1)}
     return Inventory(
@@ -117,15 +117,15 @@ def survey(mailbox: Mailbox, first: int) -> Inventory:
 
 def entries_of(mailbox: Mailbox, start: int, stop: int) -> Iterator[Entry]:
     """
-    Yield the entries from ``start`` to before ``stop`` that are there, some requests ahead of who takes them.
+    Yield the entries from ``start`` to before ``stop`` that are there, some requests ahead of the caller.
 
     :raises StorageError: when the store cannot be read
     """
     parallel = mailbox.store.parallel
-    with ThreadPoolExecutor(parallel, "osmosdest-survey") as pool:
+    with ThreadPoolExecutor(parallel, "osmosdest-inventory") as pool:
         for window in range(start, stop, _WINDOW):
             seqs = range(window, min(window + _WINDOW, stop))
-            # On a disk, threads would only stand in each other's way.
+            # On a disk, threads would only slow each other down.
             for entry in pool.map(mailbox.log.entry, seqs) if parallel > 1 else map(mailbox.log.entry, seqs):
                 if entry is not None:
                     yield entry

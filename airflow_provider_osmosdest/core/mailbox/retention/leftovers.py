@@ -1,4 +1,4 @@
-"""What lies in a mailbox without belonging to a batch, and for how long it may."""
+"""Find the objects of a mailbox that belong to no batch and are old enough to be deleted."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ STRAY_DAYS = 1
 """How long an upload may take until its entry is in the log, in days."""
 
 MEMORY_DAYS = 7
-"""For how many days a mailbox knows again what was sent or published to it."""
+"""For how many days a mailbox recognises what was sent or published to it before."""
 
 
-def find_leftovers(store: Store, seen: Inventory, now: datetime) -> list[str]:
+def find_leftovers(store: Store, inventory: Inventory, now: datetime) -> list[str]:
     """
     Return the names of what may be deleted.
 
     That is data which no entry names, after a day; and after a week receipts, and the claims of batches that are gone.
-    What a store does not tell the age of stays.
+    Objects whose age the store does not tell stay.
 
     :param store: the mailbox's store
-    :param seen: what lies in the mailbox
+    :param inventory: the mailbox's inventory
     :param now: the time that ages are counted to
     :raises StorageError: when the store cannot be read
     """
     upload, memory = now - timedelta(days=STRAY_DAYS), now - timedelta(days=MEMORY_DAYS)
     # A publish that is tried again makes an object of another name, so what is old stays unnamed.
-    found = [f"data/{name}" for name, each in seen.strays.items() if each.before(upload)]
+    found = [f"data/{name}" for name, each in inventory.strays.items() if each.before(upload)]
     found += _old(store, "receipts", memory)
     # The data of a batch has its id before the last hyphen.
-    there = {name.rpartition("-")[0] for name in seen.data}
+    there = {name.rpartition("-")[0] for name in inventory.data}
     found += [name for name in _old(store, "claims", memory) if _batch_id(name) not in there]
     return sorted(found)
 
 
-def _old(store: Store, folder: str, moment: datetime) -> list[str]:
-    return [f"{folder}/{name}" for name, each in listing(store.root, folder).items() if each.before(moment)]
+def _old(store: Store, folder: str, cutoff: datetime) -> list[str]:
+    return [f"{folder}/{name}" for name, each in listing(store.root, folder).items() if each.before(cutoff)]
 
 
 def _batch_id(claim: str) -> str:

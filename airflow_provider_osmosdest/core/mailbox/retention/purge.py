@@ -1,9 +1,9 @@
 """
-Purging: what is too old, or too much, goes in two steps that no reader feels.
+Purge batches that are too old or too many, in two steps that disturb no reader.
 
 ``earliest.json`` says ``{"seq": E, "delete_below": D, "at": time}``. Readers may read from batch E on. Below D nothing
 is left; batches from D up to E are out of reach for new readers since that time, and are deleted by a purge that comes
-after the grace, so that whoever was reading them has long turned the page. As what is deleted is below E before the
+after the grace, when every reader of them has its page. As what is deleted is below E before the
 first object goes, and D moves only when the last one is gone, a purge that breaks off anywhere leaves a mailbox that
 can be read, and the next purge goes on.
 """
@@ -21,7 +21,7 @@ from airflow_provider_osmosdest.core.mailbox.log.entry import entry_name
 from airflow_provider_osmosdest.core.mailbox.log.log import EARLIEST_NAME
 from airflow_provider_osmosdest.core.mailbox.log.publish import settle
 from airflow_provider_osmosdest.core.mailbox.retention.horizon import Horizon, load_horizon
-from airflow_provider_osmosdest.core.mailbox.retention.inventory import entries_of, survey
+from airflow_provider_osmosdest.core.mailbox.retention.inventory import entries_of, take_inventory
 from airflow_provider_osmosdest.core.mailbox.retention.leftovers import find_leftovers
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _AT_ONCE = 500
 @dataclass(frozen=True, slots=True)
 class Purged:
     """
-    What a purge did, or would do.
+    The result of a purge, or of its dry run.
 
     :param batches: how many batches it deleted
     :param bytes: the bytes of their data
@@ -48,7 +48,7 @@ class Purged:
     :param waiting: how many batches are out of reach, and go with the first purge after the grace
     :param waiting_bytes: the bytes of their data
     :param leftovers: how many objects it deleted that belong to no batch: of publishes that broke off, and receipts
-        whose time is over
+        that have expired
     """
 
     batches: int
@@ -71,22 +71,22 @@ def purge(mailbox: Mailbox, *, now: datetime, dry_run: bool = False) -> Purged:
     """
     store = mailbox.store
     horizon = load_horizon(store)
-    seen = survey(mailbox, horizon.delete_below)
-    leftovers = find_leftovers(store, seen, now)
+    found = take_inventory(mailbox, horizon.delete_below)
+    leftovers = find_leftovers(store, found, now)
     waiting = list(entries_of(mailbox, horizon.delete_below, horizon.seq))
     deleted: list[Entry] = []
     if waiting and horizon.at is not None and now - horizon.at >= GRACE:
         waiting, deleted = [], waiting
         if not dry_run:
             _delete(store, deleted)
-    # What waits keeps its time: a purge every minute must not put off for ever what is to go.
+    # Batches that wait keep their time: a purge every minute must not put off their deletion for ever.
     reach = horizon
     if waiting and horizon.at is not None and horizon.at > now:
         # A clock that ran ahead must not put it off for as long as it did.
         reach = Horizon(horizon.seq, horizon.delete_below, now.astimezone(UTC))
     if not waiting:
         reach = Horizon(horizon.seq, horizon.seq, horizon.at)
-        due = _due(mailbox, seen.tail, horizon.seq, seen.data_bytes - sum(each.bytes for each in deleted), now)
+        due = _due(mailbox, found.tail, horizon.seq, found.data_bytes - sum(each.bytes for each in deleted), now)
         if due:
             reach, waiting = Horizon(due[-1].seq + 1, horizon.seq, now.astimezone(UTC)), due
     if not dry_run:
@@ -127,7 +127,7 @@ def _due(mailbox: Mailbox, tail: int, earliest: int, data_bytes: int, now: datet
 
 
 def _delete(store: Store, entries: list[Entry]) -> None:
-    """Delete batches, the oldest first; of each its data first, which only its entry knows."""
+    """Delete batches, the oldest first; of each its data first, which only its entry names."""
     for start in range(0, len(entries), _AT_ONCE):
         some = entries[start : start + _AT_ONCE]
         store.delete([each.data for each in some])
@@ -135,7 +135,7 @@ def _delete(store: Store, entries: list[Entry]) -> None:
 
 
 def _settle(store: Store, entries: list[Entry]) -> None:
-    """Note in the claims of batches that they were in the log, which somebody who publishes them again cannot see."""
+    """Note in the claims of batches that they were in the log, which a repeated publish cannot see any more."""
     with ThreadPoolExecutor(store.parallel) as pool:
         for _ in pool.map(partial(settle, store), entries):
             pass
@@ -145,8 +145,8 @@ def _move(store: Store, seen: Horizon, horizon: Horizon) -> None:
     """
     Write where the mailbox begins, unless another purge has done so meanwhile.
 
-    One that does it in the same instant is harmless: both say that the same is gone, and what only one of them put
-    out of reach is deleted by nobody before the grace is over.
+    Two that do so at the same time are harmless: both say that the same is gone, and what only one of them put out
+    of reach is not deleted before the grace is over.
     """
     if horizon == seen or load_horizon(store) != seen:
         return

@@ -1,5 +1,5 @@
 """
-Where a mailbox lies: a disk or an object store, with one operation that only one of several writers wins.
+The store of a mailbox: a disk or an object store that can create an object exclusively.
 
 In come names and bytes; out go objects, or a StorageError.
 """

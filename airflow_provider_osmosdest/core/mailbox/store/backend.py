@@ -1,4 +1,4 @@
-"""What one kind of store can do: the seam between a mailbox and disks or object stores."""
+"""The interface between a mailbox and disks or object stores."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Backend"]
 
 class Backend(Protocol):
     """
-    What one kind of store can do, in its own words and with its own exceptions.
+    The operations of one kind of store, with its own exceptions.
 
-    Names are below the mailbox's root, with slashes. A subclass of nothing: :class:`Disk` and :class:`Objects` are two.
+    Names are below the mailbox's root, with slashes. :class:`Disk` and :class:`Objects` implement it.
     """
 
     parallel: int
@@ -23,13 +23,13 @@ class Backend(Protocol):
 
     @property
     def identity(self) -> str:
-        """What tells this root from others."""
+        """A text that identifies this root."""
 
     def unsuitable(self) -> str | None:
-        """Return why this kind of store cannot hold a mailbox; ``None`` where trying will tell."""
+        """Return why this kind of store cannot hold a mailbox; ``None`` where it has to be tried out."""
 
     def tidy(self) -> None:
-        """Remove what writers that were killed have left."""
+        """Remove the partial files of killed writers."""
 
     def create(self, name: str, data: bytes) -> bool:
         """Create an object whole and durably; ``False`` where there is one, perhaps of this very call."""

@@ -40,15 +40,15 @@ class Disk:
 
     @property
     def identity(self) -> str:
-        """What tells this folder from others."""
+        """A text that identifies this folder."""
         return str(self._root.absolute())
 
     def unsuitable(self) -> str | None:
-        """Return ``None``: whether hard links are exclusive here is found by trying."""
+        """Return ``None``: whether hard links are exclusive here has to be tried out."""
         return None
 
     def tidy(self) -> None:
-        """Remove what writers that were killed have left."""
+        """Remove the partial files of killed writers."""
         before = time.time() - _ABANDONED_SECONDS
         with suppress(FileNotFoundError):
             for partial in (self._root / _PARTIAL).iterdir():

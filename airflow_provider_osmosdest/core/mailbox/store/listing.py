@@ -1,4 +1,4 @@
-"""What lies in a folder of a mailbox, with sizes and ages: for housekeeping, which reading never needs."""
+"""List a folder of a mailbox with sizes and ages, for purges and people; reading does not need it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Listed:
     size: int
     modified: datetime | None
 
-    def before(self, moment: datetime) -> bool:
-        """Tell whether it is known to have been written before a moment."""
-        return self.modified is not None and self.modified < moment
+    def before(self, cutoff: datetime) -> bool:
+        """Tell whether it was surely written before a time."""
+        return self.modified is not None and self.modified < cutoff
 
 
 def listing(root: Any, folder: str) -> dict[str, Listed]:
@@ -61,11 +61,11 @@ def _in_store(folder: Any) -> dict[str, Listed]:
     for each in folder.fs.ls(folder.path, detail=True):
         if each["type"] == "file":
             modified = next((each[key] for key in _MODIFIED if each.get(key)), None)
-            found[each["name"].rpartition("/")[2]] = Listed(int(each["size"] or 0), _moment(modified))
+            found[each["name"].rpartition("/")[2]] = Listed(int(each["size"] or 0), _time(modified))
     return found
 
 
-def _moment(value: Any) -> datetime | None:
+def _time(value: Any) -> datetime | None:
     if isinstance(value, (int, float)):
         return datetime.fromtimestamp(value, UTC)
     if isinstance(value, str):

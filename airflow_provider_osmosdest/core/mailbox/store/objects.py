@@ -6,7 +6,7 @@ Only stores that are known to decide on their own side whether an object exists:
 fsspec file systems look first and write then, so that two writers may both succeed.
 
 The clients repeat requests by themselves, and a repeated one may find the object of the first. So "it exists" may mean
-"it is mine": :meth:`Store.create_or_read` looks.
+"it is mine": :meth:`Store.create_or_read` reads it to find out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Objects"]
 _S3 = frozenset({"s3", "s3a"})
 _EXCLUSIVE = _S3 | {"abfs", "abfss", "adl", "az", "gcs", "gs"}
 
-# Somebody else wrote the object, or is about to: RFC 9110, 15.5.13, and S3's ConditionalRequestConflict.
+# Another writer has written the object, or is about to: RFC 9110, 15.5.13, and S3's ConditionalRequestConflict.
 _CONFLICTS = frozenset({409, 412})
 
 
@@ -46,7 +46,7 @@ class Objects:
 
     @property
     def identity(self) -> str:
-        """What tells this prefix from others."""
+        """A text that identifies this prefix."""
         return f"{hash(self._fs)} {self._root}"
 
     def unsuitable(self) -> str | None:
@@ -132,7 +132,7 @@ class Objects:
 
 
 def _without_listing_cache(filesystem: Any) -> Any:
-    """Return a file system like this one that lists anew each time; the one given may be others' too and stays."""
+    """Return a file system like this one without a listing cache; the one given may be shared, and is left alone."""
     options = {**filesystem.storage_options, "use_listings_cache": False}
     return type(filesystem)(*filesystem.storage_args, **options)
 

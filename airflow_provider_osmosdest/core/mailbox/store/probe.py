@@ -1,4 +1,4 @@
-"""Whether a store can hold a mailbox: tried out once, and remembered in the process and in the store."""
+"""Try out once whether a store can hold a mailbox; remembered in the process and in the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INSTEAD = (
     "Google Cloud Storage (gs://) or Azure Blob Storage (abfs://) as the mailbox's path"
 )
 
-_known: set[str] = set()
+_probed: set[str] = set()
 _lock = Lock()
 
 
@@ -33,27 +33,27 @@ def probe(backend: Backend, place: str) -> None:
     Make sure that a store creates exclusively.
 
     :param backend: the store
-    :param place: what a person calls it
+    :param place: its path, for the message
     :raises UnsupportedStoreError: it does not
     """
     reason = backend.unsuitable()
     if reason is not None:
-        raise UnsupportedStoreError(_refusal(place, reason))
+        raise UnsupportedStoreError(_message(place, reason))
     with _lock:
-        if backend.identity in _known:
+        if backend.identity in _probed:
             return
     backend.tidy()
     if backend.get(PROBED_NAME) is None:
         reason = _try_out(backend)
         if reason is not None:
-            raise UnsupportedStoreError(_refusal(place, reason))
+            raise UnsupportedStoreError(_message(place, reason))
         backend.put(PROBED_NAME, json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds")}).encode())
     with _lock:
-        _known.add(backend.identity)
+        _probed.add(backend.identity)
 
 
 def _try_out(backend: Backend) -> str | None:
-    """Create the same object twice; return what is wrong with what happened, or ``None``."""
+    """Create the same object twice; return what went wrong, or ``None``."""
     name = f"probe/{uuid.uuid4().hex}"
     one, other = b'{"try":1}', b'{"try":2}'
     try:
@@ -75,11 +75,11 @@ def _try_out(backend: Backend) -> str | None:
 
 
 def _cannot(error: OSError) -> bool:
-    """Tell a file system or a store that lacks an operation from one that is out of order."""
+    """Tell whether the store lacks an operation, and is not just out of order."""
     return error.errno in {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EXDEV, errno.EMLINK}
 
 
-def _refusal(place: str, reason: str) -> str:
+def _message(place: str, reason: str) -> str:
     return (
         f"{place} cannot hold a mailbox: {reason}. A mailbox needs a store that creates an object only if there is "
         f"none, and decides that itself, so that writers at the same moment cannot both succeed. {_INSTEAD}"

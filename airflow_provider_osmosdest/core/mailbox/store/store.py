@@ -1,4 +1,4 @@
-"""The object store a mailbox lives in: few operations, one of them exclusive, and every fault a ``StorageError``."""
+"""The object store of a mailbox: few operations, one of them exclusive, and every error a ``StorageError``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Store:
     Every method raises :class:`StorageError` where the store cannot be reached or refuses.
 
     :param root: the mailbox's root: a ``pathlib.Path``, ``UPath`` or ``ObjectStoragePath``
-    :param backend: how to work with it, where that is not to be told from the path
+    :param backend: its backend, where the path does not tell
     """
 
     def __init__(self, root: Any, *, backend: Backend | None = None) -> None:
@@ -50,7 +50,7 @@ class Store:
 
     def probe(self) -> None:
         """
-        Make sure that this store can hold a mailbox; asked again, it costs nothing, and in another process one request.
+        Make sure that this store can hold a mailbox; free when repeated, and one request in another process.
 
         :raises UnsupportedStoreError: it cannot create exclusively; the message says what to use instead
         """
@@ -62,7 +62,7 @@ class Store:
         Create an object, unless there is one; one request where there is none.
 
         :param name: the object
-        :param data: must differ between writers of whom only one may win: where the answer to a request was lost, an
+        :param data: must differ between writers of whom only one may win: where the response to a request was lost, an
             object with these very bytes is taken for this writer's own
         :returns: whether it was created
         """
@@ -74,7 +74,7 @@ class Store:
 
         :param name: the object
         :param data: its bytes
-        :returns: whether it was surely created by this call; where an answer was lost, an object that was may be denied
+        :returns: ``True`` only if this call created it; ``False`` also if it did so and the response was lost
         """
         with self._doing("create", name):
             return self._backend.create(name, data)
@@ -183,10 +183,10 @@ class Store:
 
 def backend_of(root: Any) -> Backend:
     """
-    Return how to work with the store a path lies in.
+    Return the backend for a path.
 
     :param root: the path
-    :raises ConfigurationError: what opens such paths is not installed
+    :raises ConfigurationError: the package that opens such paths is not installed
     """
     if is_local(root):
         return Disk(private(root))

@@ -70,7 +70,7 @@ class Interleaving:
         current = self._actors[0]
         while alive := [actor for actor in self._actors if not actor.done]:
             self.steps += 1
-            assert self.steps < 20_000, "nobody gets anywhere"
+            assert self.steps < 20_000, "no process gets anywhere"
             if self._clock is not None:
                 self._clock.pass_by(self._rnd)
             if current not in alive or self._rnd.random() >= self._sticky:

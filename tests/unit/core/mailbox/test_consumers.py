@@ -173,7 +173,7 @@ def test_whatever_comes_between_commits_never_go_back(before, operations, turns,
         if what == "seek":
             assert end >= (result.generation, *mark)
         elif result:
-            # What was told to be committed is, unless somebody moved the consumer.
+            # What was told to be committed is, unless a seek moved the consumer.
             assert end[1:] >= mark or end[0] > (generation or 0)
         else:
             # What was told to be stale is behind, or of a generation that is over or was never there.

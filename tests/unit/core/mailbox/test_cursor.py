@@ -93,7 +93,7 @@ def test_a_later_releases_cursor_is_told_from_a_damaged_one():
         with pytest.raises(CursorError) as caught:
             decode_cursor("orders", by_hand(version=2, seq=seq))
         assert str(caught.value) == (
-            "the cursor is of version 2, and this release of the mailbox knows version 1: "
+            "the cursor is of version 2, and this release of the mailbox reads version 1: "
             "read without a cursor to begin at the earliest record"
         )
 

@@ -151,7 +151,7 @@ def test_never_doubled_under_a_key_and_never_lost_after_a_202(wanted, schedule):
 
     taken = {body: answer for body, answer in final.items() if isinstance(answer, dict)}
     if final:
-        # The key belongs to one body, and whoever sends that again has its answer.
+        # The key belongs to one body, and sending that again gets its answer.
         [(body, answer)] = taken.items()
         assert found[answer["receipt_id"]] == [RECORDS[body]]
         assert (answer["accepted"], answer["quarantined"]) == (len(RECORDS[body]), 1 if body == "A" else 0)
@@ -166,13 +166,13 @@ def test_never_doubled_under_a_key_and_never_lost_after_a_202(wanted, schedule):
 
 
 def post(backend, clock, body, key):
-    """Return what is answered, or the status of a refusal."""
+    """Return what is answered, or the status of a rejection."""
     mailbox = Mailbox(Store("memory", backend=backend), SETTINGS)
     try:
         inbox = Inbox(mailbox, clock=lambda: clock[0])
         return inbox.take("application/json", BODIES[body], sender="token:a", key=key)
-    except InboxRejection as refused:
-        return refused.status
+    except InboxRejection as rejected:
+        return rejected.status
 
 
 def published(memory):

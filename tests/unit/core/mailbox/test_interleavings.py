@@ -27,7 +27,7 @@ THOROUGH = settings(max_examples=examples(60), deadline=None, suppress_health_ch
 
 
 class World:
-    """One store, and everybody's view of it: each process has a mailbox of its own, with caches of its own."""
+    """One store, and a mailbox for each process, with caches of its own."""
 
     def __init__(self, rnd, *, faults, clock=None):
         self.clock = clock or Clock()
@@ -217,12 +217,12 @@ def check_purged_only(rnd, writers, readers, faults):
 
 @given(st.randoms(use_true_random=False), st.integers(1, 3), st.integers(0, 2), st.integers(0, 6))
 @THOROUGH
-def test_a_purge_costs_nobody_what_was_not_purged(rnd, writers, readers, faults):
+def test_a_purge_loses_no_reader_what_was_not_purged(rnd, writers, readers, faults):
     check_purged_only(rnd, writers, readers, faults)
 
 
 @pytest.mark.parametrize("seed", [4434, 4449, 9249, 9484, 9857])
-def test_a_purge_costs_nobody_what_was_not_purged_in_orders_that_once_did(seed):
+def test_a_purge_loses_no_reader_what_was_not_purged_in_orders_that_once_did(seed):
     rnd = random.Random(seed)
     check_purged_only(rnd, rnd.randint(1, 3), rnd.randint(0, 2), rnd.randint(0, 6))
 

@@ -17,11 +17,11 @@ from airflow_provider_osmosdest.web.long_poll import ON_SHUTDOWN
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LONG = 3600.0
 SOON = 0.05
-PATIENCE = 20
+TIMEOUT = 20
 
 
 async def answer(scope, receive, send):
-    """Answer at once, without a look at the body."""
+    """Answer at once, without reading the body."""
     del scope, receive
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -52,7 +52,7 @@ class Client:
 
     async def head(self):
         """Return an answer's status, headers and body."""
-        raw = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        raw = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), TIMEOUT)
         line, *fields = raw.decode().rstrip().split("\r\n")
         return int(line.split()[1]), {name.lower(): value for name, value in (each.split(": ", 1) for each in fields)}
 
@@ -61,13 +61,13 @@ class Client:
         return (
             status,
             headers,
-            await asyncio.wait_for(self.reader.readexactly(int(headers["content-length"])), PATIENCE),
+            await asyncio.wait_for(self.reader.readexactly(int(headers["content-length"])), TIMEOUT),
         )
 
     async def end(self):
         """Wait for the end of the connection, and return what came before it."""
         with suppress(ConnectionError):
-            return await asyncio.wait_for(self.reader.read(), PATIENCE)
+            return await asyncio.wait_for(self.reader.read(), TIMEOUT)
         return b""
 
 
@@ -92,7 +92,7 @@ async def listening(app=answer, state=None, **bounds):
 
 
 async def until(probe):
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not probe():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)
 
@@ -152,7 +152,7 @@ def test_a_header_of_just_the_size():
     run(test)
 
 
-def test_a_refusal_of_a_head_has_no_body():
+def test_an_error_for_a_head_has_no_body():
     async def test():
         async with listening(header_bytes=1000) as server:
             client = await server.connect(b"HEAD / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 2000 + b"\r\n\r\n")
@@ -238,7 +238,7 @@ def test_a_request_is_answered_however_long_it_takes():
     run(test)
 
 
-def test_the_rest_of_a_body_that_nobody_reads():
+def test_the_rest_of_a_body_that_is_not_read():
     async def test():
         async with listening(header_seconds=SOON) as server:
             client = await server.connect(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nab")
@@ -366,11 +366,11 @@ def test_the_app_is_told_that_the_server_ends():
             client = await server.connect(GET)
             assert (await client.answer())[0] == 200
             half = await server.connect(b"GET")
-            refused = await server.connect(b"?\r\n\r\n")
-            problem(400, await refused.answer())
+            rejected = await server.connect(b"?\r\n\r\n")
+            problem(400, await rejected.answer())
             for connection in list(server.server_state.connections):
                 connection.shutdown()
-            assert [await each.end() for each in (client, half, refused)] == [b"", b"", b""]
+            assert [await each.end() for each in (client, half, rejected)] == [b"", b"", b""]
         assert told
 
     run(test)

@@ -61,5 +61,5 @@ def test_the_stores_of_open_mailboxes_are_asked(web, tmp_path):
     assert web.get("/records").status_code == 200
     assert web.client.get("/v1/health").json() == OK
     (tmp_path / "box").rename(tmp_path / "elsewhere")
-    web.services.health._ttl = 0.0
+    web.state.health._ttl = 0.0
     assert web.client.get("/v1/health").status_code == 503

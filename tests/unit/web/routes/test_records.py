@@ -130,7 +130,7 @@ def test_nothing_new_is_an_empty_page_at_once_and_204_after_a_wait(web):
     assert answer.content == b""
     assert answer.headers["Mailbox-Next-Cursor"] == cursor
     assert answer.headers["Mailbox-Up-To-Date"] == "true"
-    assert len(web.services.waiting) == 0
+    assert len(web.state.waiting) == 0
 
 
 def test_a_wait_ends_when_something_comes(web):
@@ -158,7 +158,7 @@ def test_a_store_that_fails_is_503_without_a_word_of_it(web, monkeypatch, caplog
     assert "disk on fire" in caplog.text
 
 
-def test_what_nobody_foresaw_is_500_without_a_word_of_it(web, monkeypatch, caplog):
+def test_an_unexpected_error_is_500_without_a_word_of_it(web, monkeypatch, caplog):
     monkeypatch.setattr(web.mailbox, "read", lambda *_, **__: 1 / 0)
     answer = web.get("/records")
     assert answer.status_code == 500
@@ -169,7 +169,7 @@ def test_what_nobody_foresaw_is_500_without_a_word_of_it(web, monkeypatch, caplo
 
 def test_a_wait_ends_with_204_when_the_server_does(web):
     cursor = web.get("/records").json()["cursor"]
-    web.services.waiting.end()
+    web.state.waiting.end()
     answer = web.get(f"/records?cursor={cursor}&wait=30")
     assert (answer.status_code, answer.headers["Mailbox-Next-Cursor"]) == (204, cursor)
     # What is there is still handed out.

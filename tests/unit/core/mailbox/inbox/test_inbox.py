@@ -30,7 +30,7 @@ def posted(store, text, *, settings=SETTINGS, sender="token:a", key=None, media_
     return Inbox(Mailbox(store, settings)).take(media_type, text, sender=sender, key=key)
 
 
-def refusal(*arguments, **options):
+def rejection(*arguments, **options):
     with pytest.raises(InboxRejection) as caught:
         posted(*arguments, **options)
     return caught.value
@@ -62,10 +62,10 @@ def test_under_a_key_it_is_published_once_and_answered_alike(store):
     assert records(store) == [{"id": 1}]
 
 
-def test_another_body_under_the_key_is_refused(store):
+def test_another_body_under_the_key_is_rejected(store):
     posted(store, b'{"id":1}', key="k")
-    assert refusal(store, b'{"id":2}', key="k").status == 422
-    assert refusal(store, b'{"id":1}', key="k", media_type="application/x-ndjson").status == 422
+    assert rejection(store, b'{"id":2}', key="k").status == 422
+    assert rejection(store, b'{"id":1}', key="k", media_type="application/x-ndjson").status == 422
     assert records(store) == [{"id": 1}]
 
 
@@ -77,9 +77,9 @@ def test_keys_of_two_senders_have_nothing_to_do_with_each_other(store):
 
 
 def test_invalid_records_let_nothing_in_and_bind_no_key(store):
-    refused = refusal(store, b'[{"id":1},{"id":"x"}]', key="k")
-    assert (refused.status, refused.extra["invalid"]) == (422, 1)
-    assert refused.extra["errors"][0]["index"] == 1
+    rejected = rejection(store, b'[{"id":1},{"id":"x"}]', key="k")
+    assert (rejected.status, rejected.extra["invalid"]) == (422, 1)
+    assert rejected.extra["errors"][0]["index"] == 1
     assert store.names("log") == store.names("receipts") == store.names("quarantine") == []
     assert posted(store, b'[{"id":1},{"id":2}]', key="k")["accepted"] == 2
 
@@ -88,8 +88,8 @@ def test_what_was_taken_stays_taken_when_the_schema_changes(store):
     first = posted(store, b'{"id":1}', key="k")
     stricter = replace(SETTINGS, schema=DestinationSchema.load([{"name": "id", "type": "string", "nullable": False}]))
     assert posted(store, b'{"id":1}', key="k", settings=stricter) == first
-    assert refusal(store, b'{"id":2}', key="k", settings=stricter).title == "Invalid records"
-    assert refusal(store, b'{"id":1}', settings=stricter).title == "Invalid records"
+    assert rejection(store, b'{"id":2}', key="k", settings=stricter).title == "Invalid records"
+    assert rejection(store, b'{"id":1}', settings=stricter).title == "Invalid records"
 
 
 @pytest.mark.parametrize("key", [None, "k"])
@@ -97,7 +97,7 @@ def test_no_records_are_no_error_and_no_batch(store, key):
     assert posted(store, b"[]", key=key)["accepted"] == 0
     assert store.names("log") == []
     if key:
-        assert refusal(store, b'{"id":1}', key=key).status == 422
+        assert rejection(store, b'{"id":1}', key=key).status == 422
 
 
 class TestQuarantine:
@@ -137,7 +137,7 @@ def test_a_store_that_fails_is_mended_by_sending_again(store, monkeypatch, broke
         patch.setattr(owner, broken, fail)
         with pytest.raises(StorageError):
             posted(store, b'{"id":1}', key="k")
-    assert refusal(store, b'{"id":2}', key="k").status == 422
+    assert rejection(store, b'{"id":2}', key="k").status == 422
     assert posted(store, b'{"id":1}', key="k")["accepted"] == 1
     assert records(store) == [{"id": 1}]
 

@@ -39,7 +39,7 @@ def nested(levels, kind="[]"):
         (b'{"a":[' + b",".join([b"[]"] * 500) + b"]}", "the record holds more than 500 objects and arrays", None),
     ],
 )
-def test_what_is_refused(text, reason, field):
+def test_what_is_rejected(text, reason, field):
     assert LIMITS.fault(text) == (reason, field)
     assert not LIMITS.clear(b"[%b]" % text, len(text))
 
@@ -63,7 +63,7 @@ def test_what_is_refused(text, reason, field):
         nested(4, "{}"),
     ],
 )
-def test_what_is_not_refused_here(text):
+def test_what_is_not_rejected_here(text):
     assert LIMITS.fault(text) is None
 
 

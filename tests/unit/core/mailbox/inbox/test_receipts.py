@@ -35,7 +35,7 @@ def test_nothing_is_known_of_a_key_that_never_came(receipts):
 
 
 @pytest.mark.parametrize("state", ["open", "done", "abandoned"])
-def test_another_body_is_refused_whatever_became_of_the_first(receipts, clock, state):
+def test_another_body_is_rejected_whatever_became_of_the_first(receipts, clock, state):
     receipts.open("d", "body")
     if state == "done":
         receipts.close("d", "body", ANSWER)
@@ -80,8 +80,8 @@ def test_who_waits_as_told_has_the_key_of_a_dead_process_within_the_time_that_is
         try:
             assert receipts.open("d", "body") is None
             break
-        except InboxRejection as refused:
-            clock[0] += int(refused.headers["Retry-After"])
+        except InboxRejection as rejected:
+            clock[0] += int(rejected.headers["Retry-After"])
             asked += 1
     assert clock[0] - begun == TAKEN_OVER_AFTER
     assert asked == 2, "a sender that asks again three times only is served"

@@ -30,7 +30,7 @@ def taken(media_type, text, **options):
     return [json.loads(line) for line in b"".join(found.lines).splitlines()], found
 
 
-def refusal(media_type, text, **options):
+def rejection(media_type, text, **options):
     with pytest.raises(InboxRejection) as caught:
         checker(**options).check(media_type, text)
     return caught.value
@@ -58,13 +58,13 @@ def test_every_form(media_type, text, records):
     "text",
     [b"", b" ", b"5", b"null", b'"text"', b'{"a":1', b"[{}", b"[{},]", b"{} {}", b"{},{}", b"[]]", b"[{}] x", b"nope"],
 )
-def test_what_is_not_json_is_refused_whole(text):
-    assert refusal(JSON, text, on_invalid="quarantine").status == 400
+def test_what_is_not_json_is_rejected_whole(text):
+    assert rejection(JSON, text, on_invalid="quarantine").status == 400
 
 
 @pytest.mark.parametrize("text", [b"a,a\n1,2\n", b"a,\n1,2\n", b'a,b\n"1,2', b"a,b\n1", b'{"a":1}', b"a\n\0\n"])
-def test_what_is_not_csv_is_refused_whole(text):
-    assert refusal(CSV, text, on_invalid="quarantine").status == 400
+def test_what_is_not_csv_is_rejected_whole(text):
+    assert rejection(CSV, text, on_invalid="quarantine").status == 400
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_what_is_not_csv_is_refused_whole(text):
         (NDJSON, b'\n[\n{"a":1},\n{"a":2}\n]'),
     ],
 )
-def test_what_is_of_another_type_than_it_says_is_refused_whole(media_type, text):
-    refused = refusal(media_type, text, on_invalid="quarantine")
-    assert refused.status == 400
-    assert f"its Content-Type says {media_type}" in refused.detail
+def test_what_is_of_another_type_than_it_says_is_rejected_whole(media_type, text):
+    rejected = rejection(media_type, text, on_invalid="quarantine")
+    assert rejected.status == 400
+    assert f"its Content-Type says {media_type}" in rejected.detail
 
 
 def test_columns_may_have_brackets():
@@ -141,24 +141,24 @@ def test_a_reason_has_an_end():
 
 
 @pytest.mark.parametrize("media_type", [JSON, NDJSON, CSV])
-def test_too_many_records_are_refused(media_type):
+def test_too_many_records_are_rejected(media_type):
     text = {JSON: b"[{},{},{}]", NDJSON: b"{}\n{}\n{}\n", CSV: b"a\n1\n2\n3\n"}[media_type]
     assert taken(media_type, text, max_body_records=3)[1].valid == 3
-    refused = refusal(media_type, text, max_body_records=2)
-    assert (refused.status, refused.extra) == (413, {"limit": 2})
+    rejected = rejection(media_type, text, max_body_records=2)
+    assert (rejected.status, rejected.extra) == (413, {"limit": 2})
 
 
 @pytest.mark.parametrize("deep", [b"[" * 5000 + b"]" * 5000, b"[" * 5000])
-def test_a_body_too_deep_to_be_cut_is_refused_with_the_record(deep):
-    refused = refusal(JSON, b'[{"a":"]["},{"a":' + deep + b"}]", on_invalid="quarantine")
-    assert refused.status == 422
-    assert refused.extra["errors"] == [{"index": 1, "field": None, "reason": "the record is nested more than 32 deep"}]
+def test_a_body_too_deep_to_be_cut_is_rejected_with_the_record(deep):
+    rejected = rejection(JSON, b'[{"a":"]["},{"a":' + deep + b"}]", on_invalid="quarantine")
+    assert rejected.status == 422
+    assert rejected.extra["errors"] == [{"index": 1, "field": None, "reason": "the record is nested more than 32 deep"}]
 
 
 def test_few_bytes_cannot_become_very_many():
     schema = DestinationSchema.load([{"name": f"field_{n}", "type": "string"} for n in range(100)])
-    refused = refusal(JSON, b"[" + b",".join([b"{}"] * 500) + b"]", schema=schema, max_body_bytes=2000)
-    assert refused.status == 413
+    rejected = rejection(JSON, b"[" + b",".join([b"{}"] * 500) + b"]", schema=schema, max_body_bytes=2000)
+    assert rejected.status == 413
     _, found = taken(JSON, b"[{},{}]", schema=schema, max_body_bytes=2000)
     assert found.valid == 2
 
@@ -191,12 +191,12 @@ def test_every_record_comes_out_once_and_in_order(
     media_type,
     block,
 ):
-    from airflow_provider_osmosdest.core.mailbox.inbox import parse as inbox_runs
+    from airflow_provider_osmosdest.core.mailbox.inbox import parse
 
     texts = [text for text, _ in records]
     body = f"[{','.join(texts)}]" if media_type == JSON else "\n".join(texts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inbox_runs, "BLOCK_BYTES", block)
+        patch.setattr(parse, "BLOCK_BYTES", block)
         found_records, found = taken(media_type, body.encode(), schema=SCHEMA, on_invalid="quarantine")
     assert found_records == [record for _, record in records if record is not None]
     wrong = [index for index, (_, record) in enumerate(records) if record is None]

@@ -152,7 +152,7 @@ def test_a_log_that_something_else_has_cut_takes_no_more(place, after, earliest)
         place.append("a", after=after)
     assert not isinstance(caught.value, Passed)
     assert str(caught.value) == (
-        f"the log's entries {after} and {after + 1} are both missing, and were not purged: somebody has deleted "
+        f"the log's entries {after} and {after + 1} are both missing, and were not purged: something else has deleted "
         "objects of this mailbox. Restore them, or begin a new mailbox in a folder of its own"
     )
     assert place.store.get(entry_name(after + 1)) is None

@@ -75,7 +75,7 @@ class Box:
         return self.now.timestamp()
 
     def opened(self):
-        """Return it as another process would open it, which knows nothing yet."""
+        """Return it as another process would open it, with empty caches."""
         mailbox = Mailbox(self.store, self.settings)
         mailbox.log = Log(self.store, clock=self.clock)
         return mailbox
@@ -352,10 +352,10 @@ def test_whenever_a_purge_dies_the_mailbox_can_be_read(events, limits):
             box.store.dies_at = None
 
             horizon = load_horizon(box.store)
-            # Whoever comes now reads all from the earliest on, and the newest batch is among it.
+            # A new reader reads all from the earliest on, and the newest batch is among it.
             assert box.readable() == list(range(min(horizon.seq, box.published + 1), box.published + 1))
             assert not box.published or box.readable()[-1] == box.published
-            # Whoever was reading a batch while it was within reach has the grace to come to its end.
+            # A reader of a batch that was within reach has the grace to come to its end.
             for entry, moment in reachable_until.items():
                 if box.now - moment < GRACE:
                     assert box.store.size(entry.data) == entry.bytes

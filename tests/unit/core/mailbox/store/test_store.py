@@ -194,7 +194,7 @@ def _caused(status):
     "error",
     [FileExistsError(), _caused(409), _caused(412), type("E", (Exception,), {"status_code": 409})()],
 )
-def test_a_conflict_is_somebody_elses_object_until_looked_at(error):
+def test_a_conflict_is_another_writers_object_until_read(error):
     assert Objects(Refusing(error=error), "box/mail").create("log/1.json", b"x") is False
 
 
