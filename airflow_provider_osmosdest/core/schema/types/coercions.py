@@ -1,8 +1,8 @@
 """
-What each field type makes of a value that is not yet of that type; nothing here may lose anything.
+Convert values to a field's type without loss, where they are not of that type yet.
 
-These functions are the whole truth about coercion; :mod:`.core_schemas` lets Rust handle the values
-that need none and asks here for the rest. Each returns a value of the field's Python type or raises
+These functions alone define coercion; :mod:`.core_schemas` lets Rust handle the values that need none
+and calls these for the rest. Each returns a value of the field's Python type or raises
 :class:`pydantic_core.PydanticCustomError`, and never anything else.
 
 Typed values (JSON, Parquet, Python) and textual ones (CSV, spreadsheets) differ only in the functions
