@@ -1,4 +1,4 @@
-"""What every operator that delivers records shares: one attempt, its report, and how it ends."""
+"""The base of the operators that deliver records: run one attempt, push its report, and end the task."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PreparedDelivery:
     A delivery that is ready to begin.
 
     :param delivery: what to do
-    :param transport: makes what carries it
+    :param transport: makes its transport
     :param destination: URL of where the records go, for lineage; without user and query
     :param conn_id: id of the connection, for metrics
     """
@@ -83,11 +83,11 @@ class DeliveringOperator(BaseOperator):
         return self._carry_out(context, self.records)
 
     def on_kill(self) -> None:
-        """End the delivery between two steps: with its ledger written, and a report that is true."""
-        self._stop_signal.ask("The task was told to stop")
+        """End the delivery between two steps, with its ledger and report written."""
+        self._stop_signal.request_stop("The task was told to stop")
 
     def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        """Go on after a wait that the triggerer kept."""
+        """Go on after a wait in the triggerer."""
         return self.execute(context)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - Airflow's signature
@@ -132,7 +132,7 @@ class DeliveringOperator(BaseOperator):
                 deferrable=self.deferrable,
                 warn=self.log.warning,
                 timed=request_timer(tags),
-                # Clearing a task instance raises it, and a retry leaves it alone.
+                # Clearing a task instance raises it, and a retry does not change it.
                 occasion=str(ti.max_tries),
             )
             result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
@@ -157,7 +157,7 @@ class DeliveringOperator(BaseOperator):
             self._wait(result.error.seconds)
         context["ti"].xcom_push(key="return_value", value=xcom)
         if isinstance(result.error, (MisconfiguredError, SystemicError)) or not result.mendable:
-            # Another attempt would meet the same answer, or have nothing to send.
+            # Another attempt would get the same response, or have nothing to send.
             raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
         raise result.error
 
