@@ -63,7 +63,7 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
     """
     Build a delivery.
 
-    :param instance: what it belongs to, from which its folder is made
+    :param instance: the ids that its folder is made from
     :raises ConfigurationError: naming what cannot be used
     """
     from airflow.sdk.log import mask_secret

@@ -132,7 +132,7 @@ def make_publishing(
     """
     Build a delivery to a mailbox.
 
-    :param instance: what it belongs to, from which its folder is made
+    :param instance: the ids that its folder is made from
     :param conn_id: id of the mailbox's connection
     :param mailbox: to publish to
     :param destination_schema: instead of the mailbox's

@@ -74,7 +74,7 @@ def make_pull(
     """
     Build a pull.
 
-    :param instance: dag id, run id, task id and map index of what it belongs to, from which its folders are made
+    :param instance: dag id, run id, task id and map index, from which its folders are made
     :param run_context: ledger, stop signal and log of the caller's
     :raises ConfigurationError: naming what cannot be used
     """

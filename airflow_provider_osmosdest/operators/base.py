@@ -26,7 +26,7 @@ class PreparedDelivery:
     """
     A delivery that is ready to begin.
 
-    :param delivery: what to do
+    :param delivery: the delivery's parameters
     :param transport: makes its transport
     :param destination: URL of where the records go, for lineage; without user and query
     :param conn_id: id of the connection, for metrics
@@ -46,7 +46,7 @@ class DeliveringOperator(BaseOperator):
         as an ``ObjectStoragePath``
     :param records_format: of the file, where its name does not say it
     :param records_conn_id: id of the connection that opens the file's storage
-    :param destination_schema: what a record must be
+    :param destination_schema: the schema of the records
     :param mapping: field name to source column
     :param deferrable: leave long waits to the triggerer
     """
@@ -74,10 +74,10 @@ class DeliveringOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Deliver.
+        Deliver the records.
 
         :return: the report's numbers and paths, which become the task's XCom
-        :raises AirflowFailException: where trying again cannot help: a wrong setting, token or schema
+        :raises AirflowFailException: where a retry cannot help: a wrong setting, token or schema
         :raises OsmosError: where it may
         """
         return self._carry_out(context, self.records)
@@ -132,7 +132,7 @@ class DeliveringOperator(BaseOperator):
                 deferrable=self.deferrable,
                 warn=self.log.warning,
                 timed=request_timer(tags),
-                # Clearing a task instance raises it, and a retry does not change it.
+                # Clearing a task instance raises it, and a retry leaves it alone.
                 occasion=str(ti.max_tries),
             )
             result = deliver(delivery, source, prepared.transport, self.log.info, run_context)

@@ -164,10 +164,10 @@ class HttpSourceOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """
-        Pull.
+        Pull the records.
 
         :return: the report, or the records, which become the task's XCom
-        :raises AirflowFailException: where trying again cannot help: a wrong setting, token or paginator
+        :raises AirflowFailException: where a retry cannot help: a wrong setting, token or paginator
         :raises OsmosError: where it may
         """
         with self._stop_signal.watching_the_clock():
@@ -201,7 +201,7 @@ class HttpSourceOperator(BaseOperator):
                 ledger=ledger_store(context, delivery_folder(instance)),
                 stopping=self._stop_signal.why,
                 warn=self.log.warning,
-                # Clearing a task instance raises it, and a retry does not change it.
+                # Clearing a task instance raises it, and a retry leaves it alone.
                 occasion=str(ti.max_tries),
             )
             order = self._order(instance, hook, run_context)

@@ -162,7 +162,7 @@ class MailboxReadOperator(BaseOperator):
 
         :return: where the records are, or the records
         :raises AirflowSkipException: where nothing is new and ``skip_when_empty`` is set
-        :raises AirflowFailException: where trying again cannot help: a wrong setting, or records that are purged
+        :raises AirflowFailException: where a retry cannot help: a wrong setting, or records that are purged
         :raises OsmosError: where it may
         """
         from airflow.providers.common.compat.sdk import AirflowFailException

@@ -97,7 +97,7 @@ class Segment:
                     left = block.keys * KEY_BYTES if keys else 0
                     while left:
                         part = file.read(min(left, _CHUNK_BYTES))
-                        # A store may give less than it was asked for, and never less than something.
+                        # A store may return fewer bytes than requested, but at least one.
                         while part and len(part) % KEY_BYTES:
                             more = file.read(KEY_BYTES - len(part) % KEY_BYTES)
                             part = part + more if more else b""

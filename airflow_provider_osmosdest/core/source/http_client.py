@@ -57,7 +57,7 @@ class HttpClient:
     :param session: sends, with the connection's auth, certificates and proxies
     :param target: URL, method, headers and time-outs
     :param max_page_bytes: the longest answer there may be, unpacked
-    :param tokens: gives bearer tokens, ``None`` for no OAuth2
+    :param tokens: source of bearer tokens, ``None`` for no OAuth2
     :param signer: signs bodies, ``None`` for no signatures
     :param traffic: counts requests and bytes
     """

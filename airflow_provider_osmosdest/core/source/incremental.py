@@ -1,4 +1,4 @@
-"""The option ``incremental``: the cursor field, how to ask for newer records, and how far to go back."""
+"""The option ``incremental``: the cursor field, how to request newer records, and how far to go back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONG = 1e12
 @dataclass(frozen=True, slots=True)
 class Incremental:
     """
-    How to tell new records, and how to ask for them.
+    How to tell new records, and how to request them.
 
     :param cursor_path: the field that grows, as names with points between them
     :param param: the query parameter that takes the cursor value from which on records are wanted

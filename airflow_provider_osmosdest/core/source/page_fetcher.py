@@ -48,9 +48,9 @@ class PageFetcher:
 
     :param client: sends single requests
     :param options: retries, waits and the rate
-    :param actions: what some answers mean
+    :param actions: what to do with certain responses
     :param stopping: returns why to stop, ``None`` to go on
-    :param warn: takes a line for each retry
+    :param warn: logs a line for each retry
     :param sleep: waits for seconds
     """
 

@@ -27,13 +27,13 @@ class PullState:
     The progress of a pull; the names of the fields are those of the document on disk.
 
     :param pull_id: the same in every attempt
-    :param turn: how often it was kept
-    :param spec: digest of what was asked for; another one begins anew
+    :param turn: how often it was saved
+    :param spec: digest of what is requested; another one begins anew
     :param occasion: the run key of the last attempt
     :param pages: pages that are kept
     :param records: records in them
     :param dropped: records left out, as an earlier run had taken them
-    :param next: what the next request is made of
+    :param next: the paginator's state for the next request
     :param complete: there is no next page
     :param cleared: all of it was taken, and the pages are kept no longer
     """

@@ -29,10 +29,10 @@ class Pull:
     Pull pages, as a :class:`~airflow_provider_osmosdest.core.records.source.Source`.
 
     :param spec: what to request
-    :param landing: keeps pages
-    :param fetcher: makes what fetches pages, once one is needed
+    :param landing: stores the pages
+    :param fetcher: makes the page fetcher, once one is needed
     :param tracker: leaves out what was taken before, ``None`` to take everything
-    :param say: takes a line of the log
+    :param say: writes a line to the log
     """
 
     format = "pages"
@@ -55,7 +55,7 @@ class Pull:
         self.state = PullState.new("", None)
         self._kept: dict[int, tuple[str, int]] = {}
         self.was_read = False
-        """Whether its records were asked for."""
+        """Whether its records were read."""
 
     @property
     def description(self) -> str:

@@ -60,12 +60,12 @@ class PullOrder:
     :param options: time-outs, retries, waits, rate and ``max_failures``
     :param schema: what a record must be
     :param folder: where pages, records, failures and report go
-    :param fetcher: makes what fetches pages
+    :param fetcher: makes the page fetcher
     :param mapping: field name to the API's name, for fields that are called otherwise there
     :param name: what the log and errors call the API beside its URL
-    :param watermark: keeps what an incremental pull needs of earlier runs
+    :param watermark: stores the watermark between runs
     :param seen: where what was pulled before is kept, for ``deduplicate``
-    :param most_bytes: of records at most, as they are to go where more do not fit; ``None`` for any number
+    :param most_bytes: of records at most, where they go into XCom; ``None`` for any number
     """
 
     spec: RequestSpec
@@ -125,11 +125,11 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
     """
     Pull records, or go on pulling them where an earlier attempt stood.
 
-    :param order: what to do
-    :param say: takes the lines of the log
+    :param order: the pull's parameters
+    :param say: writes a line to the log
     :param run_context: ledger, stop signal and log of the caller's
     :raises StorageError: when pages, records, report, failures or ledger cannot be read or written
-    :raises ConfigurationError: when schema and mapping do not fit together; nothing was asked for
+    :raises ConfigurationError: when schema and mapping do not fit together; no request was sent
     """
     run_context = run_context or RunContext()
     warn = run_context.warn or say

@@ -39,7 +39,7 @@ class RequestSpec:
     :param data_selector: JSONPath to the records, ``None`` for the whole answer
     :param array_as: see :class:`~.selecting.Selector`
     :param actions: what to do with certain responses
-    :param incremental: how to ask for what is new, ``None`` to ask for everything
+    :param incremental: how to request what is new, ``None`` to request everything
     :param max_pages: pages at most
     :param max_page_bytes: bytes of an answer at most, unpacked
     :param base_query: parameters of the connection's own URL, which every request has

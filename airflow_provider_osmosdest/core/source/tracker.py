@@ -96,7 +96,7 @@ class Tracker:
 
     @property
     def since(self) -> Any:
-        """The value to ask from, ``None`` to ask for everything."""
+        """The value from which to request records, ``None`` to request all."""
         if self._high is None:
             return self._incremental.initial_value
         assert self._comparison is not None

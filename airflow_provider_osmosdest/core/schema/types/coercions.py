@@ -78,7 +78,7 @@ def coerce_text(
 
     :param type_: one of the schema's field types
     :param missing_values: the texts that mean null; a value that reaches the coercion may not be null
-    :param read_number: makes a plain number's text of how the field's numbers are written
+    :param read_number: converts a number in the field's format to a plain number's text
     """
     convert = _TEXTUAL.get(type_, _TYPED[type_])
 

@@ -69,7 +69,7 @@ class Validated:
     :param count: records in the block, valid and invalid; blank lines are no records
     :param lines: the valid records as compact JSON, in order, each followed by ``b"\n"``
     :param invalid: the others, ascending by position
-    :param records: the valid records as dicts in the same order, where they were asked for
+    :param records: the valid records as dicts in the same order, with ``keep_records``
     """
 
     count: int
