@@ -58,7 +58,7 @@ def forget_seen(args: Namespace) -> None:
         total = sum(count for kinds in forgotten.values() for count in kinds.values())
         say(f"{total:,} forgotten; they are sent the next time that they come." if total else "Nothing was forgotten.")
         if args.records and not total:
-            say("Nothing in the file was found: --schema and --mapping must be those of the task that delivered it.")
+            say("No record of the file was found: --schema and --mapping must be those of the task that delivered it.")
 
 
 def _nothing_seen(args: Namespace) -> str:
