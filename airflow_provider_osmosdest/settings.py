@@ -14,10 +14,10 @@ SECTION = "osmosdest"
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
-    Where deliveries are kept, and who may read them there.
+    The folder of deliveries, and its permissions.
 
-    :param storage_path: folder that holds a folder per delivery: a local path, or a URL that Airflow's object
-        storage understands; never with a slash at its end
+    :param storage_path: folder that holds a folder per delivery: a local path, or a URL of Airflow's object
+        storage; never with a slash at its end
     :param storage_conn_id: id of the Airflow Connection that opens it; ``None`` if none is needed
     :param group_access: what the group of files and folders on a disk may do: ``none``, ``read`` or ``write``
     """

@@ -112,15 +112,15 @@ def pull(url: str, total: int, folder: str) -> None:
 
     target = Target(f"{url}/{total}", method="GET")
     paging = read_paging({"type": "offset", "limit": PAGE, "total_path": "total"})
-    ask = RequestSpec(target, paging=paging, data_selector="items")
+    spec = RequestSpec(target, paging=paging, data_selector="items")
     options = DeliveryOptions()
     order = PullOrder(
-        ask=ask,
+        spec=spec,
         options=options,
         schema=DestinationSchema.load(SCHEMA),
         folder=UPath(folder),
         fetcher=lambda traffic: PageFetcher(
-            HttpClient(requests.Session(), target, ask.max_page_bytes, traffic=traffic), options
+            HttpClient(requests.Session(), target, spec.max_page_bytes, traffic=traffic), options
         ),
     )
     result = run_pull(order, print)

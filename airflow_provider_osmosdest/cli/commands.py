@@ -40,7 +40,7 @@ def schema_infer(args: Namespace) -> None:
 
 
 def deliver_records(args: Namespace) -> None:
-    """Deliver a file, or dry_run it; print the report as JSON."""
+    """Deliver a file, or do a dry run; print the report as JSON."""
     with exit_codes(), only_document() as show:
         hook = HttpDestinationHook(http_conn_id=args.conn_id)
         names = DeliveryOptions.names()
@@ -51,14 +51,14 @@ def deliver_records(args: Namespace) -> None:
             mapping=args.mapping,
             options={name: value for name, value in vars(args).items() if name in names},
         )
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        delivery = make_delivery(("cli", f"{moment}-{secrets.token_hex(4)}"), hook.connector(), request)
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        delivery = make_delivery(("cli", f"{now}-{secrets.token_hex(4)}"), hook.connector(), request)
         source = source_of(args.records, args.records_format)
         code = FAILED
         if args.dry_run:
-            rehearsal = dry_run(delivery, source, say)
-            say(rehearsal.first_request or "No request would go out: there is no valid record.")
-            result = rehearsal.result
+            dry_result = dry_run(delivery, source, say)
+            say(dry_result.first_request or "No request would go out: there is no valid record.")
+            result = dry_result.result
         else:
             with stopping_on_signals() as stopping:
                 result = deliver(delivery, source, hook.transport(), say, RunContext(stopping=stopping.why))

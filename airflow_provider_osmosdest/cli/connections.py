@@ -1,4 +1,4 @@
-"""The connections of mailboxes, made and changed where Airflow keeps them."""
+"""Make and change the connections of mailboxes where Airflow stores them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Changed", "add_connection", "change_access", "new_connection"]
 @dataclass(frozen=True, slots=True)
 class Changed:
     """
-    The access of a mailbox, as it is to be.
+    The new access entries of a mailbox.
 
     :param access: all its entries
     :param elsewhere: what holds the connection, where that is not the database and nothing was changed
@@ -33,7 +33,7 @@ class Changed:
 
 def new_connection(conn_id: str, extra: dict[str, Any]) -> Any:
     """
-    Return a connection that is nowhere yet.
+    Return a new connection that is not stored yet.
 
     :raises ConfigurationError: when there is one of that id already, or it is empty
     """
@@ -64,7 +64,7 @@ def change_access(conn_id: str, change: Callable[[tuple[Access, ...]], tuple[Acc
     """
     Change who may read and write a mailbox, in the metadata database if its connection is there.
 
-    :param change: from the entries there are to those there shall be
+    :param change: takes the present entries and returns the new ones
     :raises AirflowNotFoundException: when there is no such connection
     :raises ConfigurationError: when it is none of a mailbox, or ``change`` does
     """
@@ -101,7 +101,7 @@ def _access(conn: Any, extra: dict[str, Any]) -> tuple[Access, ...]:
 
 
 def _extra(conn: Any) -> dict[str, Any]:
-    """Return what stands in the extra; Airflow's own reading takes what it cannot read for nothing."""
+    """Return the extra's JSON object; Airflow itself takes an unreadable one for empty."""
     try:
         extra = json.loads(conn.extra or "{}")
     except ValueError:
@@ -123,14 +123,14 @@ def _elsewhere(conn_id: str) -> str | None:
     from airflow.secrets.environment_variables import CONN_ENV_PREFIX, EnvironmentVariablesBackend
     from airflow.secrets.metastore import MetastoreBackend
 
-    # In the order in which Airflow asks them: what stands in the environment hides what is in the database.
+    # In Airflow's order: a connection in the environment hides one in the database.
     for backend in ensure_secrets_loaded():
         try:
             found = backend.get_connection(conn_id)
         except Exception as error:
-            # SQLAlchemy goes on with the whole statement.
+            # SQLAlchemy's message goes on with the whole statement.
             reason = str(error).partition("\n")[0]
-            msg = f"the secrets backend {type(backend).__name__} cannot be asked for connection {conn_id!r}: {reason}"
+            msg = f"the secrets backend {type(backend).__name__} cannot look up connection {conn_id!r}: {reason}"
             if isinstance(backend, MetastoreBackend):
                 msg += ". Is it reached, and has 'airflow db migrate' made its tables?"
             raise ConfigurationError(msg) from error

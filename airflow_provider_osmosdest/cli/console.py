@@ -1,4 +1,4 @@
-"""What every command keeps to: progress on stderr, one JSON document on stdout, and what an exit code means."""
+"""The conventions of every command: progress on stderr, one JSON document on stdout, and exit codes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["FAILED", "INTERRUPTED", "MISUSE", "exit_codes", "only_document", "quiet", "say"]
 
 FAILED = 1
-"""The command was understood, and did not come to its end."""
+"""The command was valid, and failed."""
 
 MISUSE = 2
-"""Somebody must change an option, a connection, a schema or a file."""
+"""The user must change an option, a connection, a schema or a file."""
 
 INTERRUPTED = 130
-"""What a shell makes of a process that Ctrl-C ended: 128 and the number of SIGINT."""
+"""What a shell reports of a process that Ctrl-C ended: 128 and the number of SIGINT."""
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def only_document() -> Iterator[Callable[[Any], None]]:
     """
     Keep stdout for one JSON document: whatever else Airflow prints there goes to stderr.
 
-    Its loggers hold on to the stream they found, so it is the file descriptor that is exchanged.
+    Its loggers keep the stream they were given, so the file descriptor itself is exchanged.
     """
     sys.stdout.flush()
     stdout = os.dup(1)
@@ -52,7 +52,7 @@ def only_document() -> Iterator[Callable[[Any], None]]:
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Say an error in one line, and leave with the code for it."""
+    """Print an error in one line, and exit with its code."""
     # Only a server process may look connections up in the database; a command run by hand is as trusted as one.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -76,7 +76,7 @@ def exit_codes() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep from a person what Airflow remarks, below an error, about each connection that it reads."""
+    """Hide Airflow's warnings, below an error, about each connection that it reads."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -86,5 +86,5 @@ def quiet() -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Tell a person something, on stderr."""
+    """Print a line to stderr."""
     print(line, file=sys.stderr, flush=True)

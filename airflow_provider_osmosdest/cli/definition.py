@@ -1,4 +1,4 @@
-"""What ``airflow osmosdest`` understands. Light: Airflow builds this for every command it runs."""
+"""Define the commands of ``airflow osmosdest``, with few imports: Airflow builds this for every command it runs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _DELIVER_ARGS = (
     _arg(("--max-retries",), type=int, metavar="N", help="Retries of one chunk after transient failures"),
     _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer once it is sent"),
     _arg(("--deduplicate",), choices=("none", "in_file", "records", "files"), help="What not to send again"),
-    _arg(("--record-key",), metavar="FIELDS", help="Fields a record is known by, with commas between"),
+    _arg(("--record-key",), metavar="FIELDS", help="Fields that identify a record, with commas between"),
     _arg(("--dry-run",), action="store_true", help="Validate everything, send nothing, show the first request"),
 )
 
@@ -69,7 +69,7 @@ _SERVE_ARGS = (
     _arg(("--host",), help="Address to listen on (default: 127.0.0.1)", default="127.0.0.1"),
     _arg(("--port",), help="Port to listen on (default: 8090)", type=int, default=8090),
     _arg(("--workers",), metavar="N", help="Processes that serve (default: 1)", type=int, default=1),
-    _arg(("--without-database",), help="Airflow has no metadata database here: do not ask it", action="store_true"),
+    _arg(("--without-database",), help="Airflow has no metadata database here: do not use it", action="store_true"),
 )
 
 _MAILBOX_ID = _arg(("--conn-id",), help="Id of a connection of type osmos_mailbox", required=True)

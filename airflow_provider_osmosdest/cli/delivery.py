@@ -1,4 +1,4 @@
-"""The commands of ``airflow osmosdest delivery``: what a delivery's ledger says, and a new one in its place."""
+"""The commands of ``airflow osmosdest delivery``: show a delivery's ledger, or replace it by a new one."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _confirm(args: Namespace) -> None:
     if args.yes:
         return
     if not sys.stdin.isatty():
-        msg = "nobody can be asked here whether to go on; say --yes"
+        msg = "there is no terminal to ask whether to go on; say --yes"
         raise ConfigurationError(msg)
     print("Forget it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -49,11 +49,11 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Found:
     """
-    What is there of a ledger.
+    A ledger as far as it could be read.
 
-    :param entry: what it says, ``None`` where it cannot be read, or there is none
+    :param entry: its content, ``None`` where it cannot be read, or there is none
     :param error: why it cannot be read, empty where it can
-    :param readable: as much of one that cannot as makes sense
+    :param readable: the readable part of one that is damaged
     """
 
     entry: Ledger | None
@@ -62,7 +62,7 @@ class Found:
 
     @property
     def status(self) -> str:
-        """What it comes to, in one word."""
+        """The state of the ledger, in one word."""
         if self.error:
             return "damaged"
         if self.entry is None:
@@ -71,7 +71,7 @@ class Found:
 
     @property
     def delivery_id(self) -> str | None:
-        """The delivery's id, as far as it can be told."""
+        """The delivery's id, as far as it can be read."""
         if self.entry is not None:
             return self.entry.delivery_id
         kept = self.readable.get("delivery_id")
@@ -80,7 +80,7 @@ class Found:
 
 def place_of(args: Namespace) -> Place:
     """
-    Return where the delivery is kept that a person names.
+    Return where the delivery is kept that the arguments name.
 
     :raises ConfigurationError: when none is named, or none such is there
     """
@@ -103,7 +103,7 @@ def place_of(args: Namespace) -> Place:
 
 
 def _check_not_of_a_task(folder: Any) -> None:
-    """Refuse the folder of a task instance whose ledger is elsewhere: what lies there may be of long ago."""
+    """Refuse the folder of a task instance whose ledger is elsewhere: a ledger there may be out of date."""
     root = f"{load_settings().storage_path}/deliveries/"
     text = str(folder)
     parts = [unquote(part) for part in text.partition(root)[2].split("/") if part]
@@ -133,7 +133,7 @@ def found_at(place: Place) -> Found:
 
 
 def _readable(document: bytes) -> dict[str, Any]:
-    """Return what of a damaged ledger a person can make something of."""
+    """Return the part of a damaged ledger that can be read."""
     try:
         values = json.loads(document)
     except ValueError:
@@ -144,7 +144,7 @@ def _readable(document: bytes) -> dict[str, Any]:
 
 
 def written_at(place: Place) -> datetime | None:
-    """Return when the ledger was written last, ``None`` where its store does not say."""
+    """Return when the ledger was written last, ``None`` where its store does not give it."""
     if place.state is not None:
         if (at := place.state.written_at(LEDGER_KEY)) is None:
             return None
@@ -153,12 +153,12 @@ def written_at(place: Place) -> datetime | None:
     try:
         return datetime.fromtimestamp((place.folder / _FILE).stat().st_mtime, UTC)
     except (OSError, AttributeError):
-        # An object store need not say.
+        # An object store need not give it.
         return None
 
 
 def where(place: Place) -> str:
-    """Say where the ledger is."""
+    """Describe where the ledger is."""
     if place.state is None or place.state.get(LEDGER_KEY) == TaskStateLedgerStore.SPILLED:
         return str(place.folder / _FILE)
     return f"task state {LEDGER_KEY}"

@@ -1,4 +1,4 @@
-"""The commands of ``airflow osmosdest mailbox``: one JSON document on stdout, what it means on stderr."""
+"""The commands of ``airflow osmosdest mailbox``: one JSON document on stdout, its explanation on stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.connections import add_connection, change_access, new_connection
 from airflow_provider_osmosdest.cli.console import MISUSE, exit_codes, only_document, quiet, say
-from airflow_provider_osmosdest.cli.times import ago, expiry, moment
+from airflow_provider_osmosdest.cli.times import ago, expiry, parse_time
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.mailbox.consumers import valid_consumer
 from airflow_provider_osmosdest.core.mailbox.cursor import Position
@@ -41,7 +41,7 @@ _MEBIBYTE = 2**20
 
 
 def create_mailbox(args: Namespace) -> None:
-    """Make the connection of a mailbox, once its store has been found fit for one."""
+    """Make the connection of a mailbox, once its store is proved to hold one."""
     with exit_codes(), only_document() as show:
         given = {
             "path": args.path,
@@ -138,7 +138,7 @@ def list_consumers(args: Namespace) -> None:
 
 
 def seek_consumer(args: Namespace) -> None:
-    """Let a consumer go on somewhere else."""
+    """Move a consumer to another position."""
     with exit_codes(), only_document() as show:
         if not valid_consumer(args.consumer):
             msg = f"--consumer: found {args.consumer!r}, expected 1 to 64 letters, digits, dots, hyphens or underscores"
@@ -199,7 +199,7 @@ def _tokens(access: tuple[Access, ...], now: datetime) -> list[dict[str, Any]]:
 
 
 def _to_put(changed: Changed) -> dict[str, Any]:
-    """Return what somebody has to put into a connection that this command cannot change."""
+    """Return what the user has to put into a connection that this command cannot change."""
     return {} if changed.elsewhere is None else {"access": [each.to_dict() for each in changed.access]}
 
 
@@ -253,7 +253,7 @@ def _position(mailbox: Mailbox, to: str) -> Position:
     if to == "latest":
         tail = mailbox.log.tail()
         return Position(1 if tail is None else tail.seq + 1)
-    return mailbox.log.at_time(moment(to, "--to"))
+    return mailbox.log.at_time(parse_time(to, "--to"))
 
 
 def _size(size: int) -> str:

@@ -1,4 +1,4 @@
-"""The commands of ``airflow osmosdest seen``: what was delivered before, shown and mended."""
+"""The commands of ``airflow osmosdest seen``: show and forget what was delivered before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.console import exit_codes, only_document, say
-from airflow_provider_osmosdest.cli.times import moment
+from airflow_provider_osmosdest.cli.times import parse_time
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.core.records.files import FileSource
@@ -48,7 +48,7 @@ def forget_seen(args: Namespace) -> None:
         if args.records:
             forget = _forgetting_records(args)
         else:
-            since = moment(args.since, "--since").timestamp() if args.since else float("-inf")
+            since = parse_time(args.since, "--since").timestamp() if args.since else float("-inf")
             forget = _forgetting_since(since)
         forgotten = {
             endpoint: {kind.name: forget(kind) for kind in _kinds(folder)}
@@ -58,7 +58,7 @@ def forget_seen(args: Namespace) -> None:
         total = sum(count for kinds in forgotten.values() for count in kinds.values())
         say(f"{total:,} forgotten; they are sent the next time that they come." if total else "Nothing was forgotten.")
         if args.records and not total:
-            say("Nothing in the file was known: --schema and --mapping must be those of the task that delivered it.")
+            say("No record of the file was found: --schema and --mapping must be those of the task that delivered it.")
 
 
 def _nothing_seen(args: Namespace) -> str:
@@ -112,8 +112,8 @@ def _files(files: SeenFiles) -> dict[str, Any]:
 
 
 def _span(times: Iterable[float]) -> dict[str, str | None]:
-    known = [datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") for time in sorted(times)]
-    return {"first_at": known[0] if known else None, "last_at": known[-1] if known else None}
+    found = [datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") for time in sorted(times)]
+    return {"first_at": found[0] if found else None, "last_at": found[-1] if found else None}
 
 
 def _forgetting_since(since: float) -> Callable[[Any], int]:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, so that a delivery begun by hand ends in good order, too."""
+"""Turn Ctrl-C and SIGTERM into a request to stop, so that a delivery begun by hand ends in good order, too."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Stopping:
 
     @property
     def exit_code(self) -> int:
-        """What a shell makes of a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+        """What a shell reports of a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.signal or 0)
 
     def why(self) -> str | None:
-        """Return why to stop, as a delivery asks for it; ``None`` not to stop."""
+        """Return why to stop, in the form a delivery expects; ``None`` not to stop."""
         if self.signal is None:
             return None
         return (
@@ -39,9 +39,9 @@ class Stopping:
 @contextmanager
 def stopping_on_signals() -> Iterator[Stopping]:
     """
-    Take the first signal as a wish, and leave the next to whoever had it before: for what hangs and cannot be asked.
+    Take the first signal as a request to stop; the next goes to the handler before, for a command that hangs.
 
-    To be used in the main thread, as only that may say what a signal does.
+    To be used in the main thread, as only that may set signal handlers.
     """
     stopping = Stopping()
     before = {each: signal.getsignal(each) for each in _SIGNALS}

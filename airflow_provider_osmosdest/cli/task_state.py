@@ -1,4 +1,4 @@
-"""What Airflow keeps of a task instance, read and written from its database instead of from within the task."""
+"""Read and write the state of a task instance in Airflow's database, from outside the task."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Instance:
 
     @property
     def path(self) -> tuple[str, str, str, str]:
-        """What its folder is made from."""
+        """The parts of its folder's path."""
         return self.dag_id, self.run_id, self.task_id, str(self.map_index)
 
     @property
     def at_work(self) -> bool:
-        """Whether an attempt runs, or may begin at any moment."""
+        """Whether an attempt runs, or may begin at any time."""
         return self.state in _AT_WORK
 
 
@@ -117,7 +117,7 @@ class StoredTaskState:
         return backend().deserialize_task_state_store_from_ref(value[_ELSEWHERE])
 
     def set(self, key: str, value: Any) -> None:
-        """Write a value, which is kept as long as one that a task writes."""
+        """Write a value, which expires as one that a task writes."""
         from airflow.configuration import conf
         from airflow.state import get_state_backend
 
@@ -126,7 +126,7 @@ class StoredTaskState:
         get_state_backend().set(self._scope, key, json.dumps(value), expires_at=expires_at)
 
     def written_at(self, key: str) -> datetime | None:
-        """Return when a value was written, ``None`` where Airflow's database does not say."""
+        """Return when a value was written, ``None`` where Airflow's database does not have that."""
         from airflow.models.task_state_store import TaskStateStoreModel
         from airflow.utils.session import create_session
         from sqlalchemy import select

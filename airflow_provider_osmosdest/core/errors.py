@@ -4,28 +4,28 @@ Every error this package raises, in one tree; each class says what to do about i
 ::
 
     OsmosError
-    ├── ConfigurationError        stop: a person must change a setting; trying again cannot help
+    ├── ConfigurationError        stop: a setting must be changed; trying again cannot help
     │   ├── SchemaError           the schema document is wrong (names the field)
     │   ├── OptionsError          a write option, or a combination of them, is wrong
     │   ├── ConnectorError        a field of the Airflow Connection is wrong
     │   ├── MissingExtraError     an optional package is not installed (names the extra)
     │   └── UnsupportedStoreError the store cannot hold a mailbox (names the store, and one that can)
     ├── SourceError               the records cannot be read any further (names file and place)
-    │   ├── PagingError           an API's answer is none to page through: stop, mend what the task asks for
+    │   ├── PagingError           an API's response cannot be paged through: stop, mend the task's options
     │   └── UnavailableError      an API stayed unreachable: try again later, and go on with the next page
     ├── StorageError              the delivery's folder, or the mailbox's, cannot be read or written; try again
-    ├── MailboxError              a mailbox cannot do what it is asked
+    ├── MailboxError              a mailbox cannot do what the caller requests
     │   └── CursorError           the cursor is damaged, or another mailbox's: take one this mailbox gave out
     │       └── CursorExpiredError    what it points to was purged: go on from the earliest record
     ├── DeliveryError             a delivery ended without delivering everything
-    │   ├── MisconfiguredError    the API says no to all of it: stopped at once, mend the connector
+    │   ├── MisconfiguredError    the API refuses all of it: stopped at once, mend the connector
     │   ├── SystemicError         every record fails alike: stopped, mend schema, mapping or endpoint
     │   ├── GivenUpError          the API stayed unreachable or overloaded: try the task again later
     │   ├── TooManyFailuresError  it ran to the end, with more failures than ``max_failures`` allows
-    │   ├── StoppedError          somebody asked it to stop: a retry goes on where it stood
+    │   ├── StoppedError          a signal or a time limit stopped it: a retry goes on where it stood
     │   └── WaitError             the API asked for a long wait: go on after it, without a worker slot
     ├── SupersededError           a later attempt of the delivery has begun: this one must not send or write any more
-    └── TransportError            one exchange brought no answer (never leaves the delivery engine)
+    └── TransportError            one request got no response (never leaves the delivery engine)
         ├── NotSentError          no byte of the body left: safe to send again
         ├── AmbiguousError        in doubt: some of the body may have left, and no whole answer came back
         ├── TlsError              the peer's identity cannot be verified: stop
@@ -119,11 +119,11 @@ class UnavailableError(SourceError):
 
 
 class StorageError(OsmosError):
-    """The delivery's folder, or the mailbox's, cannot be read or written; a retry may find it well again."""
+    """The delivery's folder, or the mailbox's, cannot be read or written; a retry may succeed."""
 
 
 class MailboxError(OsmosError):
-    """A mailbox cannot do what it is asked; what it holds is as it was."""
+    """A mailbox cannot do what the caller requests; its content is unchanged."""
 
 
 class CursorError(MailboxError):
@@ -164,7 +164,7 @@ class TooManyFailuresError(DeliveryError):
 
 
 class StoppedError(DeliveryError):
-    """Somebody asked the delivery to stop (a signal, a time limit): a retry goes on where it stood."""
+    """A signal or a time limit stopped the delivery: a retry goes on where it stood."""
 
 
 class WaitError(DeliveryError):
@@ -184,7 +184,7 @@ class SupersededError(OsmosError):
 
 
 class TransportError(OsmosError):
-    """One exchange brought no whole answer."""
+    """One request got no whole response."""
 
 
 class NotSentError(TransportError):
@@ -206,8 +206,8 @@ class AmbiguousError(TransportError):
 
 
 class TlsError(TransportError):
-    """The peer's identity or the TLS parameters cannot be agreed: a setting is wrong, not the moment."""
+    """The peer's identity or the TLS parameters cannot be agreed: a setting is wrong, so a retry cannot help."""
 
 
 class CredentialsError(TransportError):
-    """The token endpoint refuses the credentials: a setting is wrong, not the moment."""
+    """The token endpoint refuses the credentials: a setting is wrong, so a retry cannot help."""

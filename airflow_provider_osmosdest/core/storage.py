@@ -1,9 +1,9 @@
 """
-Files and folders below a storage path: who may read them, written whole, and tried out before they are needed.
+Files and folders below a storage path: their permissions, atomic writes, and a check before they are needed.
 
-What is stored holds records, so on a disk only its owner may read it, or a group that was asked for. The modes are
-carried by the path: :func:`private` makes one, what is reached from it is one, too, and so every module that writes
-below it keeps to them without saying so. An object store has no modes, and its paths are taken as they are.
+What is stored holds records, so on a disk only its owner may read it, or a group that the setting names. The path
+carries the modes: :func:`private` makes one, every path derived from it is one, too, and so all modules that write
+below it keep to them. An object store has no modes, and its paths are taken as they are.
 """
 
 from __future__ import annotations
@@ -93,13 +93,13 @@ _KINDS: dict[str, type[PrivatePath]] = {"none": PrivatePath, "read": _GroupReadP
 
 
 def _without_modes() -> suppress:
-    """Let pass that a file system has no modes, or those of its mount: who may read there was decided by that."""
+    """Ignore that a file system has no modes, or those of its mount, which then decide who may read."""
     return suppress(OSError)
 
 
 def private(path: Any, group_access: str = "none") -> Any:
     """
-    Return a path whose files and folders are not for everybody; of an object store, the path as it is.
+    Return a path whose files and folders have restricted modes; of an object store, the path as it is.
 
     :param path: a path object, of ``pathlib`` or like ``ObjectStoragePath``; a private one keeps what its group may do
     :param group_access: what the group may do: ``none``, ``read`` or ``write``
@@ -115,13 +115,13 @@ def private(path: Any, group_access: str = "none") -> Any:
 
 
 def is_local(path: Any) -> bool:
-    """Tell whether a path object, of ``pathlib`` or like ``ObjectStoragePath``, is a file of this machine's."""
+    """Return whether a path object, of ``pathlib`` or like ``ObjectStoragePath``, is a file of this machine's."""
     return getattr(path, "protocol", "") in ("", "file", "local")
 
 
 def write_whole(path: Any, content: bytes) -> None:
     """
-    Write an object, which a crash leaves whole or not there, in place of one there may be; its folder must be there.
+    Write or replace an object atomically: after a crash it is whole, or as before. Its folder must exist.
 
     A file that is overwritten in place can be cut short by a crash, so it is written beside and renamed.
 
@@ -156,7 +156,7 @@ def _read_back(path: Any, written: bytes) -> None:
 
 def try_out(folder: Any) -> None:
     """
-    Write a file in a folder, read it back and remove it, so that what cannot be kept is known before anything is sent.
+    Write a file in a folder, read it back and remove it, so that storage that fails is found before anything is sent.
 
     :param folder: a path object, of ``pathlib`` or like ``ObjectStoragePath``; it is made if it is not there
     :raises StorageError: naming the folder, and which of the three failed

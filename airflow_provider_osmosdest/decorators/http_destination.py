@@ -1,4 +1,4 @@
-"""``@task.http_destination``: the function returns the records."""
+"""``@task.http_destination``: deliver the records that a function returns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _HttpDestinationDecoratedOperator(DecoratedOperator, HttpDestinationOperat
 
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
-        # The function's return value takes its place.
+        # Set to the function's return value.
         *(name for name in HttpDestinationOperator.template_fields if name != "records"),
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {

@@ -1,1 +1,1 @@
-"""Hooks: a Connection becomes a frozen core value here, and nowhere else."""
+"""Hooks: convert an Airflow Connection to a frozen core value, which is done nowhere else."""

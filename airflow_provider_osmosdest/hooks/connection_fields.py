@@ -1,7 +1,7 @@
 """
 Read the fields of an ``osmos_http`` connection, whichever way they were put there: form, JSON or URI.
 
-What is raised names the field; whoever knows the connection adds its id.
+Errors name the field; the hook adds the connection's id.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 AUTHS = ("none", "basic", "bearer", "oauth2", "signature")
-"""What the connection's ``auth`` may be."""
+"""The values of the connection's ``auth``."""
 
-# Values that are the same for everybody: masking them would blot words out of every log.
+# Values that are no secrets: masking them would blot words out of every log.
 _NOT_SECRET = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"}
 )
@@ -93,7 +93,7 @@ def headers_of(value: Any) -> dict[str, str]:
 
 def auth_of(value: Any, login: str | None, password: str | None) -> str:
     """
-    Return which authentication a connection asks for; by default ``basic`` where there is a login.
+    Return the authentication of a connection; by default ``basic`` where there is a login.
 
     :raises ConnectorError: for an unknown one, or one whose login or password is missing
     """
@@ -119,7 +119,7 @@ def credentials_of(
     extra: Mapping[str, Any], auth: str, login: str | None, password: str | None
 ) -> ClientCredentials | None:
     """
-    Read the OAuth2 fields; ``None`` where the connection asks for another authentication.
+    Read the OAuth2 fields; ``None`` where the connection uses another authentication.
 
     :raises ConnectorError: when the URL to fetch tokens from is missing, or is none
     """
@@ -161,7 +161,7 @@ def method_of(value: Any) -> str:
 
 def proxies_of(extra: Mapping[str, Any]) -> dict[str, str]:
     """
-    Read ``proxies`` (or ``proxy``) as the HTTP provider does; ``trust_env`` false shuts out the environment's.
+    Read ``proxies`` (or ``proxy``) as the HTTP provider does; ``trust_env`` false ignores the environment's.
 
     :raises ConnectorError: when it is not an object of texts
     """
@@ -213,7 +213,7 @@ def secrets_of(
     """
     Return every text that must not leave the process but in a request.
 
-    That is the password and what Basic makes of it, header values with and without their scheme, and passwords and
+    Those are the password, also encoded for Basic, header values with and without their scheme, and passwords and
     query values of URLs: plain, as they stand there, percent-encoded, and as they stand in JSON.
     """
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""From a connector and what a task asks for to the frozen values that the core takes."""
+"""Build a delivery from a connector and the parameters of a task."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class TaskRequest:
     """
-    What one task asks for beyond its connection; the parameters are the operator's.
+    The parameters of one task beyond its connection; they are the operator's.
 
     :param options: write options, ``None`` where the task leaves them to the connection
     """
@@ -61,9 +61,9 @@ class TaskRequest:
 
 def make_delivery(instance: tuple[str, ...], connector: Connector, request: TaskRequest) -> Delivery[Target]:
     """
-    Put together a delivery.
+    Build a delivery.
 
-    :param instance: what it belongs to, from which its folder is made
+    :param instance: the ids that its folder is made from
     :raises ConfigurationError: naming what cannot be used
     """
     from airflow.sdk.log import mask_secret
@@ -105,7 +105,7 @@ def load_schema(value: Any) -> DestinationSchema:
 
 def source_of(records: Any, records_format: str | None, conn_id: str | None = None) -> Source:
     """
-    Open what a task was given as records.
+    Open the records that a task was given.
 
     :param records: Python values, or a path as text or as an object
     :raises ConfigurationError: when it is neither
@@ -144,12 +144,12 @@ def folder_at(path: str) -> ObjectStoragePath | PrivatePath:
 
 
 def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:
-    """Return where a task lands records: ``{storage_path}/landed/{dag_id}/{run_id}/{task_id}/{map_index}``."""
+    """Return a task's folder of landed records: ``{storage_path}/landed/{dag_id}/{run_id}/{task_id}/{map_index}``."""
     return _task_folder("landed", instance)
 
 
 def seen_folder(conn_id: str, endpoint: str = "") -> ObjectStoragePath | PrivatePath:
-    """Return where what a connection's endpoint has taken is kept: ``{storage_path}/seen/{conn_id}/{endpoint}``."""
+    """Return the folder of what a connection's endpoint has taken: ``{storage_path}/seen/{conn_id}/{endpoint}``."""
     return _task_folder("seen", (conn_id, scope_of_endpoint(endpoint)))
 
 
@@ -171,7 +171,7 @@ def seen_folders(conn_id: str) -> dict[str, ObjectStoragePath | PrivatePath]:
 
 
 def watermark_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:
-    """Return what a task keeps between its runs: ``{storage_path}/sources/{dag_id}/{task_id}/{map_index}``."""
+    """Return a task's folder for all its runs: ``{storage_path}/sources/{dag_id}/{task_id}/{map_index}``."""
     dag_id, _, task_id, map_index = instance
     return _task_folder("sources", (dag_id, task_id, map_index))
 
@@ -195,7 +195,7 @@ def _path_part(name: str) -> str:
 
 def mapping_of(value: Any) -> dict[str, str] | None:
     """
-    Return what maps field names to source columns, ``None`` for nothing.
+    Return the mapping of field names to source columns, ``None`` for none.
 
     :param value: an object, or its JSON text
     :raises ConfigurationError: when it is neither

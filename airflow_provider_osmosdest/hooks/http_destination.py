@@ -1,4 +1,4 @@
-"""The hook of the connection type ``osmos_http``: a Connection becomes a frozen core value here."""
+"""The hook of the connection type ``osmos_http``, which converts a Connection to a frozen core value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connector", "HttpDestinationHook"]
 
-# The extras HttpHook reads as options; whatever else stands in the extra is none of its business.
+# The extras that HttpHook reads as options; it gets no others.
 _SESSION_OPTIONS = (
     "stream",
     "cert",
@@ -48,7 +48,7 @@ class Connector:
     :param conn_id: the connection's id
     :param target: base URL, method, headers and TLS
     :param options: the write options it sets
-    :param destination_schema: the schema document it holds, as it stands there; ``None`` for none
+    :param destination_schema: the schema document it holds, as it is; ``None`` for none
     """
 
     conn_id: str
@@ -93,7 +93,7 @@ class Connector:
 
 class HttpDestinationHook(HttpHook):
     """
-    Reach an HTTP API that takes records.
+    Connect to an HTTP API that takes records.
 
     What :class:`~airflow.providers.http.hooks.http.HttpHook` does (``run``, ``test_connection``, ``auth_type``,
     ``cert``, ``proxies``, ``verify``) works as there, but that only the extra's ``headers`` become headers.
@@ -156,7 +156,7 @@ class HttpDestinationHook(HttpHook):
         return Connector(self.http_conn_id, target, options, extra.get("destination_schema") or None)
 
     def transport(self) -> TransportFactory[Target]:
-        """Return what makes a delivery's transport: libcurl, or ``requests`` for an ``auth_type`` or ``adapter``."""
+        """Return a delivery's transport factory: libcurl, or ``requests`` for an ``auth_type`` or ``adapter``."""
         plain = self._plain_transport()
 
         def make(target: Target, **needs: Any) -> Transport:
@@ -191,7 +191,7 @@ class HttpDestinationHook(HttpHook):
         return make
 
     def tokens(self, target: Target) -> TokenSource:
-        """Return what fetches OAuth2 tokens, over the connection's own TLS and proxy settings."""
+        """Return the source of OAuth2 tokens, fetched over the connection's own TLS and proxy settings."""
         from airflow.sdk.log import mask_secret
 
         from airflow_provider_osmosdest.core.http.oauth2 import TokenSource
@@ -202,7 +202,7 @@ class HttpDestinationHook(HttpHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Ask the API what it allows (``OPTIONS``, else ``HEAD``), without sending it any data.
+        Send the API an ``OPTIONS`` request, else ``HEAD``, without any data.
 
         Any answer shows that the URL and network are right; 401 and 403 show that the credentials are not.
         """
@@ -238,7 +238,7 @@ class HttpDestinationHook(HttpHook):
     def _configure_session_from_extra(
         self, session: Session, connection: Any, extra_options: dict[str, Any]
     ) -> Session:
-        """Hand the base class the options it knows, and nothing it would make headers of."""
+        """Pass only its options to the base class, which would turn all others into headers."""
         extra = connection.extra_dejson
         known = {name: extra[name] for name in _SESSION_OPTIONS if extra.get(name) is not None}
         view = SimpleNamespace(host=connection.host, extra_dejson=known)
@@ -246,12 +246,12 @@ class HttpDestinationHook(HttpHook):
 
 
 def _as_it_is(request: Any) -> Any:
-    """Authenticate by nothing but the headers: without any auth, ``requests`` lets ``~/.netrc`` overwrite them."""
+    """Authenticate by the headers alone: without any auth, ``requests`` lets ``~/.netrc`` overwrite them."""
     return request
 
 
 def _probe(session: Session, target: Target) -> int:
-    """Return the status of an ``OPTIONS``, or of a ``HEAD`` where the API does not know that."""
+    """Return the status of an ``OPTIONS``, or of a ``HEAD`` where the API does not support that."""
     status = 0
     for method in ("OPTIONS", "HEAD"):
         response = session.request(

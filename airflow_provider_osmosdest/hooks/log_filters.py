@@ -1,4 +1,4 @@
-"""What Airflow remarks each time that it reads a connection, and nobody can do anything about."""
+"""Filter out of the log the warning that Airflow repeats each time it reads one of our connections."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ if TYPE_CHECKING:
 
 __all__ = ["drop_connection_warnings"]
 
-_REMARK = "Connection schemes (type: osmos_"
+_WARNING = "Connection schemes (type: osmos_"
 
 
 def drop_connection_warnings() -> None:
     """
-    Keep out of this process's log that an underscore may not be in a connection's scheme, which is no URI's here.
+    Drop Airflow's warning that a connection type with an underscore makes no valid URI scheme.
 
-    A server reads each connection every few seconds. For processes of our own: in Airflow's, its log is its own.
+    A server reads each connection every few seconds. Only for processes of this package, not for Airflow's.
     """
     import structlog
 
-    # Loggers that are in use hold on to this list, and not to what it is in.
+    # Loggers in use keep a reference to this list, and not to the configuration.
     processors = structlog.get_config()["processors"]
-    if _without_remark not in processors:
-        processors.insert(0, _without_remark)
+    if _drop_warning not in processors:
+        processors.insert(0, _drop_warning)
 
 
-def _without_remark(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _drop_warning(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     import structlog
 
-    if str(event.get("event", "")).startswith(_REMARK):
+    if str(event.get("event", "")).startswith(_WARNING):
         raise structlog.DropEvent
     return event

@@ -1,4 +1,4 @@
-"""The hook of the connection type ``osmos_mailbox``: a Connection becomes a mailbox here."""
+"""The hook of the connection type ``osmos_mailbox``, which opens the mailbox of a Connection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["MailboxHook", "default_store", "open_mailbox"]
 
 class MailboxHook(BaseHook):
     """
-    Open a mailbox, and do small things with it; for many records, take the operators.
+    Open a mailbox, publish and read small numbers of records; for many, use the operators.
 
     :param mailbox_conn_id: id of a connection of type ``osmos_mailbox``
     """
@@ -96,9 +96,9 @@ class MailboxHook(BaseHook):
 
         :param records: Python values, or the path of a file
         :param records_format: the file's, where its name does not say it
-        :param batch_id: what this publish is called: published again under the same, it is not added twice; by
+        :param batch_id: identifies this publish: published again under the same, it is not added twice; by
             default it is new each time
-        :param producer: who publishes, for people
+        :param producer: name of the publisher, for people
         :return: ``None`` when there were no records, and nothing was published
         :raises MailboxError: when a record fails the mailbox's schema; nothing was published
         :raises SourceError: when the records cannot be read to their end; nothing was published
@@ -141,7 +141,7 @@ class MailboxHook(BaseHook):
 
     def commit(self, consumer: str, cursor: str | Cursor) -> bool:
         """
-        Let a consumer go on at a cursor: a page's ``next``, or its text.
+        Move a consumer to a cursor: a page's ``next``, or its text.
 
         :return: ``False`` when the cursor is stale, and nothing was changed
         :raises CursorError: when it is none of this mailbox
@@ -150,7 +150,7 @@ class MailboxHook(BaseHook):
 
     def has_new(self, cursor: str | Position | None = None, *, consumer: str | None = None) -> bool:
         """
-        Tell whether there is a record after a cursor, or after where a consumer stands.
+        Return whether there is a record after a cursor, or after where a consumer stands.
 
         :raises CursorError: when the cursor is none of this mailbox
         """
@@ -162,7 +162,7 @@ class MailboxHook(BaseHook):
         """
         Delete what the connection's ``max_age`` and ``max_bytes`` no longer keep; to be called regularly.
 
-        What is due is first put out of the reach of new readers, and deleted by a purge at least 10 minutes later.
+        Batches that are due are first hidden from new readers, and deleted by a purge at least 10 minutes later.
 
         :return: what was deleted, and what waits
         :raises StorageError: when the store cannot be read or written; the next purge goes on
@@ -185,16 +185,16 @@ class MailboxHook(BaseHook):
         try:
             connector = self.connector()
             path = connector.path
-            # The form tests under an id made up for it, whose folder nobody wants.
+            # The form tests under an id made up for it, whose folder is of no use.
             default = path.endswith(f"/mailboxes/{self.mailbox_conn_id}")
             path = path.rpartition("/")[0] if default else path
             store = _store(path, connector.storage_conn_id)
             store.probe()
-            # A store that was tried out before is not asked again, and may be out of reach now.
+            # A store that was tried out before is not tried again, and may be out of reach now.
             store.size(TAIL_NAME)
         except OsmosError as error:
             return False, str(error)
-        except Exception as error:  # noqa: BLE001 - whatever a store's client raises is why it cannot be reached
+        except Exception as error:  # noqa: BLE001 - a store's client may raise anything
             return False, f"{path} cannot be opened: {type(error).__name__}: {error}"
         return True, f"{path} is reached and can hold a mailbox."
 

@@ -1,7 +1,7 @@
 """
 Read the fields of an ``osmos_mailbox`` connection, whichever way they were put there: form, command line, JSON or URI.
 
-What is raised names the field; whoever knows the connection adds its id.
+Errors name the field; the hook adds the connection's id.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class MailboxConnector(NamedTuple):
     """
     A connection, resolved once.
 
-    :param path: where the mailbox lies: a local path or a URL
+    :param path: of the mailbox: a local path or a URL
     :param storage_conn_id: id of the Airflow Connection that opens it; ``None`` if none is needed
-    :param settings: how the mailbox behaves
+    :param settings: the mailbox's settings
     """
 
     path: str
@@ -46,7 +46,7 @@ def settings_of(conn: Any) -> MailboxConnector:
     """
     Resolve a connection.
 
-    Without a ``path``, the mailbox lies in the folder ``mailboxes`` of ``[osmosdest] storage_path``.
+    Without a ``path``, the mailbox is in the folder ``mailboxes`` of ``[osmosdest] storage_path``.
 
     :param conn: an Airflow Connection
     :raises ConfigurationError: naming the field that cannot be used
@@ -83,7 +83,7 @@ def settings_of(conn: Any) -> MailboxConnector:
         access=access_of(extra),
         max_age=None if days is None else days * _SECONDS_A_DAY,
         signing_secrets=signing_secrets_of(conn.password),
-        # What is not given keeps the default that stands beside its meaning.
+        # A field that is not given keeps the default of MailboxSettings.
         **{name: value for name, value in given.items() if value is not None},
     )
     return MailboxConnector(path, storage_conn_id, settings)

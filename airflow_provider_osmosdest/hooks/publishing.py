@@ -1,4 +1,4 @@
-"""Publishing is a delivery whose transport is a mailbox's log: each body is one batch there."""
+"""Publish to a mailbox by a delivery whose transport writes each body to the log as one batch."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.http.transport import Request
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
-__all__ = ["MailboxPlace", "MailboxTransport", "make_publishing", "publishing_transport"]
+__all__ = ["MailboxDestination", "MailboxTransport", "make_publishing", "publishing_transport"]
 
 # Batches go into the log one after another, in the order of the records, and a mailbox refuses none.
 _FIXED = {"write_mode": "batch", "batch_format": "ndjson"}
 
 
 @dataclass(frozen=True, slots=True)
-class MailboxPlace:
+class MailboxDestination:
     """
-    A mailbox, as a delivery sees it: a :class:`~airflow_provider_osmosdest.core.http.target.Place`.
+    A mailbox as a delivery's :class:`~airflow_provider_osmosdest.core.http.target.Destination`.
 
-    :param path: where its log lies
+    :param path: of its log
     """
 
     path: str
 
     @property
     def url(self) -> str:
-        """Where to; nothing in it stands for a field."""
+        """The path; it has no ``{field}`` templates."""
         return self.public_url.replace("{", "%7B").replace("}", "%7D")
 
     @property
@@ -62,12 +62,12 @@ class MailboxPlace:
 
     @property
     def advice(self) -> str:
-        """What to do when it cannot be written."""
-        return "check the mailbox's path, its storage connection and the network, or retry the task when it is well"
+        """What a user can do when it cannot be written."""
+        return "check the mailbox's path, its storage connection and the network, or retry the task when it is back"
 
     @property
     def refuses(self) -> bool:
-        """Whether it may refuse what is published: never."""
+        """Whether it may reject records: never."""
         return False
 
     def redact(self, text: str) -> str:
@@ -77,24 +77,24 @@ class MailboxPlace:
 
 class MailboxTransport:
     """
-    Carry bodies into a mailbox's log, as the engine has them carried to an API.
+    Write bodies to a mailbox's log, as other transports send them to an API.
 
     The idempotency key of a body is its ``batch_id``. It is the same whenever the same chunk is sent, so what was
     published before a crash, and never noted in the ledger, is found in the log and not added twice.
 
-    :param mailbox: where to
-    :param producer: what the log says of who published
+    :param mailbox: to publish to
+    :param producer: name of the publisher in the log
     """
 
     def __init__(self, mailbox: Mailbox, producer: str) -> None:
         self._mailbox = mailbox
         self._producer = producer
-        # In a thread, so that a task is told to stop while a store does not answer.
+        # In a thread, so that a task can stop while a store does not answer.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="osmosdest-publish")
         self._under_way: list[Future[Response]] = []
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:
-        """Begin to publish these bodies, then return the answers that are in: 200, or why the store could not."""
+        """Begin to publish these bodies, then return the responses that are in: 200, or the store's error."""
         self._under_way += [self._pool.submit(self._publish, request) for request in starting]
         if not self._under_way:
             time.sleep(wait)
@@ -107,7 +107,7 @@ class MailboxTransport:
         return [answer]
 
     def close(self) -> None:
-        """Give up what has not begun."""
+        """Cancel what has not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _publish(self, request: Request) -> Response:
@@ -115,7 +115,7 @@ class MailboxTransport:
         try:
             self._mailbox.publish(filter(len, pieces), batch_id=request.message_id, producer=self._producer)
         except (StorageError, OSError) as error:
-            # It may be in the log for all that; published again under its batch_id, it is there once.
+            # It may be in the log nevertheless; published again under its batch_id, it is there once.
             return Response(request, error=AmbiguousError(f"{type(error).__name__}: {error}"))
         return Response(request, 200)
 
@@ -128,21 +128,21 @@ def make_publishing(
     destination_schema: Any = None,
     mapping: Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
-) -> Delivery[MailboxPlace]:
+) -> Delivery[MailboxDestination]:
     """
-    Put together a delivery into a mailbox.
+    Build a delivery to a mailbox.
 
-    :param instance: what it belongs to, from which its folder is made
+    :param instance: the ids that its folder is made from
     :param conn_id: id of the mailbox's connection
-    :param mailbox: where to
+    :param mailbox: to publish to
     :param destination_schema: instead of the mailbox's
     :param mapping: field name to source column
-    :param options: write options of the task, ``None`` where it says nothing
+    :param options: write options of the task, ``None`` where it sets none
     :raises ConfigurationError: naming what cannot be used
     """
     schema = load_schema(destination_schema) if destination_schema else mailbox.settings.schema
     return Delivery(
-        target=MailboxPlace(str(mailbox.store.root)),
+        target=MailboxDestination(str(mailbox.store.root)),
         options=DeliveryOptions.layered([_FIXED, options or {}]),
         schema=schema or DestinationSchema.any_object(),
         folder=delivery_folder(instance),
@@ -152,15 +152,15 @@ def make_publishing(
     )
 
 
-def publishing_transport(mailbox: Mailbox, producer: str) -> TransportFactory[MailboxPlace]:
+def publishing_transport(mailbox: Mailbox, producer: str) -> TransportFactory[MailboxDestination]:
     """
-    Return what makes a delivery's transport into a mailbox.
+    Return the factory of a delivery's transport to a mailbox.
 
-    :param mailbox: where to
-    :param producer: what the log says of who published
+    :param mailbox: to publish to
+    :param producer: name of the publisher in the log
     """
     return partial(_make, mailbox, producer)
 
 
-def _make(mailbox: Mailbox, producer: str, target: MailboxPlace, **_: Any) -> MailboxTransport:  # noqa: ARG001
+def _make(mailbox: Mailbox, producer: str, target: MailboxDestination, **_: Any) -> MailboxTransport:  # noqa: ARG001
     return MailboxTransport(mailbox, producer)

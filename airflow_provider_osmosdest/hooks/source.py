@@ -1,4 +1,4 @@
-"""From a connector and what a task asks for to the order for a pull."""
+"""Build a pull from a connector and the parameters of a task."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 __all__ = ["PULL_OPTIONS", "SourceRequest", "make_pull"]
 
 PULL_OPTIONS = ("max_failures", "timeout", "max_retries", "backoff", "max_backoff", "requests_per_second")
-"""The write options that say something of a pull, too; a connection's hold for both."""
+"""The write options that apply to a pull, too; a connection's hold for both."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
     """
-    What one task asks for beyond its connection; the parameters are the operator's.
+    The parameters of one task beyond its connection; they are the operator's.
 
     :param options: those of :data:`PULL_OPTIONS`, ``None`` where the task leaves them to the connection, and
         ``deduplicate`` with ``record_key``, which a connection has for what is sent
@@ -72,10 +72,10 @@ def make_pull(
     run_context: RunContext,
 ) -> PullOrder:
     """
-    Put together a pull.
+    Build a pull.
 
-    :param instance: dag id, run id, task id and map index of what it belongs to, from which its folders are made
-    :param run_context: what it may ask of its caller
+    :param instance: dag id, run id, task id and map index, from which its folders are made
+    :param run_context: ledger, stop signal and log of the caller's
     :raises ConfigurationError: naming what cannot be used
     """
     from airflow.sdk.log import mask_secret
@@ -95,7 +95,7 @@ def make_pull(
     for secret in target.secrets:
         mask_secret(secret)
     schema = request.destination_schema or None
-    ask = RequestSpec(
+    spec = RequestSpec(
         target=target,
         query=_object("query", request.query) or {},
         body=_object("body", request.body),
@@ -109,28 +109,28 @@ def make_pull(
         base_query=tuple(parse_qsl(urlsplit(connector.target.url).query, keep_blank_values=True)),
     )
     return PullOrder(
-        ask=ask,
+        spec=spec,
         options=options,
         schema=load_schema(schema) if schema else DestinationSchema.any_object(),
         folder=delivery_folder(instance),
-        fetcher=_fetcher(hook, ask, options, run_context),
+        fetcher=_fetcher(hook, spec, options, run_context),
         mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
         # What was sent to an endpoint has nothing to do with what was pulled from it.
         seen=seen_folder(connector.conn_id, f"{target.method} {endpoint.partition('?')[0].strip('/')}"),
         watermark=None
-        if ask.incremental is None
+        if spec.incremental is None
         else FolderLedgerStore(watermark_folder(instance), "incremental.json"),
     )
 
 
 def _fetcher(
     hook: HttpDestinationHook,
-    ask: RequestSpec,
+    spec: RequestSpec,
     options: DeliveryOptions,
     run_context: RunContext,
 ) -> Callable[[Traffic], PageFetcher]:
-    target = ask.target
+    target = spec.target
     if target.oauth2 is not None and any(name.lower() == "authorization" for name in target.headers):
         raise ConnectorError("headers: auth is 'oauth2', which makes the Authorization header itself; leave that out")
 
@@ -139,21 +139,21 @@ def _fetcher(
         from airflow_provider_osmosdest.core.source.http_client import HttpClient
         from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
 
-        exchange = HttpClient(
+        client = HttpClient(
             session=hook.get_conn(),
             target=target,
-            max_page_bytes=ask.max_page_bytes,
+            max_page_bytes=spec.max_page_bytes,
             tokens=None if target.oauth2 is None else hook.tokens(target),
             signer=None if target.signing_secret is None else Signer(target.signing_secret),
             traffic=traffic,
         )
-        return PageFetcher(exchange, options, ask.actions, run_context.stopping, run_context.warn or _silent)
+        return PageFetcher(client, options, spec.actions, run_context.stopping, run_context.warn or _silent)
 
     return make
 
 
 def _document(name: str, value: Any) -> Any:
-    """Read what a template may have made text of."""
+    """Parse a value that a template may have turned into JSON text."""
     if not isinstance(value, str) or not value.strip():
         return value or None
     try:

@@ -1,1 +1,1 @@
-"""Operators: what DAG authors put into a DAG."""
+"""Operators, for DAGs that deliver, pull, publish and read records."""

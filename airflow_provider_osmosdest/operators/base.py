@@ -1,4 +1,4 @@
-"""What every operator that delivers records shares: one attempt, its report, and how it ends."""
+"""The base of the operators that deliver records: run one attempt, push its report, and end the task."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class PreparedDelivery:
     """
     A delivery that is ready to begin.
 
-    :param delivery: what to do
-    :param transport: makes what carries it
+    :param delivery: the delivery's parameters
+    :param transport: makes its transport
     :param destination: URL of where the records go, for lineage; without user and query
     :param conn_id: id of the connection, for metrics
     """
@@ -46,7 +46,7 @@ class DeliveringOperator(BaseOperator):
         as an ``ObjectStoragePath``
     :param records_format: of the file, where its name does not say it
     :param records_conn_id: id of the connection that opens the file's storage
-    :param destination_schema: what a record must be
+    :param destination_schema: the schema of the records
     :param mapping: field name to source column
     :param deferrable: leave long waits to the triggerer
     """
@@ -74,20 +74,20 @@ class DeliveringOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Deliver.
+        Deliver the records.
 
         :return: the report's numbers and paths, which become the task's XCom
-        :raises AirflowFailException: where trying again cannot help: a wrong setting, token or schema
+        :raises AirflowFailException: where a retry cannot help: a wrong setting, token or schema
         :raises OsmosError: where it may
         """
         return self._carry_out(context, self.records)
 
     def on_kill(self) -> None:
-        """End the delivery between two steps: with its ledger written, and a report that is true."""
-        self._stop_signal.ask("The task was told to stop")
+        """End the delivery between two steps, with its ledger and report written."""
+        self._stop_signal.request_stop("The task was told to stop")
 
     def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        """Go on after a wait that the triggerer kept."""
+        """Go on after a wait in the triggerer."""
         return self.execute(context)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - Airflow's signature
@@ -157,7 +157,7 @@ class DeliveringOperator(BaseOperator):
             self._wait(result.error.seconds)
         context["ti"].xcom_push(key="return_value", value=xcom)
         if isinstance(result.error, (MisconfiguredError, SystemicError)) or not result.mendable:
-            # Another attempt would meet the same answer, or have nothing to send.
+            # Another attempt would get the same response, or have nothing to send.
             raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
         raise result.error
 

@@ -17,9 +17,9 @@ class HttpDestinationOperator(DeliveringOperator):
     """
     Validate records and send them to an HTTP API, in batches or one by one.
 
-    Every write option that is left out is the connection's, and where that says nothing, the design's default: see
-    :class:`~airflow_provider_osmosdest.core.delivery.options.DeliveryOptions` for what each means. All parameters
-    are template fields.
+    Every write option that is left out is the connection's, and where that sets none, the default: see
+    :class:`~airflow_provider_osmosdest.core.delivery.options.DeliveryOptions` for their meaning. All
+    parameters are template fields.
 
     The report is pushed to XCom whether the task succeeds or fails; it fails when more records than
     ``max_failures`` were not delivered.
@@ -61,11 +61,11 @@ class HttpDestinationOperator(DeliveringOperator):
     :param retry_rejected: a further attempt takes up ``rejected`` and ``invalid`` records too
     :param requests_per_second: at most
     :param records_per_second: at most
-    :param circuit_after: transient failures in a row after which single requests ask whether the API is well
+    :param circuit_after: transient failures in a row after which single requests probe whether the API works
     :param defer_after: seconds of waiting from which a deferrable task gives its worker slot back
     :param deduplicate: what not to send again: ``none``; ``in_file``: a record that came before in the same source;
         ``records``: that, and what an earlier run delivered; ``files``: a file whose content an earlier run has taken
-    :param record_key: fields that a record is known by, instead of its whole content: then one that was edited is
+    :param record_key: fields that identify a record, instead of its whole content: then one that was edited is
         no new one
     :param auth_type: a ``requests`` ``AuthBase`` class; sends through ``requests``, which is slower
     :param deferrable: leave waits longer than ``defer_after`` to the triggerer

@@ -31,28 +31,28 @@ class HttpSourceOperator(BaseOperator):
     """
     Pull records from an HTTP API, page by page, and validate them.
 
-    Each page is kept in object storage before the next is asked for, so that a killed or retried task goes on with the
+    Each page is kept in object storage before the next is fetched, so that a killed or retried task goes on with the
     next page. All parameters are template fields but ``auth_type``. Retries, time-outs and the rate are the
-    connection's, where the task does not say otherwise.
+    connection's, where the task does not set them.
 
     The report is pushed to XCom whether the task succeeds or fails.
 
     :param http_conn_id: id of a connection of type ``osmos_http``
     :param endpoint: path below the connection's base URL
-    :param method: HTTP method; a ``POST`` must be one that only asks, as it is sent again when in doubt
+    :param method: HTTP method; a ``POST`` must be one that only reads, as it is sent again when in doubt
     :param headers: beside the connection's, which they win over
     :param query: query parameters of the first request (``params`` are Airflow's own, in every operator)
     :param body: JSON body of each request
     :param paginator: how the next page is found: a name, or an object with ``type`` and options
     :param data_selector: JSONPath to the records in an answer; by default the whole answer
     :param array_as: ``records``: each element of the array there is a record; ``record``: the array is one record
-    :param response_actions: what some answers mean: objects with ``status``, ``content`` and ``action``
+    :param response_actions: what to do with certain responses: objects with ``status``, ``content`` and ``action``
     :param incremental: take only what is new since the last run: an object with ``cursor_path``, ``param`` and more
     :param destination_schema: what a record must be: a schema document, its JSON text, or the path of a JSON file;
         without any every JSON object is valid
     :param mapping: field name to the API's name, for fields that are called otherwise there
     :param deduplicate: ``none``, ``in_file`` or ``records``: what to leave out of the records
-    :param record_key: the field, or fields, that a record is known by for ``deduplicate``; by default all of it
+    :param record_key: the field, or fields, that identify a record for ``deduplicate``; by default all of it
     :param output_as: ``file``: the task returns the report, with the records' path; ``xcom``: it returns the records
     :param max_pages: pages at most; more are an error
     :param max_page_bytes: bytes of an answer at most, unpacked; more are an error
@@ -164,10 +164,10 @@ class HttpSourceOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """
-        Pull.
+        Pull the records.
 
         :return: the report, or the records, which become the task's XCom
-        :raises AirflowFailException: where trying again cannot help: a wrong setting, token or paginator
+        :raises AirflowFailException: where a retry cannot help: a wrong setting, token or paginator
         :raises OsmosError: where it may
         """
         with self._stop_signal.watching_the_clock():
@@ -176,7 +176,7 @@ class HttpSourceOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """End the pull between two steps: a retry goes on with the page it stood at."""
-        self._stop_signal.ask("The task was told to stop")
+        self._stop_signal.request_stop("The task was told to stop")
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - Airflow's signature
         """Return the lineage of the pull, for Airflow's OpenLineage provider; ``None`` where there was none."""
@@ -252,10 +252,10 @@ class HttpSourceOperator(BaseOperator):
         if result.error is not None:
             ti.xcom_push(key="return_value", value=xcom)
             if isinstance(result.error, PagingError) or not result.ended.mendable:
-                # Another attempt would meet the same answer, or the same records.
+                # Another attempt would get the same response, or the same records.
                 raise AirflowFailException(f"{type(result.error).__name__}: {result.error}") from None
             raise result.error
-        self._lineage = Lineage(order.ask.target.public_url, xcom["records_path"], xcom)
+        self._lineage = Lineage(order.spec.target.public_url, xcom["records_path"], xcom)
         # For task.output["records_path"], in a task downstream.
         ti.xcom_push(key="records_path", value=xcom["records_path"])
         if self.output_as == "file":

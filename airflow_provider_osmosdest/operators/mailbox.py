@@ -22,7 +22,7 @@ class MailboxPublishOperator(DeliveringOperator):
     """
     Validate records and publish them to a mailbox, from which partners fetch them.
 
-    Each batch goes into the mailbox's log whole, and once: whichever attempt it was that published it. Report,
+    Each batch goes into the mailbox's log whole, and once, whichever attempt published it. Report,
     failures file, ledger and XCom are those of
     :class:`~airflow_provider_osmosdest.operators.http_destination.HttpDestinationOperator`. All parameters are
     template fields.
@@ -41,7 +41,7 @@ class MailboxPublishOperator(DeliveringOperator):
     :param max_retries: how often to publish a batch again where the store cannot be written
     :param deduplicate: what not to publish again: ``none``; ``in_file``: a record that came before in the same source;
         ``records``: that, and what an earlier run published; ``files``: a file whose content an earlier run has taken
-    :param record_key: fields that a record is known by, instead of its whole content: then one that was edited is
+    :param record_key: fields that identify a record, instead of its whole content: then one that was edited is
         no new one
     """
 
@@ -123,7 +123,7 @@ class MailboxReadOperator(BaseOperator):
     is cleared lands those again that it landed before.
 
     :param mailbox_conn_id: id of a connection of type ``osmos_mailbox``
-    :param consumer: for whom: the mailbox keeps how far it has read under this name
+    :param consumer: name under which the mailbox keeps how far this consumer has read
     :param output: ``file``: the records go into a file of NDJSON, and its ``path`` into XCom, with ``mailbox``,
         ``consumer``, ``records``, ``bytes``, ``cursor`` and ``next_cursor``, each also under its own key; ``xcom``:
         the records themselves go into XCom, which must be less than 1 MiB
@@ -162,7 +162,7 @@ class MailboxReadOperator(BaseOperator):
 
         :return: where the records are, or the records
         :raises AirflowSkipException: where nothing is new and ``skip_when_empty`` is set
-        :raises AirflowFailException: where trying again cannot help: a wrong setting, or records that are purged
+        :raises AirflowFailException: where a retry cannot help: a wrong setting, or records that are purged
         :raises OsmosError: where it may
         """
         from airflow.providers.common.compat.sdk import AirflowFailException

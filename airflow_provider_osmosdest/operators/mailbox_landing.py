@@ -30,15 +30,15 @@ _NOTE = "landed.json"
 @dataclass(frozen=True, slots=True)
 class Landed:
     """
-    A stretch of a mailbox's log that a task instance took.
+    A range of a mailbox's log that a task instance took.
 
     :param mailbox: the mailbox's id
-    :param consumer: for whom
+    :param consumer: the consumer's name
     :param cursor: where it begins
     :param next_cursor: where it ends, and the consumer goes on
     :param records: how many
     :param bytes: of NDJSON
-    :param committed: whether the consumer is known to have moved past it
+    :param committed: whether the consumer is recorded as moved past it
     """
 
     mailbox: str
@@ -55,11 +55,11 @@ class Landing:
     Read for a consumer, keep what was read, and commit it last.
 
     What was taken stands in a note beside it. An attempt that was killed after it had committed, and before Airflow
-    heard of its result, is followed by one that lands the same records again: those behind the commit would reach
-    no one else. So does a task instance that is cleared.
+    got its result, is followed by one that lands the same records again: no other task would read those behind
+    the commit. So does a task instance that is cleared.
 
     :param mailbox: what to read
-    :param consumer: for whom
+    :param consumer: the consumer's name
     :param folder: where, a path with the interface of ``ObjectStoragePath``
     """
 
@@ -128,9 +128,9 @@ class Landing:
 
     def commit(self, landed: Landed) -> bool:
         """
-        Let the consumer go on behind these records; note it before and after, for the next attempt.
+        Move the consumer past these records; note it before and after, for the next attempt.
 
-        :return: ``False`` where somebody has moved the consumer meanwhile, and so the commit changed nothing
+        :return: ``False`` where another commit or a seek has moved the consumer, and this one changed nothing
         """
         self._note(landed)
         cursor = self._mailbox.position(landed.next_cursor)
@@ -147,7 +147,7 @@ class Landing:
         return landed
 
     def _pages(self, landed: Landed, limit: int | None, earlier: Landed | None) -> Iterator[Page]:
-        """Yield pages up to where the log ends now: whoever publishes all the time must not keep a task for ever."""
+        """Yield pages up to where the log ends now: records published meanwhile must not keep the task for ever."""
         mailbox = self._mailbox
         tail = mailbox.log.tail()
         left = limit if earlier is None else earlier.records

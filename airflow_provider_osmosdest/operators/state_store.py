@@ -1,4 +1,4 @@
-"""The ledger in Airflow's task state store, where there is one (Airflow 3.3), else in the delivery's folder."""
+"""Store the ledger in Airflow's task state store, where there is one (Airflow 3.3), else in the delivery's folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LEDGER_KEY", "TaskStateLedgerStore", "ledger_store"]
 
 LEDGER_KEY = "osmosdest_ledger"
-"""Where the task's state has the ledger."""
+"""The key of the ledger in the task's state."""
 
 _HOLDER_KEY = "osmosdest_attempt"
 # Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
@@ -37,7 +37,7 @@ class TaskStateLedgerStore:
     """
     Keep a ledger in the task state store; in the delivery's folder while it is large, or is written all the time.
 
-    The state then says that the ledger is in the folder, so there is never a doubt which of the two is true.
+    The state then says that the ledger is in the folder, so only one of the two is ever valid.
 
     :param store: ``context["task_state_store"]``
     :param folder: the delivery's folder
@@ -45,7 +45,7 @@ class TaskStateLedgerStore:
     """
 
     SPILLED: ClassVar = {"in": "folder"}
-    """What the state says instead of a ledger that is in the folder."""
+    """The value in the state while the ledger is in the folder."""
 
     def __init__(self, store: Any, folder: Folder, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -94,7 +94,7 @@ class TaskStateLedgerStore:
         self._spilled = spill
 
     def claim(self, attempt: str) -> None:
-        """Make an attempt the one that goes on, wherever the ledger lies."""
+        """Make an attempt the one that goes on, wherever the ledger is."""
         try:
             self._store.set(_HOLDER_KEY, attempt)
         except Exception as error:
@@ -107,8 +107,8 @@ class TaskStateLedgerStore:
         """
         Return the attempt that claimed the delivery last, as the task's state said a second ago at most.
 
-        A state that was written since was written for the attempt that Airflow takes for the last one, so a second is
-        soon enough. To a file in the folder anyone may write, and so beside it the holder is looked up each time.
+        Airflow writes the state only for the attempt that it takes for the last one, so a second is soon enough. A
+        file in the folder may be written by any attempt, and so beside it the holder is looked up each time.
         """
         if self._spilled and (holder := self._file.holder()) not in {None, self._attempt}:
             return holder
@@ -132,5 +132,5 @@ def ledger_store(context: Context, folder: Folder) -> LedgerStore:
 def _failed(what: str, error: Exception) -> StorageError:
     return StorageError(
         f"the ledger cannot be {what} in Airflow's task state store: {error}. Without it a retry would send records "
-        "twice; see whether the API server is well, then retry the task."
+        "twice; check that the API server works, then retry the task."
     )

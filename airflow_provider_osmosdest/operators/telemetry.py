@@ -1,4 +1,4 @@
-"""Tell the rest of Airflow what a delivery did: metrics, asset events, lineage."""
+"""Report what a delivery did to the rest of Airflow: metrics, asset events, lineage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def count_metrics(result: Result, tags: Mapping[str, str]) -> None:
     Count this attempt's records and requests: ``osmosdest.records.<outcome>`` and ``osmosdest.requests``.
 
     :param result: how it ended
-    :param tags: what to tell deliveries apart by
+    :param tags: of the metrics, such as connection and task
     """
     from airflow.providers.common.compat.sdk import Stats
 
@@ -42,9 +42,9 @@ def count_metrics(result: Result, tags: Mapping[str, str]) -> None:
 
 def request_timer(tags: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> Callable[[float], None]:
     """
-    Return what takes a request's seconds, and hands on at most ten a second as ``osmosdest.request_seconds``.
+    Return a function that takes a request's seconds, and reports at most ten a second as ``osmosdest.request_seconds``.
 
-    :param tags: what to tell deliveries apart by
+    :param tags: of the metrics, such as connection and task
     :param clock: seconds that only ever grow
     """
     from airflow.providers.common.compat.sdk import Stats
@@ -92,7 +92,7 @@ class Lineage:
     xcom: Mapping[str, Any]
 
     def to_openlineage(self) -> Any:
-        """Return what Airflow's OpenLineage provider takes: both datasets, and how much went into the second."""
+        """Return the lineage for Airflow's OpenLineage provider: both datasets, and how much went into the second."""
         from airflow.providers.common.compat.openlineage.facet import (
             Dataset,
             InputDataset,

@@ -1,4 +1,4 @@
-"""What an incremental pull keeps between runs, in the state of the task's asset where there is one (Airflow 3.3)."""
+"""Store the watermark of an incremental pull in the state of the task's asset, where there is one (Airflow 3.3)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _IN_FILE = {"in": "file"}
 
 class AssetWatermarkStore:
     """
-    Keep a watermark in an asset's state; in a file while it is large, and then the state says so.
+    Store a watermark in an asset's state, or in a file while it is large, which the state then says.
 
     :param accessor: the state of one asset
     :param key: of this task in it
-    :param file: the other place; what stands there is taken up where the state knows nothing
+    :param file: the other place, which is read where the state has nothing
     """
 
     def __init__(self, accessor: Any, key: str, file: DocumentStore) -> None:
@@ -58,7 +58,7 @@ class AssetWatermarkStore:
 
 def with_watermark(order: PullOrder, context: Context, instance: tuple[str, ...], assets: Sequence[Any]) -> PullOrder:
     """
-    Return the order with its watermark where it belongs: with the task's asset, if it has exactly one.
+    Return the order with its watermark in the state of the task's asset, if it has exactly one.
 
     :param instance: dag id, run id, task id and map index
     :param assets: the task's inlets and outlets
@@ -77,6 +77,6 @@ def with_watermark(order: PullOrder, context: Context, instance: tuple[str, ...]
 
 def _failed(what: str, error: Exception) -> StorageError:
     return StorageError(
-        f"what an incremental pull keeps between runs cannot be {what} in the asset's state: {error}. See whether the "
-        "API server is well, then retry the task."
+        f"what an incremental pull keeps between runs cannot be {what} in the asset's state: {error}. Check that the "
+        "API server works, then retry the task."
     )

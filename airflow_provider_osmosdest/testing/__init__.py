@@ -1,1 +1,1 @@
-"""Contract suites and fakes that others may use for readers, transports and stores of their own."""
+"""Contract suites and fakes, for tests of your own readers, transports and stores."""

@@ -1,4 +1,4 @@
-"""What the transport contract stands on: transports that are closed again, and ways to send with them."""
+"""Fixtures of the transport contract: transports that are closed again, and ways to send with them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Exchanges:
 
     @pytest.fixture
     def make_transport(self) -> Callable[..., Transport]:
-        """Return what makes a transport of a target, ``in_flight``, ``headers`` and ``answer_bytes``."""
+        """Return the factory of transports, called with a target, ``in_flight``, ``headers`` and ``answer_bytes``."""
         raise TypeError(f"{type(self).__name__} must say how its transport is made")
 
     @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ class Exchanges:
 
     @pytest.fixture
     def start(self, make_transport: Callable[..., Transport]) -> Iterator[Callable[..., Transport]]:
-        """Return what makes a transport to a URL; it is closed when the test ends."""
+        """Return the factory of transports to a URL, which are closed when the test ends."""
         made: list[Transport] = []
 
         def make(url: str, **more: Any) -> Transport:
@@ -71,7 +71,7 @@ class Exchanges:
 
     @pytest.fixture
     def ask(self, start: Callable[..., Transport]) -> Callable[..., Response]:
-        """Return what sends one request with a transport of its own and returns the answer."""
+        """Return a function that sends one request with a transport of its own and returns the response."""
 
         def once(url: str, body: bytes | Body = b"[1]", **more: Any) -> Response:
             return until(start(url, **more), 1, [Request(body)])[0]

@@ -7,8 +7,8 @@ A real HTTP server that takes records, misbehaves as it is told, and keeps a log
         ...  # deliver to server.url
         assert set(server.taken) == set(range(1_000))
 
-A fault is given the conversation and a function that reads the body and logs its records as taken; what it answers, if
-anything, is its own affair. :func:`well` takes the records and says so.
+A fault is called with the conversation and a function that reads the body and logs its records as taken; it answers
+what it likes, or nothing. :func:`well` takes the records and answers with success.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class FaultServer(ScriptedServer):
 
     @property
     def once_by_key(self) -> Counter[Any]:
-        """How often each record would have been taken by a server that knows a repeated key."""
+        """How often each record would have been taken by a server that detects a repeated key."""
         with self._log:
             return Counter(id_ for _, ids in dict(self.takings).items() for id_ in ids)
 
@@ -89,7 +89,7 @@ def _ids_in(body: bytes) -> tuple[Any, ...]:
 
 
 def well(talk: Conversation, take: Callable[[], Any]) -> None:
-    """Take the records and say so."""
+    """Take the records and answer with success."""
     take()
     talk.reply(200, b"{}")
 
@@ -121,7 +121,7 @@ def reset_during_body(talk: Conversation, take: Callable[[], Any]) -> None:  # n
 
 
 def reset_after_body(talk: Conversation, take: Callable[[], Any]) -> None:
-    """Take the records, and reset the connection instead of saying so."""
+    """Take the records, and reset the connection instead of answering."""
     take()
     talk.reset()
 
@@ -139,20 +139,20 @@ def silence_after_body(talk: Conversation, take: Callable[[], Any]) -> None:
 
 
 def half_an_answer(talk: Conversation, take: Callable[[], Any]) -> None:
-    """Take the records, and close the connection in the middle of saying so."""
+    """Take the records, and close the connection in the middle of the answer."""
     take()
     talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
     talk.close()
 
 
 def too_long_an_answer(talk: Conversation, take: Callable[[], Any]) -> None:
-    """Take the records, and say more than ``Content-Length`` announces, in the form of another answer."""
+    """Take the records, and send more than ``Content-Length`` announces, in the form of another answer."""
     take()
     talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n")
 
 
 def close_after_answer(talk: Conversation, take: Callable[[], Any]) -> None:
-    """Do well, and close the connection without having said that it will be."""
+    """Take the records, answer, and close the connection without having said that it will be."""
     well(talk, take)
     talk.close()
 

@@ -47,7 +47,7 @@ class MemoryBackend:
 
     @property
     def identity(self) -> str:
-        """What tells these objects from others."""
+        """The identity of this store."""
         return f"memory {id(self.objects)}"
 
     def unsuitable(self) -> str | None:

@@ -1,8 +1,8 @@
 """
 Writers and readers of one mailbox as real processes, writers among them that are killed, and a count of every fault.
 
-What a record says is where it belongs: ``{"writer", "batch", "record"}``. So each reader sees for itself whether one is
-missing, doubled or out of order, and what all readers have seen must be the same, byte for byte.
+A record contains its position: ``{"writer", "batch", "record"}``. So each reader can tell whether one is missing,
+doubled or out of order, and what all readers have seen must be the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """
-    What came of it.
+    The result of a run.
 
     :param seconds: from when every writer had published to the last read
     :param batches: in the log
@@ -146,7 +146,7 @@ def _write(place: Place, folder: Path, number: int, records: int, stop: Any) -> 
     mailbox, progress = place.mailbox(), folder / f"writer-{number}"
     batch = int(progress.read_text()) if progress.exists() else 0
     while True:
-        # How long a batch is follows from its number, as whoever comes after a kill must publish the same.
+        # How long a batch is follows from its number, as the writer after a kill must publish the same.
         count = max(1, records + random.Random(f"{number}-{batch}").randint(-1, 1))  # noqa: S311 - no secret
         lines = b"".join(
             b'{"writer":%d,"batch":%d,"record":%d,"text":"%s"}\n' % (number, batch, each, b"x" * 100)
@@ -166,7 +166,7 @@ def _write(place: Place, folder: Path, number: int, records: int, stop: Any) -> 
 
 
 def _read(place: Place, folder: Path, number: int, over: Any) -> None:
-    """Read to the end, and count what is not as it should be."""
+    """Read to the end, and count missing, doubled and misplaced records."""
     mailbox = place.mailbox()
     cursor = None
     read = missing = duplicates = 0

@@ -1,5 +1,5 @@
 """
-A real HTTP server for tests, that does to each request what a script says, bad manners included.
+A real HTTP server for tests, which handles each request by a script, faults included.
 
 ::
 
@@ -106,7 +106,7 @@ class Conversation:
         self.ended = True
 
     def hang(self) -> None:
-        """Say nothing more until the other side leaves or the server is closed."""
+        """Send nothing more until the other side leaves or the server is closed."""
         self.ended = True
         self._socket.settimeout(0.05)
         while not self._closing.is_set():
@@ -209,7 +209,7 @@ class ScriptedServer:
             with connection:
                 self._converse(connection, number)
         except OSError:
-            pass  # the other side left, which is its good right
+            pass  # the other side left, as it may
         finally:
             with self._lock:
                 self._open -= {plain, connection}

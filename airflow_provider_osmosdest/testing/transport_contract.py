@@ -9,7 +9,7 @@ Subclass :class:`TransportContract` for a transport of your own::
         def make_transport(self):
             return MyTransport  # called as MyTransport(target, in_flight=..., headers=..., answer_bytes=...)
 
-The class needs pytest, and ``cryptography`` for its certificates; every server it asks is one of its own.
+The class needs pytest, and ``cryptography`` for its certificates; it starts every server itself.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class HandlerTransport:
     def factory(
         self, target: Target, *, in_flight: int, headers: Mapping[str, str], answer_bytes: int, may_repeat: bool
     ) -> HandlerTransport:
-        """Be the transport factory of a delivery: remember what it asks for and return this transport."""
+        """Store the arguments of a transport factory and return this transport."""
         self.target, self.in_flight, self.headers, self.answer_bytes = target, in_flight, headers, answer_bytes
         self.may_repeat = may_repeat
         return self
@@ -89,12 +89,12 @@ class HandlerTransport:
         count = len(self._pending)
         if self._shuffle is not None and count:
             self._shuffle.shuffle(self._pending)
-            # Now and then nothing is in yet, which a caller must bear as well.
+            # Now and then nothing is in yet, which a caller must handle as well.
             count = self._shuffle.randint(0, count)
         answers, self._pending = self._pending[:count], self._pending[count:]
         return answers
 
     def close(self) -> None:
-        """Give up what is in flight."""
+        """Drop what is in flight."""
         self._pending.clear()
         self.closed = True

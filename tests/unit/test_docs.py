@@ -44,7 +44,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
-# What ends a delivery, or keeps one from beginning, in the words of whoever finds the task red.
+# What ends a delivery, or keeps one from beginning, in the words of a user whose task failed.
 _ENDINGS = [
     name
     for name in errors.__all__

@@ -1,4 +1,4 @@
-"""Records: one small reader for each format, and the registry that picks one."""
+"""Records: a reader for each format, and the registry that picks one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV and TSV: rows of text under a header."""
+"""Read CSV and TSV: rows of text under a header."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class _Table:
         return rows[0]
 
     def take(self, count: int) -> tuple[list[list[str]], SourceError | None]:
-        """Read up to ``count`` rows; return them, and what kept the next one from being read."""
+        """Read up to ``count`` rows; return them, and the error that the next one raised."""
         rows: list[list[str]] = []
         before = self.line
         try:

@@ -1,4 +1,4 @@
-"""The lines of a CSV file, checked to be text."""
+"""Read the lines of a CSV file, and check that they are text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BadTextError", "Ending", "csv_lines"]
 
 
 class BadTextError(Exception):
-    """A line is not text, at byte ``place`` of the file; its number is the reader's to add."""
+    """A line is not text, at byte ``place`` of the file; the reader adds the line's number."""
 
     def __init__(self, place: int, what: str) -> None:
         super().__init__(what)
@@ -30,7 +30,7 @@ class Ending:
     r"""
     How the text read so far ends.
 
-    :param unterminated: the last line has been read, and it had no line end. (Not told of a file whose line ends
+    :param unterminated: the last line has been read, and it had no line end. (Not set for a file whose line ends
         are ``\r``.)
     """
 

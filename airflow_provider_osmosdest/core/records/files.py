@@ -1,4 +1,4 @@
-"""Records in files."""
+"""Read the records of files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FileSource:
     """
     The records of one file, or of several of one format, read one after the other.
 
-    :param path: a path object, as for :func:`open_source`
+    :param path: a path object, as for :func:`.source.open_source`
     :param records_format: a key of ``formats``, or ``None`` to go by the files' names
     :param formats: the formats there are
     :raises OptionsError: the format is unknown, or not the same for all files

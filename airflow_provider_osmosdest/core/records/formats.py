@@ -1,4 +1,4 @@
-"""The registry of formats: which reader reads what."""
+"""The registry of formats: which reader reads which files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Format:
 
     :param name: what ``records_format`` calls it
     :param suffixes: the endings of file names that mean it, in lower case with their dot
-    :param read: yields the blocks of one file, and raises :class:`SourceError` after all that came before a fault.
-        It loads what it needs when it is called.
+    :param read: yields the blocks of one file, and raises ``SourceError`` after all that came before a fault.
+        It imports what it needs when it is called.
     """
 
     name: str
@@ -50,14 +50,14 @@ FORMATS: Formats = {
         Format("xlsx", (".xlsx", ".xlsm"), read_xlsx),
     )
 }
-"""All formats, by name. Pass a mapping of your own to :func:`open_source` to read others."""
+"""All formats, by name. Pass a mapping of your own to :func:`.source.open_source` to read others."""
 
 
 def format_of(path: Any, records_format: str | None, formats: Formats) -> Format:
     """
     Pick the format of a file: ``records_format`` if it is set, else by the ending of its name (``.gz`` aside).
 
-    :raises OptionsError: there is no such format, or the name does not tell
+    :raises OptionsError: there is no such format, or the name does not show it
     """
     if records_format is not None:
         chosen = formats.get(records_format)

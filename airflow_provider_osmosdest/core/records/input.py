@@ -1,4 +1,4 @@
-"""A file as its reader wants it: what it looks like, what it is called, and its bytes as they come."""
+"""Give a reader its file: its name for messages, its kind, and its bytes as a stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["GZIP_MAGIC", "PARQUET_MAGIC", "ZIP_MAGIC", "Input", "binary_kind", "display", "markup_kind", "reason"]
 
 _HEAD_BYTES = 512
-"""How much of a file is looked at to tell what it is, in bytes."""
+"""How much of a file is read to find its kind, in bytes."""
 
 
 class Input:
@@ -26,7 +26,7 @@ class Input:
     One file as its reader sees it: a name for messages, its bytes, and how much of it has been read.
 
     :param path: the file: anything with ``open("rb")``, such as ``pathlib.Path`` or ``ObjectStoragePath``
-    :param size: its size as stored, in bytes; ``None`` if the store does not tell
+    :param size: its size as stored, in bytes; ``None`` if the store does not give it
     """
 
     def __init__(self, path: Any, size: int | None) -> None:
@@ -128,7 +128,7 @@ class Input:
     def _open(self) -> Any:
         try:
             return self.path.open("rb")
-        except Exception as e:  # what a store's library raises is not ours to know
+        except Exception as e:  # a store's library may raise anything
             raise SourceError(f"{self.name}: cannot be opened: {reason(e)}") from e
 
     def _read(self, file: Any, size: int, done: int = 0) -> bytes:
@@ -145,7 +145,7 @@ def _prepended(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def reason(error: Exception) -> str:
-    """Say in a few words, and without secrets, what a storage library's error says."""
+    """Describe a storage library's error in a few words, without secrets."""
     text = (isinstance(error, OSError) and error.strerror) or display(error).strip().partition("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -172,7 +172,7 @@ _PAGES = (b"<!doctype html", b"<html", b"<head")
 
 def binary_kind(head: bytes) -> str | None:
     """
-    Say which binary format begins like ``head``, and what to do about it; ``None`` if it is none we know.
+    Name the binary format that begins like ``head``, and what to do about it; ``None`` if it is none of these.
 
     :param head: the first bytes of a file, at least 16 of them if it has as many
     """
@@ -181,7 +181,7 @@ def binary_kind(head: bytes) -> str | None:
 
 def markup_kind(head: bytes) -> str | None:
     """
-    Say whether a text begins like an HTML page or an XML document; ``None`` if it does not.
+    Name the markup, HTML or XML, that a text begins like; ``None`` if it is neither.
 
     :param head: the first bytes of a text in UTF-8
     """

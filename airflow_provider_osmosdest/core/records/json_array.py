@@ -1,5 +1,5 @@
 """
-JSON: a file that is one array of records, or one record.
+Read JSON: a file that is one array of records, or one record.
 
 Cutting an array into blocks needs the places where its elements end. They are guessed and the guess is checked, which
 is faster than finding them: a cut is tried where one element ends and the next begins *with the same key*
@@ -36,7 +36,7 @@ def read_json(source: Input) -> Iterator[JsonElements]:
     """
     Yield the elements of the file's one array in blocks, or its one object as the only record.
 
-    What is in an element is the validator's to judge; a text of nothing but white space holds no records.
+    The validator checks what is in an element; a text of nothing but white space holds no records.
 
     :raises SourceError: the text is not JSON, breaks off, or holds more than one document
     """

@@ -1,4 +1,4 @@
-"""Where the elements of a JSON array end: an exact scan, for the places where the fast guess does not hold."""
+"""Find where the elements of a JSON array end: an exact scan, where the fast guess does not hold."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def scan_value(text: str, position: int) -> int | Fault:
     """
     Return where the JSON value at ``position`` ends, or what is wrong with it.
 
-    :raises TooDeepError: the value is nested too deeply to be looked at
+    :raises TooDeepError: the value is nested too deeply to be scanned
     """
     try:
         return _DECODER.raw_decode(text, position)[1]
@@ -76,7 +76,7 @@ def scan_elements(text: str, position: int, *, first: bool) -> Scan:
     :param text: part of an array. As only the structure counts, UTF-8 decoded as Latin-1 will do, and keeps
         positions the same as in the bytes.
     :param first: no element comes before, so the array may end at once
-    :raises TooDeepError: an element is nested too deeply to be looked at
+    :raises TooDeepError: an element is nested too deeply to be scanned
     """
     end: int | None = None
     resume = position

@@ -1,4 +1,4 @@
-"""NDJSON: one JSON document a line."""
+"""Read NDJSON: one JSON document a line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXPECTED = "expected one JSON object a line"
 
 def read_ndjson(source: Input) -> Iterator[JsonLines]:
     """
-    Yield the lines of an NDJSON file in blocks; what is in a line is the validator's to judge.
+    Yield the lines of an NDJSON file in blocks; the validator checks what is in a line.
 
     A line that is not JSON is an invalid record, not a fault of the file, unless it is where the file breaks off:
     a last line without line end that is not whole JSON.

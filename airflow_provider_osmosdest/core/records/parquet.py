@@ -1,4 +1,4 @@
-"""Parquet: typed columns, in row groups."""
+"""Read Parquet: typed columns, in row groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one path, with or without ``*``, to the files that it means."""
+"""Find the files that a path, with or without ``*``, stands for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["identity", "matching_files", "size_of"]
 
 def matching_files(path: Any) -> list[Any]:
     """
-    Return the files that ``path`` means, sorted by name.
+    Return the files that ``path`` stands for, sorted by name.
 
     That is itself; or the files it matches if it holds a ``*``; or, if it is a folder, the files in it. Names that
     begin with ``.`` or ``_`` are the marks that writers leave beside their data (``_SUCCESS``), and no data.
@@ -24,13 +24,13 @@ def matching_files(path: Any) -> list[Any]:
         return _look_up(path)
     except SourceError:
         raise
-    except Exception as e:  # what a store's library raises is not ours to know
+    except Exception as e:  # a store's library may raise anything
         raise SourceError(f"{display(path)}: cannot be looked up: {reason(e)}") from e
 
 
 def size_of(path: Any) -> int | None:
     """
-    Return a file's size as stored, in bytes; ``None`` if its store does not tell.
+    Return a file's size as stored, in bytes; ``None`` if its store does not give it.
 
     :raises SourceError: its store does not answer
     """
@@ -40,7 +40,7 @@ def size_of(path: Any) -> int | None:
 
 def identity(path: Any) -> str:
     """
-    Return a digest of what tells a file's content from another's without reading it.
+    Return a digest that identifies a file's content without reading it.
 
     That is its store's own key (of checksum, version, size and time, as the store has them), else its size and time.
 

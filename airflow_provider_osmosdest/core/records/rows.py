@@ -17,9 +17,9 @@ _EXACT_FLOAT = 2.0**53
 
 def record_of(names: list[str], cells: list[Any], number: int) -> Any:
     """
-    Return what a row says: an object, or a :class:`RaggedRow` where cells hold something to the right of the header.
+    Return a row as a record: an object, or a :class:`RaggedRow` where cells hold something to the right of the header.
 
-    Spreadsheets know no integers, so a number without fraction becomes one.
+    Spreadsheets have no integers, so a number without fraction becomes one.
 
     :param names: the header
     :param cells: the row's cells, an empty string where one is empty; those missing at the end are not in the record

@@ -1,4 +1,4 @@
-"""The first records of a source, for inferring a schema from them."""
+"""Read the first records of a source, to infer a schema from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sheets as their APIs return them: a list of rows, each a list of cells, with the header in the first."""
+"""Read sheets as their APIs return them: a list of rows, each a list of cells, with the header in the first."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SheetSource:
 
     @property
     def description(self) -> str:
-        """Say how large the sheet is."""
+        """Return the size of the sheet, for the log."""
         return f"a sheet of {len(self._rows):,} rows"
 
     @cached_property

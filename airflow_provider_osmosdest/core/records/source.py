@@ -1,4 +1,4 @@
-"""Where records come from, whatever it is."""
+"""The interface of a source of records, and how one is opened."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Source(Protocol):
     @property
     def fingerprint(self) -> str | None:
         """
-        A digest that changes when the records may have changed; ``None`` if nothing can tell.
+        A digest that changes when the records may have changed; ``None`` if there is no way to find out.
 
         Working it out looks at files' properties, or at all of the values.
         """
 
     @property
     def progress(self) -> float | None:
-        """The part read so far, 0 to 1; ``None`` if it cannot be told. Cheap."""
+        """The part read so far, 0 to 1; ``None`` if it cannot be determined. Cheap."""
 
     def blocks(self) -> Iterator[Block]:
         """
@@ -52,11 +52,11 @@ class Source(Protocol):
 
 def open_source(records: Any, *, records_format: str | None = None, formats: Formats = FORMATS) -> Source:
     """
-    Find what ``records`` means.
+    Return the source that ``records`` stands for.
 
     :param records: a path object (``ObjectStoragePath``, ``pathlib.Path``) of a file, of a folder of files or with a
         ``*`` in it; or values: one mapping, or any iterable of mappings or of lists of mappings; or a sheet's rows
-    :param records_format: a key of ``formats``, for files whose name does not tell; ``sheet`` for a list of rows that
+    :param records_format: a key of ``formats``, for files whose name does not say; ``sheet`` for a list of rows that
         are lists of cells (:class:`~.sheet.SheetSource`); other values have no format
     :param formats: the formats there are
     :raises ConfigurationError: ``records`` is neither, or the format is unknown or given for values

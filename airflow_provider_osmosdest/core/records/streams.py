@@ -1,4 +1,4 @@
-"""Bytes on their way from a file to a reader: gathered, unpacked and brought to UTF-8, chunk by chunk."""
+"""Gather, unpack and decode a file's bytes, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK_BYTES", "MAX_RECORD_BYTES", "gathered", "gunzip", "utf8", "whole_lines"]
 
 CHUNK_BYTES = 256 * 1024
-"""How much is asked of a file at once, in bytes: a call on an object store's file is slow, whatever its size."""
+"""How much of a file is read at once, in bytes: a call on an object store's file is slow, whatever its size."""
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
-"""The longest single record a reader waits for, in bytes: what keeps a file without line ends from filling memory."""
+"""The longest single record a reader accepts, in bytes, so that a file without line ends does not fill memory."""
 
 _GZIP_WBITS = 31
 

@@ -1,4 +1,4 @@
-"""Records that are Python values already: what a task returned, or a generator yields."""
+"""Read records that are Python values: what a task returned, or a generator yields."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ValueSource:
 
     @property
     def description(self) -> str:
-        """Say what the values are in."""
+        """Name the type that holds the values."""
         if isinstance(self._values, list | tuple):
             count = len(self._values)
             return "1 value" if count == 1 else f"{count:,} values"
@@ -47,15 +47,15 @@ class ValueSource:
     @cached_property
     def fingerprint(self) -> str | None:
         """
-        Digest the values, if they can be looked at more than once and have a JSON form; else ``None``.
+        Digest the values, if they can be iterated more than once and have a JSON form; else ``None``.
 
-        :raises SourceError: the values cannot be got
+        :raises SourceError: the values cannot be read
         """
         return digest_of(self._guarded()) if isinstance(self._values, Sequence) else None
 
     @property
     def progress(self) -> float | None:
-        """Return how many of the values were taken, if it is known how many there are."""
+        """Return how many of the values were taken, if their number can be had."""
         if isinstance(self._values, list | tuple) and self._values:
             return self._taken / len(self._values)
         return None

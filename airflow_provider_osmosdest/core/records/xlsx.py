@@ -1,4 +1,4 @@
-"""Excel workbooks: the first sheet, with its header in the first row that holds anything."""
+"""Read Excel workbooks: the first sheet, with its header in the first row that holds anything."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def read_xlsx(source: Input) -> Iterator[Rows]:
     Yield the rows of a workbook's first sheet in blocks, as objects of what the cells hold.
 
     Cells are strings, numbers, booleans, dates and times. An empty cell is an empty string, and so is one that shows
-    an error (``#N/A``). Excel knows no integers, so a number without fraction is read as one. Rows without any content
-    are no records. The sheet is held in memory as a whole: the format knows no other way.
+    an error (``#N/A``). Excel has no integers, so a number without fraction is read as one. Rows without any content
+    are no records. The sheet is held in memory as a whole: the format allows no other way.
 
     :raises MissingExtraError: python-calamine is not installed
     :raises SourceError: the file is no workbook, or has no usable header

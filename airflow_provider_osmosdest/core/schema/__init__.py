@@ -1,4 +1,4 @@
-"""Schemas: what a record must look like, and the validation of records by the block."""
+"""Schemas: what a record must look like, and the validation of records in blocks."""
 
 from __future__ import annotations
 

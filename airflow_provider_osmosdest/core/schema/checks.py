@@ -1,4 +1,4 @@
-"""What can be wrong with a schema, found before any record is read; every problem names its field."""
+"""Check a schema before any record is read; every problem found names its field."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
 The schema as a value: an ordered list of fields, and what happens to what is not among them.
 
-Nothing here validates records; :mod:`.bulk` and :mod:`.model` are made from these values.
+Nothing here validates records; :mod:`.validation.bulk` and :mod:`.model` are built from these values.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Field:
 @dataclass(frozen=True, slots=True)
 class Fields:
     """
-    What a schema says, as values.
+    The contents of a schema, as values.
 
     :param fields: the fields, in the order in which they are delivered
     :param unknown_fields: what becomes of keys that no field names: ``drop``, ``reject`` or ``keep``

@@ -1,4 +1,4 @@
-"""The schema as JSON Schema (draft 2020-12): what a record looks like on its way to the API."""
+"""Write a schema as JSON Schema (draft 2020-12), which describes a record as it is sent to the API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "array": {"type": "array"},
 }
 
-# JSON Schema has no bounds for dates; these two words are those of its widest extension (ajv-formats).
+# JSON Schema has no bounds for dates; these two keywords are those of its widest extension (ajv-formats).
 _TEMPORAL_BOUNDS = {"minimum": "formatMinimum", "maximum": "formatMaximum"}
 
 _LENGTHS = {

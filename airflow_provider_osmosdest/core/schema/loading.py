@@ -1,7 +1,7 @@
 """
-Reading a schema document: our own form, or Table Schema (https://specs.frictionlessdata.io/table-schema/).
+Read a schema document: our own form, or Table Schema (https://specs.frictionlessdata.io/table-schema/).
 
-The two share their words. Of Table Schema, what speaks about the table and not about one record
+The two share their keywords. Of Table Schema, what describes the table and not one record
 (primary and foreign keys, ``unique``) and what is only an annotation (``title``, ``rdfType``, ``example``,
 the ``format`` of a string) is left aside; anything else that could not be honoured is refused.
 """
@@ -120,7 +120,7 @@ def _field(entry: Mapping[str, Any], position: int, problems: list[str]) -> Fiel
 
 
 def _nullable(entry: Mapping[str, Any], constraints: dict[str, Any], found: list[str]) -> Any:
-    """Return whether null is allowed, from either form's way to say it; take ``required`` from the constraints."""
+    """Return whether null is allowed, from the keywords of either form; take ``required`` from the constraints."""
     required = constraints.pop("required", None)
     if required is None:
         return entry.get("nullable", True)

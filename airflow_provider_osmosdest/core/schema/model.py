@@ -1,5 +1,5 @@
 """
-The schema as a pydantic model, for code that handles one record at a time.
+Build a pydantic model of a schema, for code that handles one record at a time.
 
 Its fields are the very core schemas that the bulk validator uses, so the two cannot disagree on a value.
 """
@@ -50,7 +50,7 @@ def build_model(schema: Fields, name: str) -> type[BaseModel]:
 
 
 class _JsonValues:
-    """Makes pydantic know the definition that free-form values refer to."""
+    """Adds to pydantic's definitions the one that free-form values refer to."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -1,4 +1,4 @@
-"""A record as a core schema: the fields of a schema, read under the names that a mapping gives them."""
+"""Build the core schema of a record: its fields, read under the names that a mapping gives them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXTRA_BEHAVIOR: dict[str, Literal["ignore", "forbid", "allow"]] = {
     "reject": "forbid",
     "keep": "allow",
 }
-"""pydantic's word for each of the schema's ``unknown_fields``."""
+"""pydantic's name for each value of ``unknown_fields``."""
 
 
 def check_mapping(schema: Fields, mapping: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The schema that a destination is given: made of whatever form it comes in, and turned into models and documents."""
+"""The schema of a destination: read from any of its forms, and turned into models and documents."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class DestinationSchema(Fields):
 
     def to_model(self, name: str = "Record") -> type[BaseModel]:
         """
-        Return a pydantic model that takes and refuses what the bulk validator takes and refuses.
+        Return a pydantic model that accepts exactly the records that the bulk validator accepts.
 
         :param name: the name of the class
         """

@@ -1,4 +1,4 @@
-"""Which segments to put together, so that many small ones never have to be opened."""
+"""Choose the segments to merge, so that no reader has to open many small ones."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _MOST_KEYS = 2 * LARGEST
 
 def foldable(segments: Iterable[Segment]) -> list[Segment]:
     """
-    Return segments of like size that are to become one, none while there are few.
+    Return segments of like size to merge into one, none while there are few.
 
-    A key is so written again once for every eightfold growth of its segment, four times at most, and 10 million keys
-    are in some 40 segments at most. What is put together takes 32 MB at most.
+    A key is thus rewritten once for every eightfold growth of its segment, four times at most, and 10 million keys
+    are in some 40 segments at most. A merge takes 32 MB at most.
 
     :param segments: all there are
     """

@@ -1,4 +1,4 @@
-"""What one delivery sees and brings across: which records are duplicates, and the keys of those that arrived."""
+"""Find the duplicates among the records of one delivery, and keep the keys of those that were delivered."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Settled(Protocol):
 
 @dataclass(slots=True)
 class _Block:
-    """Records whose fate is open: their indexes, ascending, and their keys, one behind the other."""
+    """Records whose outcome is open: their indexes, ascending, and their keys, one behind the other."""
 
     indexes: Sequence[int]
     keys: bytes
@@ -47,16 +47,16 @@ class _Block:
 
 class Deduplicator:
     """
-    Follow the records of a delivery from the moment they are read to the moment their keys are kept.
+    Find duplicates as records are read, and keep the keys of records as they are delivered.
 
-    The keys of what is delivered are written before the ledger that calls it settled for good, and now and then
-    between. A crash in between loses no key for good: the next attempt reads the same records again, finds them
-    settled, and keeps their keys then. What failed is never kept.
+    The keys of what is delivered are written before the ledger that calls it settled for good, and from time
+    to time before. A crash in between loses no key for good: the next attempt reads the same records again, finds
+    them settled, and keeps their keys then. The keys of failed records are never kept.
 
-    :param keys: gives records their keys
+    :param keys: computes the keys of records
     :param store: what earlier runs delivered; ``None`` to look for duplicates within this run only
     :param delivery: id of this delivery, the same in every attempt
-    :param keeping: whether to add to the store; a dry run does not
+    :param keeping: whether to add to the store; ``False`` in a dry run
     :param failed: indexes of the records that failed for good in an earlier attempt
     :param clock: seconds that only ever grow
     :raises StorageError: when the store cannot be read
@@ -88,7 +88,7 @@ class Deduplicator:
         r"""
         Return the positions of the records that were delivered by an earlier run, or came before in this one.
 
-        Every valid record of the source has to pass here, in order, also those an earlier attempt has settled.
+        To be called with every valid record of the source, in order, also those an earlier attempt has settled.
 
         :param lines: valid records as the validator writes them, each followed by ``b"\n"``
         :param indexes: of the records
@@ -109,13 +109,13 @@ class Deduplicator:
         return found
 
     def fail(self, indexes: Iterable[int]) -> None:
-        """Note records that failed for good; they are seen again when they come again."""
+        """Note records that failed for good, whose keys are not kept."""
         if self._keeping:
             self._failed.update(indexes)
 
     def keep(self, settled: Settled, *, last: bool = False) -> None:
         """
-        Keep the keys of what is delivered, if it is time to.
+        Write the keys of delivered records to the store, at intervals.
 
         To be called before the ledger is written.
 
@@ -134,7 +134,7 @@ class Deduplicator:
             self._store.fold()
 
     def _take_delivered(self, settled: Settled) -> list[bytes]:
-        """Take the records whose outcome is final out of those that wait, and return the keys of the delivered."""
+        """Take out the waiting records whose outcome is final, and return the keys of the delivered ones."""
         delivered: list[bytes] = []
         still: deque[_Block] = deque()
         for block in self._open:

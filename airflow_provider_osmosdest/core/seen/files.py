@@ -1,4 +1,4 @@
-"""Files whose content was taken before."""
+"""Remember files whose content was delivered before."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def content_digest(chunks: Iterable[bytes]) -> str:
 
 class SeenFiles:
     """
-    Keep, for each content, an object with its digest for a name.
+    Store one object for each content, named by its digest.
 
     :param folder: where they are
     :param clock: seconds since 1970
@@ -61,9 +61,9 @@ class SeenFiles:
 
     def find(self, digest: str) -> TakenFile | None:
         """
-        Return what is known of a content, ``None`` where it was not taken yet.
+        Return what is stored of a content, ``None`` where it was not taken yet.
 
-        :raises StorageError: when that cannot be read
+        :raises StorageError: when it cannot be read
         """
         return self._read(self._folder / f"{digest}.json")
 
@@ -71,7 +71,7 @@ class SeenFiles:
         """
         Note that a content was taken.
 
-        :raises StorageError: when that cannot be written
+        :raises StorageError: when it cannot be written
         """
         taken = TakenFile(name, records, self._clock(), delivery)
         write(self._folder, f"{digest}.json", json.dumps(asdict(taken)).encode())
@@ -92,22 +92,22 @@ class SeenFiles:
         :raises StorageError: when the folder cannot be written
         """
         path = self._folder / f"{digest}.json"
-        known = self._read(path) is not None
+        found = self._read(path) is not None
         remove(path)
-        return int(known)
+        return int(found)
 
-    def forget_since(self, moment: float) -> int:
+    def forget_since(self, since: float) -> int:
         """
         Forget what was taken at some time or later.
 
-        :param moment: seconds since 1970
+        :param since: seconds since 1970
         :return: how many contents
         :raises StorageError: when the folder cannot be read or written
         """
         forgotten = 0
         for path in matching(self._folder, _PATTERN):
             taken = self._read(path)
-            if taken is not None and taken.at >= moment:
+            if taken is not None and taken.at >= since:
                 remove(path)
                 forgotten += 1
         return forgotten

@@ -1,4 +1,4 @@
-"""Millions of keys in memory, in some 20 bytes each, looked up at more than a million a second."""
+"""Hold millions of keys in memory, in some 20 bytes each, and look up more than a million a second."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class KeyTable:
         """Return how many keys were added; one that was added twice counts twice."""
         return self._size
 
-    def known(self, keys: Sequence[bytes]) -> list[bool]:
-        """Say of each key whether it is in the table."""
+    def contains(self, keys: Sequence[bytes]) -> list[bool]:
+        """Return for each key whether it is in the table."""
         if not keys:
             return []
-        # Fetched first and then looked into: so the waits for memory, most of the time this takes, overlap.
+        # Fetched first and searched afterwards: so the waits for memory, most of the time this takes, overlap.
         buckets = itemgetter(*self._numbers(b"".join(keys)), 0)(self._buckets)
         return [key.decode("latin-1") in bucket for key, bucket in zip(keys, buckets, strict=False)]
 
@@ -60,7 +60,7 @@ class KeyTable:
 
     def add_sorted(self, keys: bytes) -> None:
         """
-        Add many keys, at a sixth of the price.
+        Add many sorted keys, in a sixth of the time.
 
         :param keys: sorted, one behind the other
         """
@@ -80,7 +80,7 @@ class KeyTable:
             self._grow()
 
     def _grow(self) -> None:
-        """Part every bucket in two."""
+        """Split every bucket in two."""
         self._bits += 1
         shift = _PREFIX_BITS - self._bits
         buckets: list[str] = []

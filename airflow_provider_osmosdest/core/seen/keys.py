@@ -1,5 +1,5 @@
 """
-Keys: what a record is known by.
+Compute the keys that identify records.
 
 A key is the BLAKE2b hash (RFC 7693) of 16 bytes over the record's line as the validator writes it, its line end
 included, or over the values of some of its fields, as a line of its own. Two of 10 million records share one by chance
@@ -52,13 +52,13 @@ def key_fields(value: Any) -> tuple[str, ...]:
 
 class RecordKeys:
     """
-    Give every record its key.
+    Compute the key of every record.
 
-    A record is known by its content as it is delivered. Where the order of its keys is the sender's (fields of any
+    A record is identified by its content as it is delivered. Where the order of its keys is the sender's (fields of any
     object, fields that the schema does not name), they are sorted first: equal objects are equal records.
 
-    With ``fields`` it is known by their values alone. A record in which one of them is null or missing is known by
-    its whole content, as such records would be one and the same otherwise.
+    With ``fields`` it is identified by their values alone. A record in which one of them is null or missing is
+    identified by its whole content, as such records would be one and the same otherwise.
 
     :param schema: of the records
     :param fields: names of the fields whose values are the key; none for the whole record
@@ -115,7 +115,7 @@ def _keys_sorted(lines: bytes) -> list[bytes]:
 
 
 def _values_of(fields: Sequence[str]) -> Callable[[bytes], list[tuple[Any, ...]]]:
-    """Return what reads the values of some fields out of lines of records, ``None`` for one that is missing."""
+    """Return a function that reads the values of some fields from lines of records, ``None`` for a missing one."""
     attributes = {f"field_{number}": name for number, name in enumerate(fields)}
     struct = msgspec.defstruct("Key", [(attribute, Any, None) for attribute in attributes], rename=attributes, gc=False)
     decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(struct).decode_lines

@@ -1,4 +1,4 @@
-"""Where, below a connector's folder, each kind of seen thing is kept."""
+"""The folders, below a connector's own, of the keys and files that were delivered before."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "fields_of_scope", "scope_of_endpoint", "scope_of_keys"]
 
 FILES = "files"
-"""Where the contents of files are."""
+"""The folder of the contents of files."""
 
 _WHOLE = "records"
 _BY = "records-by-"
 
 
 def scope_of_keys(fields: Iterable[str]) -> str:
-    """Return where keys made of these fields are; keys of different fields are different things."""
+    """Return the name of the folder for keys made of these fields."""
     names = ",".join(quote(name, safe="") for name in fields)
     return f"{_BY}{names}" if names else _WHOLE
 
@@ -33,5 +33,5 @@ def fields_of_scope(name: str) -> tuple[str, ...] | None:
 
 
 def scope_of_endpoint(endpoint: str) -> str:
-    """Return what an endpoint's folder is named after: what one endpoint took, another has not seen."""
+    """Return the name of an endpoint's folder: what one endpoint took, another has not seen."""
     return "/" + endpoint.strip("/")

@@ -1,4 +1,4 @@
-"""Tell first deduplicator from duplicates, in the order of the records."""
+"""Find the keys that came before, in the order of the records."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["KeyFilter"]
 
 class KeyFilter:
     """
-    Know the keys of earlier runs, and of the records that passed in this one.
+    Find duplicates among the keys of earlier runs and of the records that came before in this one.
 
-    What it says of a record depends on the records before it and on the table, and on nothing else: an attempt that
-    reads the same records again hears the same again.
+    The result depends only on the table and the records before: an attempt that reads the same records again gets
+    the same result.
 
-    :param seen: the keys of earlier runs; the screen adds those of this one
+    :param seen: the keys of earlier runs, to which those of this one are added
     """
 
     def __init__(self, seen: KeyTable | None = None) -> None:
@@ -31,17 +31,17 @@ class KeyFilter:
 
         :param keys: of the next records, in order
         """
-        known = self._seen.known(keys)
-        if all(known):
+        seen = self._seen.contains(keys)
+        if all(seen):
             return list(range(len(keys)))
         distinct = set(keys)
-        if len(distinct) == len(keys) and True not in known:
+        if len(distinct) == len(keys) and True not in seen:
             self._seen.add(keys)
             return []
         fresh: set[bytes] = set()
         found: list[int] = []
         for position, key in enumerate(keys):
-            if known[position] or key in fresh:
+            if seen[position] or key in fresh:
                 found.append(position)
             else:
                 fresh.add(key)

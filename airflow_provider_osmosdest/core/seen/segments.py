@@ -1,9 +1,9 @@
 """
 Segments: the objects that keys are kept in. A segment is never changed, only made and removed.
 
-It begins with a line that says what it is and a line of JSON that names its blocks; then come their keys, those of a
-block sorted. A block is what one delivery added at one time. Segments that are put together keep their blocks, so what
-was added since some time, or by some delivery, can always be told.
+It begins with a line that names the format and a line of JSON that lists its blocks; then come their keys, those of a
+block sorted. A block is what one delivery added at one time. Merged segments keep their blocks, so what was
+added since some time, or by some delivery, can always be found.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class GoneError(StorageError):
-    """Somebody has put the segment together with others, or had its keys forgotten, since it was listed."""
+    """Another process has merged the segment with others, or removed its keys, since it was listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Block:
 
     @classmethod
     def new(cls, delivery: str, at: float, keys: int) -> Block:
-        """Name a block as no other is named."""
+        """Make a block with a number of its own."""
         return cls(delivery, secrets.token_hex(8), at, keys)
 
 
@@ -97,7 +97,7 @@ class Segment:
                     left = block.keys * KEY_BYTES if keys else 0
                     while left:
                         part = file.read(min(left, _CHUNK_BYTES))
-                        # A store may give less than it was asked for, and never less than something.
+                        # A store may return fewer bytes than requested, but at least one.
                         while part and len(part) % KEY_BYTES:
                             more = file.read(KEY_BYTES - len(part) % KEY_BYTES)
                             part = part + more if more else b""
@@ -108,7 +108,7 @@ class Segment:
                     if not keys:
                         yield block, b""
         except FileNotFoundError as error:
-            raise GoneError(f"{self.path} is gone: somebody else is at work on these keys. Try again.") from error
+            raise GoneError(f"{self.path} is gone: another process changes these keys. Try again.") from error
         except OSError as error:
             raise unusable(self.path, error) from error
 

@@ -1,4 +1,4 @@
-"""The folder of seen keys: what it must be able to do, and objects in it that are there whole or not at all."""
+"""The folder of seen keys: its interface, and objects that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def matching(folder: SeenFolder, pattern: str) -> list[Any]:
 
     :raises StorageError: when it cannot be listed
     """
-    # Listings of object stores are remembered by the process; other processes write here, too.
+    # The process caches listings of object stores; other processes write here, too.
     forget = getattr(getattr(folder, "fs", None), "invalidate_cache", None)
     if forget is not None:
         forget()

@@ -1,4 +1,4 @@
-"""The keys of everything a connector has delivered, in object storage."""
+"""Store the keys of everything a connector has delivered, in object storage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SeenStore"]
 
-# Others may be putting segments together all the time: each attempt waits longer, 2 s in all.
+# Other processes may merge segments all the time: each attempt waits longer, 2 s in all.
 _ATTEMPTS = 9
 _PAUSE = 0.05
 
@@ -29,7 +29,7 @@ class SeenStore:
     """
     Keep keys in segments below a folder.
 
-    Any number of deliveries may use one at the same time: nobody changes what another has written.
+    Any number of deliveries may use one at the same time: none changes an object of another.
 
     :param folder: where the segments are
     :param clock: seconds since 1970
@@ -71,7 +71,7 @@ class SeenStore:
         """
         Add keys, as one new object.
 
-        :param delivery: id of the delivery that brought the records across
+        :param delivery: id of the delivery that sent the records
         :raises StorageError: when they cannot be written
         """
         if keys:
@@ -80,9 +80,9 @@ class SeenStore:
 
     def fold(self) -> None:
         """
-        Put small segments together while there are many of one size.
+        Merge small segments while there are many of one size.
 
-        Whenever this is cut short, no key is lost: what is put together is removed only once the new segment is there,
+        An interruption loses no key: the old segments are removed only once the new one is there,
         and a block that is there twice counts once.
 
         :raises StorageError: when they cannot be read or written
@@ -96,7 +96,7 @@ class SeenStore:
             folded = write_segment(self._folder, blocks, [keys for _, keys in parts])
             there = {str(segment.path) for segment in list_segments(self._folder)}
             if not there.issuperset(str(segment.path) for segment in chosen):
-                # Somebody else has put them together, or had some of them forgotten, in the meantime.
+                # Another process has merged them, or removed some of their keys, in the meantime.
                 remove(folded.path)
                 return
             for segment in chosen:
@@ -111,15 +111,15 @@ class SeenStore:
         for segment in list_segments(self._folder):
             yield segment, segment.blocks()
 
-    def forget_since(self, moment: float) -> int:
+    def forget_since(self, since: float) -> int:
         """
         Forget what was added at some time or later.
 
-        :param moment: seconds since 1970
+        :param since: seconds since 1970
         :return: how many keys
         :raises StorageError: when they cannot be read or written
         """
-        return self._rewrite(lambda block, keys: keys if block.at < moment else b"")
+        return self._rewrite(lambda block, keys: keys if block.at < since else b"")
 
     def forget(self, keys: Collection[bytes]) -> int:
         """
@@ -140,7 +140,7 @@ class SeenStore:
         return len(forgotten)
 
     def _rewrite(self, kept: Callable[[Block, bytes], bytes]) -> int:
-        """Write the segments that lose keys anew, remove the old ones, and return how many keys fewer there are."""
+        """Rewrite the segments that lose keys, remove the old ones, and return how many keys fewer there are."""
         fewer = 0
         for segment in list_segments(self._folder):
             blocks: dict[Block, list[bytes]] = {}
@@ -160,7 +160,7 @@ class SeenStore:
 
 
 def _each_block_once(segments: Collection[Segment], wanted: Callable[[Block], bool]) -> Iterator[tuple[Block, bytes]]:
-    """Yield blocks with their keys; one that two segments hold, as a crash may leave it, comes once."""
+    """Yield blocks with their keys; one that two segments hold, after a crash, comes once."""
     done: set[tuple[str, str]] = set()
     for segment in segments:
         here: set[tuple[str, str]] = set()

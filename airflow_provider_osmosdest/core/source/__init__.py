@@ -1,1 +1,1 @@
-"""Pulling: we call their API, and what it says becomes records."""
+"""Pull records from an HTTP API: fetch its pages, select their records, and write them to a file."""

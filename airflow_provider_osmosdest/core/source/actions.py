@@ -1,4 +1,4 @@
-"""Response actions: what a task says that an answer means, before the table of verdicts is asked."""
+"""Response actions: what a response means by the task's own rules, before the table of verdicts applies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_osmosdest.core.errors import OptionsError
 __all__ = ["ACTIONS", "ResponseAction", "action_for", "read_actions"]
 
 ACTIONS = ("retry", "fail", "stop", "ignore")
-"""``retry`` asks again, ``fail`` fails the task, ``stop`` ends paging well, ``ignore`` is a page without records."""
+"""``retry`` sends again, ``fail`` fails the task, ``stop`` ends paging, ``ignore`` is a page without records."""
 
 _KEYS = ("status", "content", "action")
 _EXAMPLE = '{"status": 404, "action": "stop"} or {"content": "quota exceeded", "action": "retry"}'
@@ -22,7 +22,7 @@ _CLASS = re.compile(r"[1-5]xx")
 @dataclass(frozen=True, slots=True)
 class ResponseAction:
     """
-    What to do with some answers.
+    What to do with the responses that match.
 
     :param action: one of :data:`ACTIONS`
     :param status: a status code, or a class of them as ``"5xx"``; ``None`` is any
@@ -34,7 +34,7 @@ class ResponseAction:
     content: str | None = None
 
     def matches(self, status: int, body: bytes) -> bool:
-        """Whether it speaks of this answer."""
+        """Whether it applies to this response."""
         if isinstance(self.status, int) and self.status != status:
             return False
         if isinstance(self.status, str) and self.status[0] != str(status)[0]:

@@ -1,4 +1,4 @@
-"""What is taken from dlt, loaded when a pull needs it and not before: it takes 0.4 s and 60 MB."""
+"""Import the parts of dlt that a pull uses, and not before it needs them: that takes 0.4 s and 60 MB."""
 
 from __future__ import annotations
 

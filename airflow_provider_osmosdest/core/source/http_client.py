@@ -1,4 +1,4 @@
-"""One exchange with an API over a ``requests`` session: dressed, sent, read within bounds, and redirected at most."""
+"""Send requests to an API over a ``requests`` session, with auth, redirects and a bound on the response's size."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ SUCCESS = range(200, 300)
 """The class of success, RFC 9110 section 15.3."""
 
 _CHUNK_BYTES = 64 * 1024
-# An answer that means failure is read this far: enough for its words.
+# How much of a response that means failure is read: enough for its message.
 _ERROR_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
 class Traffic:
-    """What pages have cost so far."""
+    """The requests, retries and bytes of a pull so far."""
 
     requests: int = 0
     retries: int = 0
@@ -52,14 +52,14 @@ class Traffic:
 @dataclass(slots=True)
 class HttpClient:
     """
-    Ask an API, once.
+    Send single requests to an API, without retries.
 
     :param session: sends, with the connection's auth, certificates and proxies
-    :param target: where to; of its headers, the task's own win
+    :param target: URL, method, headers and time-outs
     :param max_page_bytes: the longest answer there may be, unpacked
-    :param tokens: gives bearer tokens, ``None`` for no OAuth2
+    :param tokens: source of bearer tokens, ``None`` for no OAuth2
     :param signer: signs bodies, ``None`` for no signatures
-    :param traffic: counts
+    :param traffic: counts requests and bytes
     """
 
     session: Session
@@ -71,20 +71,20 @@ class HttpClient:
     _token: str | None = None
 
     def __post_init__(self) -> None:
-        """Take over from the session what it would do by itself for each request."""
+        """Turn off what the session would do by itself for each request."""
         session = self.session
         # It would look for the next address of a redirect even where it may not follow.
         session.get_redirect_target = _nowhere  # type: ignore[assignment,method-assign]
-        # There is one host, so what the environment says of proxies holds for all requests; to ask takes 0.5 ms.
+        # There is one host, so the environment's proxies hold for all requests; to look them up takes 0.5 ms.
         proxies = session.merge_environment_settings(self.target.url, {}, None, None, None)["proxies"]
         session.proxies = dict(proxies or {})
         session.trust_env = False
 
-    def ask(
+    def exchange(
         self, request: Any, name: str, check_stop: Callable[[], None]
     ) -> tuple[PageResponse | None, TransportError | None, float | None]:
         """
-        Send once; renew a token, and follow a redirect, where that is called for.
+        Send a request; renew the token once on 401, and follow redirects.
 
         :param request: a ``requests.Request`` with URL, query and JSON body
         :param name: what errors call the page
@@ -128,14 +128,14 @@ class HttpClient:
             return self.session.request(
                 target.method,
                 url or request.url,
-                # A redirect's address says itself what is asked for.
+                # A redirect's address has its own query.
                 params=None if url else request.params,
                 data=body,
                 headers=headers,
                 timeout=(target.connect_timeout, target.timeout),
                 allow_redirects=False,
                 stream=True,
-                # Said again, as the environment's bundle would win over the session's.
+                # Given again, as the environment's bundle would win over the session's.
                 verify=self.session.verify,
             )
         except (CredentialsError, NotSentError, TlsError) as error:
@@ -163,7 +163,7 @@ class HttpClient:
             headers["Authorization"] = f"Bearer {self._token}"
         if self.signer is not None:
             headers.update(self.signer.headers(name, body or b""))
-        # requests itself knows no letters beyond Latin-1.
+        # requests itself encodes no letters beyond Latin-1.
         return {each: value if value.isascii() else value.encode() for each, value in headers.items()}
 
     def _read(self, response: Response, name: str, check_stop: Callable[[], None]) -> bytes:
@@ -174,7 +174,7 @@ class HttpClient:
         if "," in (coding := response.headers.get("Content-Encoding") or ""):
             # What is packed twice can unpack to any size before its bound is seen.
             raise PagingError(
-                f"{name}: its answer is packed more than once, Content-Encoding: {coding}; nobody asked so."
+                f"{name}: its answer is packed more than once, Content-Encoding: {coding}; not requested."
             )
         bound = self.max_page_bytes if success else _ERROR_BYTES
         kept: list[bytes] = []
@@ -188,7 +188,7 @@ class HttpClient:
                     break
                 check_stop()
         except RequestException as error:
-            # The status came whole, whatever became of the rest: a refusal stands.
+            # The status came whole, whatever became of the rest: a rejection stands.
             if success:
                 raise _Failed(AmbiguousError(_reason(error))) from None
         if success and size > bound:
@@ -206,7 +206,7 @@ class HttpClient:
 
 
 class _Failed(Exception):  # noqa: N818 - it never leaves this module
-    """One exchange brought no whole answer."""
+    """A request got no whole response."""
 
     def __init__(self, error: TransportError) -> None:
         super().__init__(str(error))
@@ -214,7 +214,7 @@ class _Failed(Exception):  # noqa: N818 - it never leaves this module
 
 
 def _reason(error: Exception) -> str:
-    """Say what went wrong; the exception of ``requests`` itself quotes the URL with its query."""
+    """Describe an error; the exception of ``requests`` itself quotes the URL with its query."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     text = str(reason or error)
     return f"{type(error).__name__}: {text}" if "://" not in text else type(error).__name__

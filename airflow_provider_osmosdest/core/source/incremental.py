@@ -1,4 +1,4 @@
-"""Take only what is new: what grows, how to ask for it, and how far to go back."""
+"""The option ``incremental``: the cursor field, how to request newer records, and how far to go back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONG = 1e12
 @dataclass(frozen=True, slots=True)
 class Incremental:
     """
-    What is new, and how to ask for it.
+    How to tell new records, and how to request them.
 
     :param cursor_path: the field that grows, as names with points between them
     :param param: the query parameter that takes the cursor value from which on records are wanted
@@ -27,7 +27,7 @@ class Incremental:
     :param initial_value: what the first run sends; ``None`` sends nothing
     :param overlap: how far to go back from the highest value: a count for numbers, seconds for times
     :param record_key: the field, or fields, that tell one record from another; by default all of a record does
-    :param compare: ``number``, ``datetime`` or ``text``; by default what the first value looks like
+    :param compare: ``number``, ``datetime`` or ``text``; by default by the form of the first value
     """
 
     cursor_path: str
@@ -74,9 +74,9 @@ def read_incremental(value: Any) -> Incremental | None:
         return None
     if not isinstance(value, Mapping):
         raise OptionsError(f"incremental: found {value!r}, expected an object like {_EXAMPLE}")
-    known = [each.name for each in fields(Incremental)]
-    if unknown := [name for name in value if name not in known]:
-        raise OptionsError(f"incremental: there is no option {unknown[0]!r}; there are {', '.join(known)}")
+    names = [each.name for each in fields(Incremental)]
+    if unknown := [name for name in value if name not in names]:
+        raise OptionsError(f"incremental: there is no option {unknown[0]!r}; there are {', '.join(names)}")
     given = dict(value)
     key = given.pop("record_key", None) or ()
     key = (key,) if isinstance(key, str) else key

@@ -1,4 +1,4 @@
-"""Tell from an answer that there is a next page, and which paginator would fetch it."""
+"""Detect signs of a next page in a response, and suggest the paginator that would fetch it."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 def next_page_hint(answer: PageResponse, records: int, *, whole: bool = False, sure: bool = False) -> str | None:
     """
-    Return the sign of a next page and how to write the paginator that follows it, ``None`` where there is no sign.
+    Describe a sign of a next page and the paginator that follows it; ``None`` where there is no sign.
 
     :param answer: the first answer
     :param records: how many records are in it
     :param whole: the answer itself was taken as the record, so a number in it is data
-    :param sure: only a link or a cursor that is called the next one, which nobody gives out with a last page
+    :param sure: only a link or a cursor that is called the next one, which no API gives with a last page
     """
     return _in_headers(answer, records, sure=sure) or _in_body(answer.json(), 0 if whole else records, sure=sure)
 
@@ -109,7 +109,7 @@ def _in_body(document: Any, records: int, *, sure: bool) -> str | None:
 
 
 def _values(document: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield what stands in the objects around the records; what is in arrays is data."""
+    """Yield the values in the objects around the records; what is in arrays is data."""
     if isinstance(document, dict) and len(above) < _DEEP:
         for name, value in document.items():
             if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Fetch one page: ask, wait, ask again, and say what the answer means."""
+"""Fetch one page, with retries, and decide what its response means."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetched", "PageFetcher"]
 
-_GLANCE = 0.5
+_STOP_CHECK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """
-    An answer, and what a response action made of it.
+    A response, and the response action that applies to it.
 
     :param answer: the whole of it
     :param action: ``stop`` or ``ignore``, ``None`` for an answer with records
@@ -44,17 +44,17 @@ class Fetched:
 @dataclass(slots=True)
 class PageFetcher:
     """
-    Fetch pages.
+    Fetch pages within the rate, and retry transient failures.
 
-    :param exchange: asks once
+    :param client: sends single requests
     :param options: retries, waits and the rate
-    :param actions: what some answers mean
+    :param actions: what to do with certain responses
     :param stopping: returns why to stop, ``None`` to go on
-    :param warn: takes a line for each retry
+    :param warn: logs a line for each retry
     :param sleep: waits for seconds
     """
 
-    exchange: HttpClient
+    client: HttpClient
     options: DeliveryOptions
     actions: Sequence[ResponseAction] = ()
     stopping: Callable[[], str | None] = field(default=lambda: None)
@@ -64,7 +64,7 @@ class PageFetcher:
 
     def close(self) -> None:
         """Close the connections."""
-        self.exchange.session.close()
+        self.client.session.close()
 
     def fetch(self, request: Any, number: int) -> Fetched:
         """
@@ -72,17 +72,17 @@ class PageFetcher:
 
         :param request: a ``requests.Request`` with URL, query and JSON body
         :param number: of the page, from 1, for messages
-        :raises PagingError: when the answer means that nothing can be fetched before somebody mends a setting
+        :raises PagingError: when the response means that a setting must be changed first
         :raises UnavailableError: when the API stayed unreachable or overloaded through all retries
-        :raises StoppedError: when somebody wishes to stop
+        :raises StoppedError: when ``stopping`` gives a reason
         """
         options = self.options
         backoff = Backoff(options.backoff, options.max_backoff)
-        name = f"page {number:,} of {self.exchange.target.method} {masked_url(request.url)}"
+        name = f"page {number:,} of {self.client.target.method} {masked_url(request.url)}"
         attempt = 0
         while True:
             self._wait_turn()
-            answer, error, retry_after = self.exchange.ask(request, name, self._check_stop)
+            answer, error, retry_after = self.client.exchange(request, name, self._check_stop)
             why = self._why_again(answer, error)
             if why is None:
                 assert answer is not None
@@ -90,30 +90,30 @@ class PageFetcher:
             if attempt >= options.max_retries:
                 raise UnavailableError(
                     f"{name}: the API stayed unavailable through {attempt:,} retries; it last {why}. Every page "
-                    "before it is kept: retry the task when the API is well again, and it goes on with this page."
+                    "before it is kept: retry the task when the API answers again, and it goes on with this page."
                 )
             wait = backoff.wait(attempt, retry_after)
             attempt += 1
-            self.exchange.traffic.retries += 1
+            self.client.traffic.retries += 1
             self.warn(f"{name}: {why}. Retry {attempt} of {options.max_retries} in {wait:,.1f} s.")
             self._wait(wait)
 
     def _why_again(self, answer: PageResponse | None, error: TransportError | None) -> str | None:
-        """Say why to ask again, ``None`` for an answer that stands."""
+        """Return why to retry, ``None`` for a response that stands."""
         if answer is None:
             verdict = judge(None, error)
             if verdict is Verdict.MISCONFIGURED:
                 raise PagingError(
-                    self.exchange.shown(
-                        f"{self.exchange.target.public_url} was asked nothing: {error}. Check the host name and "
+                    self.client.shown(
+                        f"{self.client.target.public_url} was sent no request: {error}. Check the host name and "
                         "certificate ('verify', 'cert') and the credentials of the connection."
                     )
                 ) from None
-            return self.exchange.shown(f"failed: {error}")
+            return self.client.shown(f"failed: {error}")
         action = action_for(self.actions, answer.status, answer.body)
         if action in ("stop", "ignore") or (action is None and answer.status in SUCCESS):
             return None
-        said = self.exchange.shown(f"answered {answer.status}: {answer.head}")
+        said = self.client.shown(f"answered {answer.status}: {answer.head}")
         if action == "retry":
             return f"{said}, which response_actions want retried"
         if action == "fail":
@@ -138,8 +138,8 @@ class PageFetcher:
     def _wait(self, seconds: float) -> None:
         while seconds > 0:
             self._check_stop()
-            self.sleep(min(seconds, _GLANCE))
-            seconds -= _GLANCE
+            self.sleep(min(seconds, _STOP_CHECK_SECONDS))
+            seconds -= _STOP_CHECK_SECONDS
 
     def _check_stop(self) -> None:
         if (reason := self.stopping()) is not None:

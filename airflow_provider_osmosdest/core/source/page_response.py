@@ -1,4 +1,4 @@
-"""An answer as paginators and selectors look at it: headers, links, and JSON that is decoded once."""
+"""A response as paginators and selectors read it: headers, links, and JSON that is decoded once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN_KEYS = 20
 
 class PageResponse:
     """
-    A whole answer. It has what dlt's paginators ask of a ``requests.Response``: ``json()``, ``headers`` and ``links``.
+    A whole response, with what dlt's paginators use of a ``requests.Response``: ``json()``, ``headers`` and ``links``.
 
     :param status: the status code
     :param headers: values by name, whatever the case of the names
@@ -72,13 +72,13 @@ class PageResponse:
         except msgspec.ValidationError:
             if decoder is not msgspec.json.decode:
                 raise
-            # A number beyond what a float holds; nobody pages by it.
+            # A number beyond what a float holds; no paginator uses one.
             return json.loads(bytes(data))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self.not_json(error) from None
 
     def not_json(self, error: Exception) -> PagingError:
-        """Say that the body is something other than JSON."""
+        """Return the error for a body that is not JSON."""
         kind = self.headers.get("Content-Type") or "no Content-Type"
         return PagingError(
             f"{self.name}: answered {self.status} with what is not JSON ({error}). It is {len(self.body):,} bytes "
@@ -92,7 +92,7 @@ class PageResponse:
 
 
 def keys_of(document: Any) -> str:
-    """Say what is in a document, so that somebody can find the right path into it."""
+    """List the keys of a document, so that a user can find the right path into it."""
     if isinstance(document, list):
         return f"an array of {len(document):,}"
     if not isinstance(document, dict):
@@ -107,7 +107,7 @@ def keys_of(document: Any) -> str:
 
 
 def _as_utf8(body: bytes, content_type: str) -> bytes:
-    """Return JSON as RFC 8259 section 8.1 has it; what some servers send besides is brought to that."""
+    """Return JSON as RFC 8259 section 8.1 has it; other encodings that some servers send are converted."""
     if body.isascii():
         # Without a zero byte; UTF-16 of plain letters is ASCII, too.
         if b"\0" not in body[:4]:

@@ -1,4 +1,4 @@
-"""Walk the pages: a paginator's state kept, and its next requests looked at before they go out."""
+"""Step from page to page with a paginator of dlt's, whose state can be kept and whose requests are checked."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["Pager"]
 
 _PORTS = {"http": 80, "https": 443}
-# What says how far to go whatever the answers are.
+# The options that end paging whatever the responses are.
 _MAXIMA = ("maximum_offset", "maximum_page")
 
 
 class Pager:
     """
-    Walk from one page's request to the next one's.
+    Make the request of each page from the response before.
 
-    :param paging: by which paginator
+    :param paging: the paginator and its options
     :param url: of the first request
     :param query: its query parameters
     :param body: its JSON body, ``None`` for none
@@ -60,12 +60,12 @@ class Pager:
 
     @property
     def steps(self) -> bool:
-        """Whether it counts, and so knows the next page without an answer."""
+        """Whether it counts pages, and so can make the next request without a response."""
         return hasattr(self._paginator, "current_value")
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the next request is made of, as JSON values."""
+        """The state that the next request is made from, as JSON values."""
         request = self.request
         state = {"url": request.url, "params": request.params, "json": request.json}
         return {**state, "value": self._paginator.current_value} if self.steps else state
@@ -79,13 +79,13 @@ class Pager:
 
     @property
     def digest(self) -> str:
-        """Tells requests apart."""
+        """A digest of the next request."""
         request = self.request
         text = json.dumps([request.url, request.params or None, request.json], sort_keys=True, default=str)
         return blake2b(text.encode(), digest_size=8).hexdigest()
 
     def skip(self) -> bool:
-        """Go past a page whose answer says nothing; return whether there is a next one."""
+        """Go past a page whose response has no records; return whether there is a next one."""
         if not self.steps:
             return False
         paginator = self._paginator
@@ -133,7 +133,7 @@ class Pager:
         return True
 
     def blind_to(self, answer: PageResponse) -> bool:
-        """Whether an answer has nothing at all where it looks for the next page: no null, and no word of an end."""
+        """Whether a response has nothing where the next page is looked for, not even a null that marks the end."""
         options = self._paging.options
         match self._paging.name:
             case "json_link":
@@ -149,7 +149,7 @@ class Pager:
         return False
 
     def _check_heeded(self, answer: PageResponse, records: int) -> None:
-        """Notice an API that takes no heed of the page it is asked for, before it has been asked for ever."""
+        """Detect an API that ignores the paginator's parameters, as paging would never end."""
         if not self.steps or not self._unbounded:
             return
         mark = blake2b(answer.body, digest_size=16).digest() if records else None
@@ -163,9 +163,9 @@ class Pager:
 
     def _check_whole(self, answer: PageResponse, records: int, offset: int) -> None:
         """
-        Notice an API whose pages are not as long as it is asked for: an offset counts on that.
+        Detect an API whose pages are shorter than the limit, by which the offset grows.
 
-        A short page may be the last. So it takes another one behind it, or a total that says that there is more
+        A short page may be the last. So it takes another page after it, or a total that says that there is more
         where paging would end with the first page.
         """
         limit = self._paging.options["limit"]
@@ -186,13 +186,13 @@ class Pager:
         return int(total[0]) if total else 0
 
     def _at_home(self, url: str, answer: PageResponse) -> str:
-        """Return the next URL, on the connection's host: credentials are for nobody else."""
+        """Return the next URL, on the connection's host: no other host gets credentials."""
         home = urlsplit(self._origin)
         try:
             there = urlsplit(url)
             same = home.hostname == there.hostname
             if same and (home.scheme, there.scheme, _port(there)) == ("https", "http", _PORTS["http"]):
-                # Behind a proxy that ends TLS, many an API believes that it is asked by HTTP.
+                # Behind a proxy that ends TLS, many an API takes the request for plain HTTP.
                 there = there._replace(scheme="https", netloc=home.netloc)
             if (home.scheme, home.hostname, _port(home)) == (there.scheme, there.hostname, _port(there)):
                 # With the connection's credentials, whatever user and password the link has in front of its host.

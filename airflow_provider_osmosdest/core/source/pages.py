@@ -1,4 +1,4 @@
-"""Keep pages as they come, and after each what the next request is made of, so that no page is asked for twice."""
+"""Keep each page as it comes, with the state for the next request, so that no page is fetched twice."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _PAGES = "pages"
 @dataclass(slots=True)
 class PullState:
     """
-    How far a pull is.
+    The progress of a pull; the names of the fields are those of the document on disk.
 
     :param pull_id: the same in every attempt
-    :param turn: how often it was kept
-    :param spec: digest of what was asked for; another one begins anew
-    :param occasion: see :class:`~airflow_provider_osmosdest.core.delivery.engine.RunContext`
+    :param turn: how often it was saved
+    :param spec: digest of what is requested; another one begins anew
+    :param occasion: the run key of the last attempt
     :param pages: pages that are kept
     :param records: records in them
     :param dropped: records left out, as an earlier run had taken them
-    :param next: what the next request is made of
+    :param next: the paginator's state for the next request
     :param complete: there is no next page
     :param cleared: all of it was taken, and the pages are kept no longer
     """
@@ -53,17 +53,17 @@ class PullState:
     cleared: bool = False
 
     @classmethod
-    def new(cls, spec: str, occasion: str | None) -> PullState:
+    def new(cls, spec: str, run_key: str | None) -> PullState:
         """Begin a pull."""
-        return cls(uuid.uuid4().hex, spec, occasion)
+        return cls(uuid.uuid4().hex, spec, run_key)
 
 
 class Landing:
     """
     The part of a delivery's folder that holds its pages.
 
-    Every state is a file of its own, and the newest that is whole counts: to replace one file all the time would have
-    a local disk wait each time, and an object store has no cheaper way.
+    Every state is a file of its own, and the newest that is whole counts: to replace one file each time would make
+    a local disk wait, and an object store has no cheaper way.
 
     :param folder: the delivery's folder
     :param secrets: texts that must not be stored, though a next page's URL may hold them; the state has marks instead
@@ -106,7 +106,7 @@ class Landing:
 
     def save(self, state: PullState) -> None:
         """
-        Keep the state; whatever happens, the last one or this one is there.
+        Write the state; after a crash, this one or the one before is there.
 
         :raises StorageError: when it cannot be written
         """
@@ -118,10 +118,10 @@ class Landing:
 
     def land(self, number: int, digest: str, lines: bytes) -> None:
         """
-        Keep a page; it counts once a state says so.
+        Write a page; it counts once a state includes it.
 
         :param number: from 0
-        :param digest: tells its request from the others'
+        :param digest: of its request
         :param lines: its records, a line each
         :raises StorageError: when it cannot be written
         """
@@ -217,7 +217,7 @@ def _found(folder: Any, pattern: str) -> list[Any]:
 
 
 def _page_name(number: int, digest: str, size: int) -> str:
-    # A crash of the machine can leave a file shorter than it was written; its name knows.
+    # A crash of the machine can leave a file shorter than it was written; its name has the size.
     return f"{number:07d}-{digest}-{size}.ndjson"
 
 

@@ -1,4 +1,4 @@
-"""Paginators by name: dlt's, with their options checked."""
+"""Read the option ``paginator``: one of dlt's paginators by name, with its options checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGINATORS = {
 }
 """dlt's paginators by the names they have here."""
 
-# What dlt would guess, and what a wrong guess costs pages or records.
+# Options that dlt would guess, where a wrong guess loses pages or records.
 _REQUIRED = {
     "offset": {"limit": "how many records a page has"},
     "page_number": {"base_page": "the number of the first page, 0 or 1"},
@@ -37,7 +37,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {"offset": {"total_path": None}, "page_nu
 @dataclass(frozen=True, slots=True)
 class Paging:
     """
-    Which paginator, with which options.
+    A paginator by name, with its options.
 
     :param name: one of :data:`PAGINATORS`
     :param options: its options, as dlt has them
@@ -88,7 +88,7 @@ def read_paging(value: Any) -> Paging | None:
 
 
 def _number(value: Any) -> Any:
-    """Return what a template has made text of as the number it was."""
+    """Return the number that a template has turned into text."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 

@@ -1,4 +1,4 @@
-"""Where pulled records go: parts of a records file, written through the seam that carries requests elsewhere."""
+"""Write pulled records as parts of a file, by a transport that writes what others send."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTS = "*.ndjson"
 @dataclass(frozen=True, slots=True)
 class RecordsFolder:
     """
-    The folder of the parts, as a delivery's engine sees it.
+    The folder of the parts, as the destination of a delivery.
 
     :param path: the folder
     :param name: what the log calls the API the records come from
@@ -53,8 +53,8 @@ class PartsTransport:
 
     A body that is sent again, by whichever attempt, has the same message id, and so replaces the same part.
 
-    :param target: where to
-    :param needs: what transports of another kind are told
+    :param target: the folder of the parts
+    :param needs: what other transports take, ignored here
     """
 
     def __init__(self, target: RecordsFolder, **needs: Any) -> None:  # noqa: ARG002 - the factory's signature
@@ -106,7 +106,7 @@ def keep_parts(folder: Folder, delivery_id: str) -> None:
 
 def finish_parts(folder: Folder, delivery_id: str) -> str:
     """
-    Leave behind what a reader expects: the parts of this delivery alone, and one without records where it had none.
+    Leave the parts of this delivery alone, and an empty part where it had no records.
 
     :return: the path to read, with ``*`` for the parts' names
     :raises StorageError: when the folder cannot be written
@@ -126,7 +126,7 @@ def size_of_parts(folder: Folder) -> int:
     """
     Return how many bytes all parts have.
 
-    :raises StorageError: when they cannot be looked at
+    :raises StorageError: when they cannot be read
     """
     try:
         return sum(path.stat().st_size for path in folder.glob(PARTS))

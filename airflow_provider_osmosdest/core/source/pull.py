@@ -1,4 +1,4 @@
-"""A source of records that are pulled from an API, page by page, each page kept before the next is asked for."""
+"""A source of records that are pulled from an API, page by page, each page kept before the next is fetched."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["Pull"]
 
 class Pull:
     """
-    Pull pages; a :class:`~airflow_provider_osmosdest.core.records.Source`.
+    Pull pages, as a :class:`~airflow_provider_osmosdest.core.records.source.Source`.
 
-    :param ask: what to ask for
-    :param landing: keeps pages
-    :param fetcher: makes what fetches pages, once one is needed
+    :param spec: what to request
+    :param landing: stores the pages
+    :param fetcher: makes the page fetcher, once one is needed
     :param tracker: leaves out what was taken before, ``None`` to take everything
-    :param say: takes a line of the log
+    :param say: writes a line to the log
     """
 
     format = "pages"
@@ -40,53 +40,53 @@ class Pull:
 
     def __init__(
         self,
-        ask: RequestSpec,
+        spec: RequestSpec,
         landing: Landing,
         fetcher: Callable[[Traffic], PageFetcher],
         tracker: Tracker | None,
         say: Callable[[str], None],
     ) -> None:
-        self._ask = ask
+        self._spec = spec
         self._landing = landing
         self._make_fetcher = fetcher
         self._tracker = tracker
         self._say = say
-        self._selector = Selector(ask.data_selector, ask.array_as)
+        self._selector = Selector(spec.data_selector, spec.array_as)
         self.state = PullState.new("", None)
         self._kept: dict[int, tuple[str, int]] = {}
         self.was_read = False
-        """Whether its records were asked for."""
+        """Whether its records were read."""
 
     @property
     def description(self) -> str:
         """What is read, for the log."""
-        return f"the pages of {self._ask.target.described}"
+        return f"the pages of {self._spec.target.described}"
 
     @property
     def fingerprint(self) -> str:
-        """Tells this pull from any other."""
+        """The id of this pull, the same in every attempt."""
         return self.state.pull_id
 
-    def open(self, spec: str, occasion: str | None) -> None:
+    def open(self, digest: str, run_key: str | None) -> None:
         """
-        Find what an earlier attempt has kept, or begin.
+        Load what an earlier attempt has kept, or begin anew.
 
-        :param spec: digest of all that the records depend on
-        :param occasion: the same in every retry; a complete pull begins anew only on another one, or on ``None``
+        :param digest: of all that the records depend on
+        :param run_key: the same in every retry; a complete pull begins anew only on another one, or on ``None``
         :raises StorageError: when what is kept cannot be read
         """
         state = self._landing.load()
-        if state is not None and state.spec != spec:
+        if state is not None and state.spec != digest:
             self._say("What is asked for has changed since the last attempt, so all pages are pulled again.")
             state = None
-        if state is not None and state.complete and (occasion is None or state.occasion != occasion):
+        if state is not None and state.complete and (run_key is None or state.occasion != run_key):
             state = None
         if state is None:
-            self.state = PullState.new(spec, occasion)
+            self.state = PullState.new(digest, run_key)
             self._landing.clear()
             self._landing.save(self.state)
             return
-        state.occasion = occasion
+        state.occasion = run_key
         self.state = state
         self._kept = {} if state.cleared else self._landing.digests(state.pages)
         if state.pages and not state.complete:
@@ -99,7 +99,7 @@ class Pull:
         """
         Yield the records in order, in blocks: first those of kept pages, then those of new ones.
 
-        :raises PagingError: when the pages cannot be followed before somebody mends a setting
+        :raises PagingError: when the pages cannot be followed before a setting is changed
         :raises UnavailableError: when the API stayed unreachable or overloaded
         :raises StorageError: when pages cannot be kept or read
         """
@@ -135,7 +135,7 @@ class Pull:
         fetcher = self._make_fetcher(traffic)
         try:
             while not state.complete:
-                if state.pages >= self._ask.max_pages:
+                if state.pages >= self._spec.max_pages:
                     raise PagingError(
                         f"{self.description}: there are more than {state.pages:,}, the bound of max_pages. Those are "
                         "kept: raise the bound and clear the task to go on, or look whether paging ever ends."
@@ -143,8 +143,8 @@ class Pull:
                 try:
                     lines = self._turn(pager, fetcher, seen)
                 except PagingError as error:
-                    # It may quote what the API said.
-                    raise PagingError(fetcher.exchange.shown(str(error))) from None
+                    # It may quote the API's response.
+                    raise PagingError(fetcher.client.shown(str(error))) from None
                 state.requests, state.retries = traffic.requests, traffic.retries
                 state.bytes_received = traffic.bytes_received
                 self._landing.save(state)
@@ -155,11 +155,11 @@ class Pull:
             fetcher.close()
 
     def _pager(self) -> Pager:
-        ask = self._ask
-        query, body = dict(ask.query), ask.body
-        if ask.incremental is not None and self._tracker is not None:
-            query, body = ask.incremental.request(self._tracker.since, query, body)
-        pager = Pager(ask.paging or Paging("single_page"), ask.target.url, query, body, ask.base_query)
+        spec = self._spec
+        query, body = dict(spec.query), spec.body
+        if spec.incremental is not None and self._tracker is not None:
+            query, body = spec.incremental.request(self._tracker.since, query, body)
+        pager = Pager(spec.paging or Paging("single_page"), spec.target.url, query, body, spec.base_query)
         if self.state.next is not None:
             pager.restore(self.state.next)
         return pager
@@ -197,7 +197,7 @@ class Pull:
         records = self._selector.select(answer, first=not self.state.pages)
         whole = isinstance(answer.json(), dict) and self._selector.takes_all
         going_on = pager.advance(answer, len(records), counted=self._selector.counts)
-        if self._ask.paging is None:
+        if self._spec.paging is None:
             if (hint := next_page_hint(answer, len(records), whole=whole)) is not None:
                 raise PagingError(
                     f"{answer.name}: the API has more pages than this one. {hint}. To take the first page alone, write "
@@ -205,7 +205,7 @@ class Pull:
                 )
         elif records and not going_on and not self.state.pages and pager.blind_to(answer):
             # It looks in the wrong place, and would take the first page for all there is.
-            end = f"{answer.name}: the paginator {self._ask.paging.name!r} finds no next page"
+            end = f"{answer.name}: the paginator {self._spec.paging.name!r} finds no next page"
             if (hint := next_page_hint(answer, len(records), sure=True)) is not None:
                 raise PagingError(f"{end}, and there is one. {hint}.")
             if (hint := next_page_hint(answer, len(records), whole=whole)) is not None:

@@ -1,4 +1,4 @@
-"""Pull records into a file: pages are fetched, validated and written, with a delivery's ledger, failures and report."""
+"""Pull records into a file: fetch pages, validate and write them, with a delivery's ledger, failures and report."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ _PART_BYTES = 16 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class PullOrder:
     """
-    All that a pull is made of.
+    The parameters of one pull.
 
-    :param ask: what to ask the API for
+    :param spec: what to request
     :param options: time-outs, retries, waits, rate and ``max_failures``
     :param schema: what a record must be
     :param folder: where pages, records, failures and report go
-    :param fetcher: makes what fetches pages
+    :param fetcher: makes the page fetcher
     :param mapping: field name to the API's name, for fields that are called otherwise there
     :param name: what the log and errors call the API beside its URL
-    :param watermark: keeps what an incremental pull needs of earlier runs
+    :param watermark: stores the watermark between runs
     :param seen: where what was pulled before is kept, for ``deduplicate``
-    :param most_bytes: of records at most, as they are to go where more do not fit; ``None`` for any number
+    :param most_bytes: of records at most, where they go into XCom; ``None`` for any number
     """
 
-    ask: RequestSpec
+    spec: RequestSpec
     options: DeliveryOptions
     schema: DestinationSchema
     folder: Folder
@@ -82,7 +82,7 @@ class PullOrder:
     @property
     def where(self) -> str:
         """What the log and errors call the API."""
-        described = self.ask.target.described
+        described = self.spec.target.described
         return f"{self.name} ({described})" if self.name else described
 
 
@@ -125,39 +125,39 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
     """
     Pull records, or go on pulling them where an earlier attempt stood.
 
-    :param order: what to do
-    :param say: takes the lines of the log
-    :param run_context: what it may ask of its caller
+    :param order: the pull's parameters
+    :param say: writes a line to the log
+    :param run_context: ledger, stop signal and log of the caller's
     :raises StorageError: when pages, records, report, failures or ledger cannot be read or written
-    :raises ConfigurationError: when schema and mapping do not fit together; nothing was asked for
+    :raises ConfigurationError: when schema and mapping do not fit together; no request was sent
     """
     run_context = run_context or RunContext()
     warn = run_context.warn or say
     try_out(order.folder)
-    landing = Landing(order.folder, order.ask.target.secrets)
+    landing = Landing(order.folder, order.spec.target.secrets)
     tracker = None
-    if order.ask.incremental is not None and order.watermark is not None:
-        tracker = Tracker(order.ask.incremental, _before(order, order.watermark))
-    pull = Pull(order.ask, landing, order.fetcher, tracker, say)
-    pull.open(order.ask.digest(order.schema.to_dict(), dict(order.mapping or {})), run_context.occasion)
+    if order.spec.incremental is not None and order.watermark is not None:
+        tracker = Tracker(order.spec.incremental, _before(order, order.watermark))
+    pull = Pull(order.spec, landing, order.fetcher, tracker, say)
+    pull.open(order.spec.digest(order.schema.to_dict(), dict(order.mapping or {})), run_context.occasion)
     before = pull.state.requests
     say(f"Pulling from {order.where}{_since(tracker)}.")
     delivery = Delivery(
         target=RecordsFolder(order.folder / _RECORDS, order.where),
-        # A folder is asked no more gently for the API's sake.
+        # The API's rate does not apply to the folder.
         options=replace(order.options, requests_per_second=None, batch_format="ndjson", max_batch_bytes=_PART_BYTES),
         schema=order.schema,
         folder=order.folder,
         mapping=order.mapping,
         seen=order.seen,
     )
-    # Nobody reads the records of a pull that fails, so they count as seen only when all of it is there.
+    # No task reads the records of a pull that fails, so they count as seen only when all of it is there.
     result = carry_out(delivery, pull, PartsTransport, say, replace(run_context, dry_run=True))
     path = None
     if result.error is None:
         path = finish_parts(order.folder / _RECORDS, result.report.delivery_id)
         if order.most_bytes is not None and size_of_parts(order.folder / _RECORDS) > order.most_bytes:
-            # Before anything counts as taken: nobody gets these records.
+            # Before anything counts as taken: no task gets these records.
             result = replace(result, error=_too_large(path, result.report.delivered, order.most_bytes), mendable=False)
         elif not pull.state.cleared:
             _keep_seen(delivery, result.report.delivery_id)
@@ -165,7 +165,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
     report = _report(result.report, pull.state, path)
     write_report(report, order.folder)
     if result.error is None:
-        # After all else that a retry may need them for.
+        # Last, as a retry may need them for all before.
         pull.clear()
     for line in failure_lines(report, order.options.failures_allowed(report.read)):
         warn(line)
@@ -177,9 +177,9 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
 
 def _before(order: PullOrder, store: DocumentStore) -> Watermark:
     """
-    Return what runs before this one left, whichever attempt of this one asks.
+    Return the watermark as it was before this run, also in its later attempts.
 
-    One that is cleared after it was complete has moved the watermark itself, and is to take its records again.
+    A run that is cleared after it was complete has moved the watermark itself, and must take its records again.
     """
     kept = store.load()
     own = FolderLedgerStore(order.folder, _BEFORE)
@@ -249,7 +249,7 @@ def _ending(report: PullReport, tracker: Tracker | None) -> list[str]:
 
 def read_records(order: PullOrder) -> list[Any]:
     """
-    Return the records of a pull that has ended well.
+    Return the records of a pull that has succeeded.
 
     :raises StorageError: when they cannot be read
     """

@@ -1,4 +1,4 @@
-"""What to ask an API for: a frozen value, checked once."""
+"""What a pull requests of an API: a frozen value, checked once."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ MAX_PAGE_BYTES = 32 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class RequestSpec:
     """
-    What to ask an API for.
+    What a pull requests of an API.
 
-    :param target: where, and how to reach it
+    :param target: URL, method, headers and time-outs
     :param query: query parameters of the first request
     :param body: its JSON body, ``None`` for none
     :param paging: how the next page is found; ``None``: there is one page, and a sign of another is an error
     :param data_selector: JSONPath to the records, ``None`` for the whole answer
     :param array_as: see :class:`~.selecting.Selector`
-    :param actions: what some answers mean
-    :param incremental: how to ask for what is new, ``None`` to ask for everything
+    :param actions: what to do with certain responses
+    :param incremental: how to request what is new, ``None`` to request everything
     :param max_pages: pages at most
     :param max_page_bytes: bytes of an answer at most, unpacked
     :param base_query: parameters of the connection's own URL, which every request has
@@ -68,7 +68,7 @@ class RequestSpec:
 
     def digest(self, *more: Any) -> str:
         """
-        Tell what is asked for from anything else.
+        Return a digest of all that is requested.
 
         :param more: what else the records depend on, as JSON values
         """

@@ -1,4 +1,4 @@
-"""Find the records in an answer, as the exact bytes they came in wherever the path to them is a plain one."""
+"""Select the records in a response, as the exact bytes they came in where the path to them is a plain one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 class Selector:
     """
-    Take the records out of answers.
+    Select the records in responses.
 
     :param path: JSONPath to them; ``None`` is the whole answer
     :param array_as: ``records`` makes each element of an array a record, ``record`` makes the array one record, an
@@ -64,7 +64,7 @@ class Selector:
 
     def select(self, answer: PageResponse, *, first: bool) -> list[bytes]:
         """
-        Return the records of an answer, each as one line of JSON.
+        Return the records of a response, each as one line of JSON.
 
         :param first: it is the first page, in which there must be something to find
         :raises PagingError: when the answer is not JSON, when there is nothing at the path in the first page, or when

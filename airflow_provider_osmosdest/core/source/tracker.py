@@ -1,4 +1,4 @@
-"""Follow a cursor through one run, and keep between runs how far it came and what was taken in its overlap."""
+"""Track a cursor through one run, and keep between runs its highest value and the records in its overlap."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SLACK = 10_000
 @dataclass(frozen=True, slots=True)
 class Watermark:
     """
-    What is kept between runs.
+    What an incremental pull keeps between runs.
 
     :param value: the highest cursor value taken, ``None`` before the first
     :param seen: of each record taken with a value in the overlap: digest of its key, digest of all of it, its value
-    :param cursor: the field it is of, ``None`` where nobody has said
+    :param cursor: the field it is of, ``None`` where it was not recorded
     """
 
     value: Any = None
@@ -72,10 +72,10 @@ class Watermark:
 
 class Tracker:
     """
-    Follow the cursor through the records of one run, and leave out those that were taken before.
+    Track the cursor through the records of one run, and leave out those that were taken before.
 
-    :param incremental: what is asked for
-    :param before: what earlier runs left
+    :param incremental: the task's option
+    :param before: the watermark of earlier runs
     """
 
     def __init__(self, incremental: Incremental, before: Watermark) -> None:
@@ -96,7 +96,7 @@ class Tracker:
 
     @property
     def since(self) -> Any:
-        """The value to ask from, ``None`` to ask for everything."""
+        """The value from which to request records, ``None`` to request all."""
         if self._high is None:
             return self._incremental.initial_value
         assert self._comparison is not None
@@ -104,14 +104,14 @@ class Tracker:
 
     def fresh(self, records: Iterable[Any], name: str) -> list[Any]:
         """
-        Take note of records as they come from the API; return those that were not taken by an earlier run.
+        Record the cursor values of records from the API; return those that were not taken by an earlier run.
 
         :raises PagingError: for a record whose cursor value cannot be compared
         """
         return [record for record in records if self._take(record, name)]
 
     def observe(self, records: Iterable[Any], name: str) -> None:
-        """Take note of records that an earlier attempt of this run has taken."""
+        """Record the cursor values of records that an earlier attempt of this run has taken."""
         for record in records:
             self._take(record, name)
 
@@ -183,5 +183,5 @@ def _at(document: Any, path: list[str]) -> Any:
 
 
 def _digest(value: Any) -> str:
-    """Tell values apart, whatever the order of their keys."""
+    """Return a digest of a value, whatever the order of its keys."""
     return blake2b(msgspec.json.encode(value, order="sorted"), digest_size=12).hexdigest()

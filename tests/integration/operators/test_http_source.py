@@ -129,7 +129,7 @@ class TestXCom:
         monkeypatch.setattr("airflow_provider_osmosdest.operators.http_source.XCOM_BYTES", 100)
         plain = {"paginator": {"type": "offset", "limit": 10}, "incremental": NEW}
         assert pull(**plain, output_as="xcom").state("pull") == "failed"
-        # Nobody has got them, so they are new to the next run.
+        # No task has read them, so they are new to the next run.
         assert pull(**plain).xcom("pull")["delivered"] == 25
 
 

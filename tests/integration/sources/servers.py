@@ -1,4 +1,4 @@
-"""Servers nobody here wrote, as processes on free ports, each with records that only it made up."""
+"""Servers from outside this project, as processes on free ports, each with records that only it made up."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Pulls from servers nobody here wrote, as tasks of a whole Airflow that are killed mid-way and retried by it.
+Pulls from servers outside this project, as tasks of a whole Airflow that are killed mid-way and retried by it.
 
 The Airflow that runs the tasks is one of the servers: its own REST API has what it pulls.
 """

@@ -12,7 +12,7 @@ from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 from sqlalchemy import delete, select
 
-from airflow_provider_osmosdest.cli.times import ago, expiry, moment
+from airflow_provider_osmosdest.cli.times import ago, expiry, parse_time
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.mailbox.retention.purge import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.tokens import find, load_access, well_formed
@@ -180,7 +180,7 @@ def test_what_is_in_a_secrets_backend_is_named(airflow, monkeypatch):
     monkeypatch.setattr("airflow.configuration.ensure_secrets_loaded", lambda: [Broken()])
     code, document, talk = airflow("token", "add", "--conn-id", "box", "--name", "a", "--direction", "write")
     assert (code, document) == (2, None)
-    assert "Broken cannot be asked for connection 'box': sealed" in talk
+    assert "Broken cannot look up connection 'box': sealed" in talk
 
 
 def test_a_database_without_tables_is_told_in_a_line(airflow, monkeypatch):
@@ -286,13 +286,13 @@ def test_purge_rehearses_marks_and_deletes(airflow, orders, monkeypatch):
     for _ in range(3):
         orders.publish([{"id": 1}])
     orders.commit("acme", orders.read(consumer="acme", limit=1).next)
-    _, rehearsed, talk = airflow("purge", "--conn-id", "orders", "--dry-run")
-    assert (rehearsed["waiting"], rehearsed["earliest"]) == (2, 3)
+    _, dry_run, talk = airflow("purge", "--conn-id", "orders", "--dry-run")
+    assert (dry_run["waiting"], dry_run["earliest"]) == (2, 3)
     assert "2 batches" in talk
     assert "would be out of reach" in talk
     assert orders.mailbox().log.earliest(fresh=True) == 1
     _, document, talk = airflow("purge", "--conn-id", "orders")
-    assert {**document, "dry_run": True} == rehearsed
+    assert {**document, "dry_run": True} == dry_run
     assert "first purge that comes 10 minutes later" in talk
     _, shown, talk = airflow("consumers", "--conn-id", "orders")
     assert shown[0]["expired"]
@@ -300,13 +300,13 @@ def test_purge_rehearses_marks_and_deletes(airflow, orders, monkeypatch):
     assert purge(orders.mailbox(), now=datetime.now(UTC) + GRACE, dry_run=True).batches == 2
 
 
-def test_moments_are_read_as_people_write_them():
-    assert moment("2026-12-31", "--to") == datetime(2026, 12, 31, tzinfo=UTC)
-    assert moment("2026-12-31T06:00:00+01:00", "--to") == datetime(2026, 12, 31, 5, tzinfo=UTC)
-    assert moment("2026-12-31T06:00:00+01:00", "--to").tzinfo is UTC
+def test_times_are_read_as_people_write_them():
+    assert parse_time("2026-12-31", "--to") == datetime(2026, 12, 31, tzinfo=UTC)
+    assert parse_time("2026-12-31T06:00:00+01:00", "--to") == datetime(2026, 12, 31, 5, tzinfo=UTC)
+    assert parse_time("2026-12-31T06:00:00+01:00", "--to").tzinfo is UTC
     for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
         with pytest.raises(ConfigurationError, match="--to"):
-            moment(text, "--to")
+            parse_time(text, "--to")
     assert expiry(None, NOW) is None
     assert expiry("90d", NOW) == NOW + timedelta(days=90)
     assert expiry("12h", NOW) == NOW + timedelta(hours=12)

@@ -111,7 +111,7 @@ def test_forget_the_records_of_a_file_and_that_it_was_taken(airflow, seen):
     }
 
 
-def test_forget_records_that_nobody_knows(airflow, seen, tmp_path):
+def test_forget_records_that_were_never_seen(airflow, seen, tmp_path):
     (tmp_path / "other.ndjson").write_text(line(1, "edited"))
     code, document, err = airflow("forget", "--conn-id", "crm", "--records", str(tmp_path / "other.ndjson"))
     assert code == 0

@@ -357,7 +357,7 @@ class TestTestConnection:
         assert server.received[0].headers["authorization"] == BASIC.encode()
         assert server.received[0].headers["x-a"] == b"1"
 
-    def test_nobody_there(self, connect):
+    def test_nothing_listens_there(self, connect):
         url = f"http://127.0.0.1:{free_port()}"
         ok, message = connect(host=f"{url}?key=query-secret").test_connection()
         assert not ok

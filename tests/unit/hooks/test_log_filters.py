@@ -15,7 +15,7 @@ def processors():
     there[:] = before
 
 
-def test_the_remark_is_left_out_and_nothing_else(processors):
+def test_the_warning_is_dropped_and_nothing_else(processors):
     capture = LogCapture()
     processors[:] = [capture]
     log = structlog.get_logger("airflow.models.connection.Connection")

@@ -27,7 +27,7 @@ from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.hooks.publishing import (
-    MailboxPlace,
+    MailboxDestination,
     MailboxTransport,
     make_publishing,
     publishing_transport,
@@ -161,7 +161,7 @@ def test_a_store_that_stays_down_ends_the_attempt_and_says_what_to_look_at(publi
         f"connection 'orders' (mailbox in {mailbox.store.root}) cannot be reached: StorageError: the disk is full. "
         "It may have taken 5 records, which are 'unknown'; the rest is 'unsent'. Another attempt goes on with them, "
         "and none is taken twice; check the mailbox's path, its storage connection and the network, or retry the task "
-        "when it is well."
+        "when it is back."
     )
     assert not [line for line in said if "POST" in line]
     result, _ = publish(ids(10), batch_size=5)
@@ -270,8 +270,8 @@ class TestTransport:
 
 class TestPlace:
     def test_shows_no_secrets_and_has_no_templates(self):
-        place = MailboxPlace("s3://user:hush@bucket/{team}/orders?key=hush")
-        assert place.described == "mailbox in s3://bucket/{team}/orders?***"
-        assert place.url == "s3://bucket/%7Bteam%7D/orders?***"
-        assert place.redact("x") == "x"
-        assert not place.refuses
+        destination = MailboxDestination("s3://user:hush@bucket/{team}/orders?key=hush")
+        assert destination.described == "mailbox in s3://bucket/{team}/orders?***"
+        assert destination.url == "s3://bucket/%7Bteam%7D/orders?***"
+        assert destination.redact("x") == "x"
+        assert not destination.refuses

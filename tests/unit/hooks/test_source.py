@@ -122,7 +122,7 @@ class TestAuthentication:
 
 
 class TestTls:
-    def test_a_certificate_nobody_vouches_for(self, order, set_connection, tmp_path, monkeypatch):
+    def test_an_untrusted_certificate(self, order, set_connection, tmp_path, monkeypatch):
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         context, _ = self_signed(tmp_path, "127.0.0.1")
         with ScriptedServer(answer(200, b"[]"), tls=context) as running:
@@ -136,16 +136,16 @@ class TestTls:
 
 
 class TestSettings:
-    def test_the_connections_patience_counts_and_the_tasks_more(self, order, set_connection):
+    def test_the_tasks_retries_and_time_outs_win_over_the_connections(self, order, set_connection):
         set_connection("api", host="https://api.test", extra={"max_retries": 3, "timeout": 7, "batch_size": 5})
         made = order(options={"max_retries": "1"})
-        assert (made.options.max_retries, made.options.timeout, made.ask.target.timeout) == (1, 7, 7)
+        assert (made.options.max_retries, made.options.timeout, made.spec.target.timeout) == (1, 7, 7)
 
     def test_its_method_and_schema_speak_of_what_is_sent(self, order, set_connection):
         schema = {"fields": [{"name": "id", "type": "integer"}]}
         set_connection("api", host="https://api.test", extra={"method": "PUT", "destination_schema": schema})
         made = order()
-        assert (made.ask.target.method, made.schema.fields) == ("GET", ())
+        assert (made.spec.target.method, made.schema.fields) == ("GET", ())
 
     def test_a_key_in_its_url_goes_with_each_request(self, order, set_connection, monkeypatch):
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -182,5 +182,5 @@ class TestSettings:
 
     def test_templates_make_text(self, order, set_connection):
         set_connection("api", host="https://api.test")
-        ask = order(query='{"a": 1}', paginator='{"type": "offset", "limit": 5}', max_pages="1_000", body="").ask
-        assert (ask.query, ask.paging.options["limit"], ask.max_pages, ask.body) == ({"a": 1}, 5, 1000, None)
+        spec = order(query='{"a": 1}', paginator='{"type": "offset", "limit": 5}', max_pages="1_000", body="").spec
+        assert (spec.query, spec.paging.options["limit"], spec.max_pages, spec.body) == ({"a": 1}, 5, 1000, None)

@@ -41,7 +41,7 @@ def test_verify_is_the_connections_whatever_the_environment_says(endpoint, fetch
     assert fetch(f"{endpoint.url}/token", verify=endpoint.certificate) == "token-of-the-test"
 
 
-def test_a_certificate_nobody_vouches_for_stops_at_once(endpoint, fetch):
+def test_an_untrusted_certificate_stops_at_once(endpoint, fetch):
     with pytest.raises(TlsError, match=r"token endpoint https://127.0.0.1:\d+/token has no certificate"):
         fetch(f"{endpoint.url}/token")
     assert endpoint.received == []

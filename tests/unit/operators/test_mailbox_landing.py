@@ -146,7 +146,7 @@ class TestKilled:
             landing._note(first)
             mailbox.consumers.commit(CONSUMER, mailbox.position(first.next_cursor))
         publish(2)
-        # Nobody has heard of these three; those behind them are for the next run.
+        # No task has read these three; those behind them are for the next run.
         again = land(Landing(mailbox, CONSUMER, folder))
         assert (again.records, again.next_cursor) == (3, first.next_cursor)
         assert ids(folder) == [0, 1, 2]

@@ -1,4 +1,4 @@
-"""Airflow's task state store as the keeper of a ledger, in place of which a mapping stands here."""
+"""Test the ledger in Airflow's task state store, in whose place a mapping stands here."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_document_replaces_the_one_before(state, tmp_path):
     store = TaskStateLedgerStore(state, tmp_path)
     for document in (SMALL, LARGE, b'{"b":1}', LARGE, LARGE.replace(b"x", b"y"), SMALL):
         store.save(document)
-        # Also for whoever comes after a crash.
+        # Also for the attempt after a crash.
         for reader in (store, TaskStateLedgerStore(state, tmp_path)):
             assert json.loads(reader.load()) == json.loads(document)
 
@@ -75,7 +75,7 @@ def test_a_large_one_leaves_a_small_note_behind(state, tmp_path):
     assert state.writes == 1
 
 
-def test_a_resumed_one_knows_that_it_is_in_the_folder(state, tmp_path):
+def test_a_resumed_one_finds_that_it_is_in_the_folder(state, tmp_path):
     TaskStateLedgerStore(state, tmp_path).save(LARGE)
     store = TaskStateLedgerStore(state, tmp_path)
     assert store.load() == LARGE

@@ -1,4 +1,4 @@
-"""Signals become a wish, and the exception of ``execution_timeout`` waits for its moment."""
+"""Signals become a request to stop, and the exception of ``execution_timeout`` is delayed."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ def _clean_clock():
 
 
 def test_the_first_reason_stands():
-    wish = StopSignal()
-    assert wish.reason is None
-    wish.ask("first")
-    wish.ask("second")
-    assert wish.reason == "first"
-    assert wish.why() == "first. A retry of the task goes on where this attempt stood."
+    stop_signal = StopSignal()
+    assert stop_signal.reason is None
+    stop_signal.request_stop("first")
+    stop_signal.request_stop("second")
+    assert stop_signal.reason == "first"
+    assert stop_signal.why() == "first. A retry of the task goes on where this attempt stood."
 
 
 def test_nothing_happens_when_nothing_rings():
-    wish = StopSignal()
+    stop_signal = StopSignal()
     with timeout(LONG):
         handler = signal.getsignal(signal.SIGALRM)
-        with wish.watching_the_clock():
+        with stop_signal.watching_the_clock():
             pass
         assert signal.getsignal(signal.SIGALRM) == handler
         assert signal.getitimer(signal.ITIMER_REAL)[0] > 0, "Airflow's timer goes on"
-    assert wish.reason is None
+    assert stop_signal.reason is None
 
 
-def run(work, wish):
+def run(work, stop_signal):
     """Run as Airflow runs a task with ``execution_timeout``."""
-    with timeout(LONG), wish.watching_the_clock():
+    with timeout(LONG), stop_signal.watching_the_clock():
         ring()
         work()
 
 
 def test_airflows_exception_waits_for_the_end():
-    wish = StopSignal()
+    stop_signal = StopSignal()
     done = []
     with pytest.raises(AirflowTaskTimeout):
-        run(lambda: done.append(wish.reason), wish)
+        run(lambda: done.append(stop_signal.reason), stop_signal)
     assert done == ["The task's execution_timeout is over"]
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 

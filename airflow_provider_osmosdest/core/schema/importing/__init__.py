@@ -1,4 +1,4 @@
-"""Schemas made from what a person already has: a sample, a JSON Schema, an OpenAPI document."""
+"""Schemas made from a sample of records, a JSON Schema or an OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-One plain JSON Schema from one that is spread over references, ``allOf`` and alternatives with null.
+Flatten a JSON Schema that is spread over references, ``allOf`` and alternatives with null.
 
 A flat schema has ``type`` as a list without ``"null"``, ``const`` as an ``enum`` of one, an ``enum`` without
 null, and under ``nullable`` whether null is allowed: None where nothing is said about types at all.

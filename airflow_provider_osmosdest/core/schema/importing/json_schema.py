@@ -1,8 +1,8 @@
 """
-A schema from a JSON Schema, as far as the two can say the same.
+Make a schema from a JSON Schema, as far as both can express the same.
 
-What they cannot share is refused by name, with three exceptions. What stands inside objects and arrays is
-not looked at, since such fields are free-form here. The ``format`` of a string other than date, time,
+What only the JSON Schema can express is refused by name, with three exceptions. The inside of objects and arrays is
+not read, since such fields are free-form here. The ``format`` of a string other than date, time,
 date-time and decimal is an annotation, as it is in JSON Schema itself. And a property that may be missing
 is nullable, so that it is delivered as null where it is.
 """

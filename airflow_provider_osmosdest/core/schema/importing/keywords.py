@@ -1,4 +1,4 @@
-"""One property's JSON Schema keywords as a field's type and constraints."""
+"""Convert the JSON Schema keywords of a property to a field's type and constraints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LENGTHS = {
     "array": ("minItems", "maxItems"),
 }
 
-# Which types a keyword speaks of; JSON Schema ignores it on a value of any other type.
+# The types that a keyword applies to; JSON Schema ignores it on a value of any other type.
 _SPEAKS_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), ("integer", "number", "decimal")
@@ -128,7 +128,7 @@ def constraints(type_: str, prop: dict[str, Any], where: str) -> Constraints:
 
 
 def _types_by_keyword(prop: dict[str, Any]) -> set[str]:
-    """Return the types of a property that does not name one, from what else it says."""
+    """Return the types of a property that names none, from its other keywords."""
     if "enum" in prop:
         names = {bool: "boolean", str: "string", int: "integer", float: "number", dict: "object", list: "array"}
         return {names.get(type(value), "null") for value in prop["enum"]}

@@ -1,4 +1,4 @@
-"""A schema from the request body of one operation in an OpenAPI document (3.0 and 3.1)."""
+"""Make a schema from the request body of one operation in an OpenAPI document (3.0 and 3.1)."""
 
 from __future__ import annotations
 

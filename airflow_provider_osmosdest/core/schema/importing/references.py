@@ -1,4 +1,4 @@
-"""References inside a JSON document: JSON pointers (RFC 6901) in a ``$ref``."""
+"""Resolve references inside a JSON document: JSON pointers (RFC 6901) in a ``$ref``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-A schema inferred from sample records: the narrowest type that takes every value seen.
+Infer a schema from sample records: the narrowest type that takes every value seen.
 
 A guess that could lose something is not made: a code with leading zeros, a phone number with its plus
 and a product number like ``12E5`` stay text.

@@ -1,4 +1,4 @@
-"""YAML from somebody else: read as plain values, and only where its aliases do not blow it up."""
+"""Read untrusted YAML as plain values, and refuse a document that its aliases would blow up."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-What each type of field takes, how it is written, and the core schemas that say so to pydantic.
+The values that each field type takes, how they are written, and the pydantic core schemas for both.
 
-In come fields; out go core schemas and functions. Nothing here sees a record.
+In come fields; out go core schemas and functions. No record is read here.
 """

@@ -1,4 +1,4 @@
-"""The branches that the schemas of fields are put together from, and the labels that tell them apart in errors."""
+"""The branches of the core schemas of fields, and the labels that tell them apart in errors."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = [
 ]
 
 FAST = "\0fast"
-"""Labels a union's branches that Rust decides alone; errors with it in their place are not shown."""
+"""Labels a union's branches that run in Rust alone; errors with it in their location are not shown."""
 
 SLOW = "\0slow"
-"""Labels a union's last branch; left out of the place of an error."""
+"""Labels a union's last branch; left out of the location of an error."""
 
 GUARD = "\0guard"
-"""Ends the name of a member that is only there to refuse a key; left out of the place of an error."""
+"""Ends the name of a member that is only there to refuse a key; left out of the location of an error."""
 
 TEMPORAL: dict[str, tuple[Callable[..., CoreSchema], str]] = {
     "date": (cs.date_schema, DATE_TEXT),
@@ -54,21 +54,21 @@ def union(fast: list[CoreSchema], slow: CoreSchema) -> CoreSchema:
     """
     Return the schema that tries the fast branches, then the slow one.
 
-    :param fast: what Rust decides alone
-    :param slow: what asks Python, and whose error is the one to show
+    :param fast: branches that run in Rust alone
+    :param slow: the branch that calls Python, and whose error is the one to show
     """
     choices: list[CoreSchema | tuple[CoreSchema, str]] = [(each, FAST) for each in fast]
     choices.append((slow, SLOW))
-    # The values are of JSON's types, or have one wire form: let the serializer look at the value itself.
+    # The values are of JSON's types, or have one wire form: let the serializer inspect the value itself.
     return cs.union_schema(choices, mode="left_to_right", serialization=cs.simple_ser_schema("any"))
 
 
 def written(pattern: str, *, strip: bool = False, flags: str = "") -> CoreSchema:
     """
-    Return the schema of a text of some form.
+    Return the schema of a text that matches a pattern.
 
     :param pattern: the form of the whole text
-    :param strip: look at it, and hand it on, without the white space around it
+    :param strip: match and return it without the white space around it
     :param flags: of the pattern, such as ``(?i)``
     """
     return cs.str_schema(strict=True, strip_whitespace=strip or None, pattern=flags + whole_match(pattern))
@@ -109,7 +109,7 @@ def exact(type_: str, limits: Limits, *, narrowed: bool) -> list[CoreSchema]:
 
 def check(type_: str, limits: Limits) -> CoreSchema:
     """
-    Return the check of a coerced value, whose type is sure and whose insides, if it has any, were looked through.
+    Return the check of a coerced value, whose type, and whose content if it is a container, were checked before.
 
     :param type_: one of the schema's field types
     :param limits: what to check

@@ -1,8 +1,8 @@
 """
-What each field type makes of a value that is not yet of that type; nothing here may lose anything.
+Convert values to a field's type without loss, where they are not of that type yet.
 
-These functions are the whole truth about coercion; :mod:`.core_schemas` lets Rust handle the values
-that need none and asks here for the rest. Each returns a value of the field's Python type or raises
+These functions alone define coercion; :mod:`.core_schemas` lets Rust handle the values that need none
+and calls these for the rest. Each returns a value of the field's Python type or raises
 :class:`pydantic_core.PydanticCustomError`, and never anything else.
 
 Typed values (JSON, Parquet, Python) and textual ones (CSV, spreadsheets) differ only in the functions
@@ -78,7 +78,7 @@ def coerce_text(
 
     :param type_: one of the schema's field types
     :param missing_values: the texts that mean null; a value that reaches the coercion may not be null
-    :param read_number: makes a plain number's text of how the field's numbers are written
+    :param read_number: converts a number in the field's format to a plain number's text
     """
     convert = _TEXTUAL.get(type_, _TYPED[type_])
 

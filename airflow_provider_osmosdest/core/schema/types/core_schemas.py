@@ -1,5 +1,5 @@
 """
-A field as a pydantic core schema, for the bulk validator and the model alike.
+Build the pydantic core schema of a field, for the bulk validator and the model alike.
 
 Every schema is a union tried from left to right: first what Rust takes as it is, last a Python function
 of :mod:`.coercions` for the values that need more than that. The first branch costs what a plain strict

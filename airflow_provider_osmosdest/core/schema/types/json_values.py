@@ -2,7 +2,7 @@
 Free-form JSON values: what object and array fields, and kept unknown fields, may hold.
 
 The parser reads ``NaN``, ``Infinity`` and ``1e999`` as floats and the encoder would write them as null,
-so every float in a free-form value is looked at, in Rust where the value is made of JSON's own types.
+so every float in a free-form value is checked, in Rust where the value is made of JSON's own types.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def plain_json(value: Any) -> Any:
     Return a value as JSON's own types, with dates, times, decimals and UUIDs as they are (they have a wire form).
 
     :param value: any Python object
-    :raises PydanticCustomError: naming the place of what JSON cannot hold
+    :raises PydanticCustomError: naming the location of a value that JSON cannot hold
     """
     return _plain(value, "", 0)
 

@@ -1,4 +1,4 @@
-"""Numbers as people write them: ``1.234,50``, ``€ 12``, ``95 %``, where the field says how to read them."""
+"""Read numbers as people write them, ``1.234,50``, ``€ 12``, ``95 %``, by the field's number format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMERIC = ("integer", "number", "decimal")
 _MINUS = "\N{MINUS SIGN}"
 # Sheets in Swedish, among others, write the minus sign of Unicode and not the hyphen.
 _SIGN = f"[+{_MINUS}-]?"
-# What may stand around a number. Not what may turn it round: dashes, and the parentheses of accountants.
+# What may stand around a number, without what may negate it: dashes, and the parentheses of accountants.
 _AROUND = f"[^\\d+.,(){_MINUS}\N{HYPHEN}-\N{HORIZONTAL BAR}\N{SMALL HYPHEN-MINUS}\N{FULLWIDTH HYPHEN-MINUS}-]*"
 
 
@@ -43,7 +43,7 @@ PLAIN = NumberFormat()
 
 def number_reader(written: NumberFormat) -> Callable[[str], str] | None:
     """
-    Return what makes a plain number's text of a cell; ``None`` where it is one already.
+    Return the function that converts a cell to the text of a plain number; ``None`` where it is one already.
 
     It raises :class:`pydantic_core.PydanticCustomError` for what is not written so: a point in a format whose decimal
     character is the comma must not be taken for one.

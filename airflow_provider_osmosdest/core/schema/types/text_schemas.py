@@ -1,4 +1,4 @@
-"""A field as a core schema for values of a format without types: cells of CSV, TSV and spreadsheets."""
+"""Build the core schema of a field for values of a format without types: cells of CSV, TSV and spreadsheets."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ Blocks: what a reader yields and the bulk validator takes.
 
 A block is a run of consecutive records, small enough to stay in the processor's cache and large
 enough that the work per block does not count (measured: 64-256 KB of JSON, or about 1,000 rows).
-Which of the three forms a reader yields is decided by what costs it least.
+A reader yields the one of the three forms that costs it least.
 """
 
 from __future__ import annotations

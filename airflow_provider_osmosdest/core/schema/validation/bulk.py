@@ -1,5 +1,5 @@
 """
-Validating records by the block, in Rust: what every delivery spends most of its time in.
+Validate blocks of records in Rust; every delivery spends most of its time here.
 
 A whole block is one call. Each record's schema is wrapped in a default of ``None`` that stands in for
 a bad one, so the result stays aligned with the input, and only the ``None`` positions are validated
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkValidator", "InvalidRecord", "Validated"]
 
-# For how many blocks a fast path that did not pay is left alone.
+# For how many blocks a fast path that was no faster is not tried again.
 _PAUSE = 16
 
 
@@ -64,12 +64,12 @@ class InvalidRecord:
 @dataclass(slots=True)
 class Validated:
     r"""
-    What became of a block.
+    The result of validating a block.
 
     :param count: records in the block, valid and invalid; blank lines are no records
     :param lines: the valid records as compact JSON, in order, each followed by ``b"\n"``
     :param invalid: the others, ascending by position
-    :param records: the valid records as dicts in the same order, where they were asked for
+    :param records: the valid records as dicts in the same order, with ``keep_records``
     """
 
     count: int
@@ -106,7 +106,7 @@ class BulkValidator:
         """
         Validate the records of a block; whatever is in it, every record comes out valid or invalid.
 
-        Only what a row's own methods raise, where it is a mapping of somebody's making, is passed on.
+        Only what the methods of a caller's own mapping class raise is passed on.
 
         :param block: what a reader yields
         """
@@ -175,16 +175,16 @@ class BulkValidator:
         invalid: list[InvalidRecord] = []
         self._refusing = False
 
-        def judge(found: int, text: bytes) -> Any:
+        def fallback(found: int, text: bytes) -> Any:
             self._refusing = True
             if lines:
                 text = text.removesuffix(b"\n").removeprefix(BYTE_ORDER_MARK)
                 if not text.strip(WHITE_SPACE):
                     self._blank = True
                     return None
-            return self._judge(found + len(invalid), text, invalid)
+            return self._validate_text(found + len(invalid), text, invalid)
 
-        records = fast.read_each(texts, judge)
+        records = fast.read_each(texts, fallback)
         if records is None:
             self._paused = _PAUSE
             return None
@@ -192,11 +192,11 @@ class BulkValidator:
 
     def _one_by_one(self, texts: list[bytes]) -> Validated:
         invalid: list[InvalidRecord] = []
-        results = [self._judge(position, text, invalid) for position, text in enumerate(texts)]
+        results = [self._validate_text(position, text, invalid) for position, text in enumerate(texts)]
         records = [record for record in results if record is not None]
         return self._written(len(texts), records, invalid, lambda: texts)
 
-    def _judge(self, position: int, text: bytes, invalid: list[InvalidRecord]) -> dict[str, Any] | None:
+    def _validate_text(self, position: int, text: bytes, invalid: list[InvalidRecord]) -> dict[str, Any] | None:
         """Return the record of a text; where it has none, None, and why is added to ``invalid``."""
         try:
             return self._typed.json_item(text)
@@ -222,7 +222,7 @@ class BulkValidator:
         item: Callable[[Any], Any] | None = None,
         original: Callable[[Any], bytes] = original_json,
     ) -> Validated:
-        """Put together what became of a block of which the bad records are None, and no more is known of them."""
+        """Return the result of a block whose bad records are None; validate those again for their errors."""
         # all() is the quick look; only a record without fields, {}, makes the slower one needed.
         if all(results) or None not in results:
             return self._written(len(results), results, [], originals, original)

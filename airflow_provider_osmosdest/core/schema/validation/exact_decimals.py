@@ -1,8 +1,8 @@
 """
-Decimals exactly as they stand in the JSON text.
+Restore decimals exactly as they stand in the JSON text.
 
-pydantic's parser reads ``0.12345678901234567890`` as a double before the field's type is looked at.
-Schemas with decimal fields therefore take a second, cheap look at the text of just those values.
+pydantic's parser reads ``0.12345678901234567890`` as a double before it checks the field's type.
+For schemas with decimal fields, the text of just those values is therefore parsed once more.
 """
 
 from __future__ import annotations

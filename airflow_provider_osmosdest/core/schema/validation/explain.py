@@ -1,4 +1,4 @@
-"""From pydantic's errors to the one line that says why a record is invalid."""
+"""Format pydantic's errors as the one line that says why a record is invalid."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _part(detail: ErrorDetails, place: list[str], mapping: Mapping[str, str]) ->
     if type_ == "json_invalid":
         return message.replace("Invalid JSON", "not JSON", 1)
     if not place:
-        # A reader that knows more of what is wrong says so, such as a row with more cells than columns.
+        # A reader may give a reason of its own, such as a row with more cells than columns.
         if problem := getattr(detail["input"], "problem", None):
             return str(problem)
         return f"the record should be a JSON object (found {_found(detail['input'])})"

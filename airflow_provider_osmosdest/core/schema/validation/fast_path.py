@@ -2,9 +2,9 @@
 The fast path: records of plain fields, read straight into objects that are written at once.
 
 msgspec takes fewer forms of a value than pydantic does, and takes about a third of its time. So it reads what it
-can, and **pydantic judges whatever msgspec refuses**: for that to change no outcome, all that msgspec takes must be
-taken by pydantic too, and be written alike. Only schemas of which that is known get a fast path, and no record with
-an unknown field is read by it, as msgspec hardly looks at what it skips.
+can, and **pydantic validates whatever msgspec rejects**: for that to change no outcome, all that msgspec accepts must
+be accepted by pydantic too, and be written alike. Only schemas for which that holds get a fast path, and no record with
+an unknown field is read by it, as msgspec hardly checks what it skips.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FastPath"]
 
-# A refusal costs its exception and a second reading: above this share (one in so many) pydantic alone is faster.
+# A rejection costs its exception and a second reading: above this share (one in so many) pydantic alone is faster.
 _ONE_IN = 16
 
-# In small blocks a few refusals are no share to go by.
+# In small blocks a few rejections are no share to go by.
 _FEW = 8
 
 _REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -84,7 +84,7 @@ class FastPath:
 
     def read_array(self, text: bytes) -> list[Any] | None:
         """
-        Return the records of a JSON array, or None where one of them is refused.
+        Return the records of a JSON array, or None where one of them is rejected.
 
         :param text: the array
         """
@@ -93,26 +93,26 @@ class FastPath:
         except _REFUSALS:
             return None
 
-    def read_each(self, texts: Sequence[bytes], judge: Callable[[int, bytes], Any]) -> list[Any] | None:
+    def read_each(self, texts: Sequence[bytes], fallback: Callable[[int, bytes], Any]) -> list[Any] | None:
         """
-        Return the records of the texts that have one; None where so many are refused that it does not pay.
+        Return the records of the texts that have one; None where so many are rejected that pydantic alone is faster.
 
         :param texts: a record's JSON each
-        :param judge: takes how many records were found before a text that is refused, and that text; returns its
-            record, or None where it has none
+        :param fallback: called with the number of records found before a text that is rejected, and that text;
+            returns its record, or None where it has none
         """
         records: list[Any] = []
         unread = iter(texts)
         without = 0
         for _ in range(_FEW + len(texts) // _ONE_IN + 1):
             try:
-                # A refusal ends this; what was read before it is in the list by then, and the iterator stands behind.
+                # A rejection ends this; what was read before it is in the list by then, and the iterator stands behind.
                 records.extend(map(self._one, unread))
             except _REFUSALS:
                 found = len(records)
             else:
                 return records
-            record = judge(found, texts[found + without])
+            record = fallback(found, texts[found + without])
             if record is None:
                 without += 1
             else:
@@ -126,7 +126,7 @@ def _type(field: Field) -> Any:
     if field.type in ("boolean", "date"):
         return None if given else {"boolean": bool, "date": date}[field.type]
     if "enum" in given:
-        # msgspec's literals are texts and small integers, and nothing else can be asked of them.
+        # msgspec's literals are texts and small integers, and no other constraint can be combined with them.
         return _literal(field) if set(given) == {"enum"} else None
     if field.type == "string":
         return None if "pattern" in given else _narrowed(str, given)

@@ -1,4 +1,4 @@
-"""From a block's bytes to the texts of its records: needed only where something in the block is wrong."""
+"""Split a block's bytes into the texts of its records; needed only where something in the block is wrong."""
 
 from __future__ import annotations
 

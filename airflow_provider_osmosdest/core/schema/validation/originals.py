@@ -1,4 +1,4 @@
-"""The original of an invalid record, as one line of JSON for the failures file, whatever it was."""
+"""Write the original of an invalid record, whatever it was, as one line of JSON for the failures file."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def _holdable_scalar(value: Any) -> Any:
 
 def safe_repr(value: Any, show: Callable[[Any], str] = repr) -> str:
     """
-    Return the ``repr`` of a value, whatever its class makes of that.
+    Return the ``repr`` of a value, also where its class raises an error for it.
 
     :param value: any Python object
     :param show: what makes the text
     """
     try:
         return _text(show(value))
-    except Exception:  # noqa: BLE001 - somebody's __repr__, or one nested too deep: no reason to lose the record
+    except Exception:  # noqa: BLE001 - a __repr__ of the caller's, or one nested too deep: no reason to lose the record
         return object.__repr__(value)
 
 

@@ -111,7 +111,7 @@ def test_elements_of_any_type_are_passed_on():
 @pytest.mark.parametrize(
     "element", [b'{"a":NaN}', b'{"a":"\xff"}', b'{"a":"\\ud800"}', b'{"a":' + b"9" * 5_000 + b"}", b'{"a":-Infinity}']
 )
-def test_what_only_the_validator_can_judge_is_passed_on(element):
+def test_what_only_the_validator_can_check_is_passed_on(element):
     blocks, fault = read(b'[{"b":1},' + element + b',{"b":2}]')
     assert fault is None
     assert b",".join(block.data for block in blocks) == b'{"b":1},' + element + b',{"b":2}'

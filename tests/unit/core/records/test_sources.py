@@ -183,7 +183,7 @@ def test_no_secret_of_a_url_is_in_an_error():
     assert "secret" not in str(caught.value)
 
 
-def test_the_fingerprint_knows_time_and_format(tmp_path):
+def test_the_fingerprint_depends_on_time_and_format(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("a\n1\n")
     before = open_source(path).fingerprint

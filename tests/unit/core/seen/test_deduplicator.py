@@ -19,7 +19,7 @@ def lines(numbers):
 
 
 def held(store, upto=60):
-    return {number for number in range(upto) if store.load().known(KEYS.of(lines([number])))[0]}
+    return {number for number in range(upto) if store.load().contains(KEYS.of(lines([number])))[0]}
 
 
 class Clock:

@@ -11,8 +11,8 @@ def test_a_content_is_known_by_its_bytes_however_they_come():
 
 
 def test_taking_finding_and_forgetting(tmp_path):
-    moments = iter([10.0, 20.0, 30.0])
-    files = SeenFiles(tmp_path / "files", clock=lambda: next(moments))
+    times = iter([10.0, 20.0, 30.0])
+    files = SeenFiles(tmp_path / "files", clock=lambda: next(times))
     assert files.find("aa") is None
     assert files.all() == []
     files.take("aa", "one.csv", 3, "d1")

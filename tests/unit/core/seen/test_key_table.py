@@ -16,13 +16,13 @@ KEYS = st.lists(st.sampled_from(SOME), max_size=60)
 
 
 @given(KEYS, KEYS, KEYS, st.sampled_from([0, 1, 10_000]))
-def test_it_knows_what_a_set_knows(singly, sorted_, asked, expected):
+def test_it_contains_what_a_set_contains(singly, sorted_, asked, expected):
     table = KeyTable(expected)
     table.add(singly)
     table.add_sorted(b"".join(sorted(sorted_)))
     model = {*singly, *sorted_}
     asked = asked + singly + sorted_
-    assert table.known(asked) == [key in model for key in asked]
+    assert table.contains(asked) == [key in model for key in asked]
     assert len(table) == len(singly) + len(sorted_)
 
 
@@ -33,18 +33,18 @@ def test_it_grows():
     for start in range(0, 10_000, 1_000):
         table.add(keys[start : start + 1_000])
     table.add_sorted(b"".join(sorted(keys[10_000:20_000])))
-    assert table.known(keys) == [True] * 20_000 + [False] * 10_000
+    assert table.contains(keys) == [True] * 20_000 + [False] * 10_000
 
 
 def test_many_sorted_keys_come_in_chunks():
     keys = sorted(os.urandom(16) for _ in range(150_000))
     table = KeyTable(len(keys))
     table.add_sorted(b"".join(keys))
-    assert all(table.known(keys))
+    assert all(table.contains(keys))
 
 
 @given(st.lists(KEYS, max_size=6), KEYS)
-def test_a_screen_tells_first_sightings_from_duplicates(blocks, earlier):
+def test_the_filter_finds_duplicates_among_blocks_and_earlier_keys(blocks, earlier):
     table = KeyTable()
     table.add_sorted(b"".join(sorted(earlier)))
     screen = KeyFilter(table)

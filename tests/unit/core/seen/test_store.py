@@ -21,7 +21,7 @@ def keys(*numbers):
 
 def held(store, upto=200, **options):
     table = store.load(**options)
-    return {number for number in range(upto) if table.known([key(number)])[0]}
+    return {number for number in range(upto) if table.contains([key(number)])[0]}
 
 
 def test_a_new_store_holds_nothing(tmp_path):
@@ -53,8 +53,8 @@ def test_adding_rewrites_nothing(tmp_path):
 
 
 def test_many_small_segments_become_one_and_keep_their_blocks(tmp_path):
-    moments = iter(range(100))
-    store = SeenStore(tmp_path, clock=lambda: next(moments))
+    times = iter(range(100))
+    store = SeenStore(tmp_path, clock=lambda: next(times))
     for number in range(20):
         store.append(f"d{number}", keys(number))
         store.fold()
@@ -179,7 +179,7 @@ def test_others_that_put_together_all_the_time_are_waited_for(tmp_path, monkeypa
 
     def read_late(segment):
         if len(slept) < 6:
-            raise GoneError("somebody else is at work")
+            raise GoneError("another process changes it")
         return read(segment)
 
     monkeypatch.setattr(Segment, "read", read_late)

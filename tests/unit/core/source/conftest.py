@@ -34,22 +34,22 @@ class Pulling:
     slept: list[float] = field(default_factory=list)
     stopping: Any = None
 
-    def order(self, *, path="/items", options=None, schema=None, secrets=(), headers=None, **ask):
-        target = Target(self.url + path, method=ask.pop("method", "GET"), secrets=secrets, headers=headers or {})
-        ask["paging"] = read_paging(ask.pop("paginator", None))
-        ask["actions"] = read_actions(ask.pop("response_actions", None))
-        ask["incremental"] = read_incremental(ask.pop("incremental", None))
-        asked = RequestSpec(target, **ask)
+    def order(self, *, path="/items", options=None, schema=None, secrets=(), headers=None, **given):
+        target = Target(self.url + path, method=given.pop("method", "GET"), secrets=secrets, headers=headers or {})
+        given["paging"] = read_paging(given.pop("paginator", None))
+        given["actions"] = read_actions(given.pop("response_actions", None))
+        given["incremental"] = read_incremental(given.pop("incremental", None))
+        spec = RequestSpec(target, **given)
         chosen = DeliveryOptions(**{"max_retries": 2, **(options or {})})
         return PullOrder(
-            ask=asked,
+            spec=spec,
             options=chosen,
             schema=DestinationSchema.load(schema) if schema else DestinationSchema.any_object(),
             folder=self.folder,
             fetcher=lambda traffic: PageFetcher(
-                HttpClient(requests.Session(), target, asked.max_page_bytes, traffic=traffic),
+                HttpClient(requests.Session(), target, spec.max_page_bytes, traffic=traffic),
                 chosen,
-                asked.actions,
+                spec.actions,
                 self.stopping or (lambda: None),
                 self.said.append,
                 self.slept.append,

@@ -674,7 +674,7 @@ def test_errors_are_cut_to_a_line():
     assert len(from_json("integer", json.dumps([list(range(1000))] * 1000)).error) < 250
 
 
-def test_what_a_reader_knows_to_be_wrong_is_the_error():
+def test_a_readers_own_problem_is_the_error():
     from airflow_provider_osmosdest.core.records.rows import RaggedRow
 
     schema = DestinationSchema.load([{"name": "id", "type": "integer"}])

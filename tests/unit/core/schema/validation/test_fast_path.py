@@ -107,7 +107,7 @@ def test_the_edges_of_every_type_come_out_alike(type_, limits, nullable, unknown
         {"name": "a\\b", "type": "string"},
     ],
 )
-def test_what_msgspec_may_judge_otherwise_has_no_fast_path(field):
+def test_what_msgspec_may_read_otherwise_has_no_fast_path(field):
     schema = DestinationSchema.load([{"name": "id", "type": "integer"}, {"name": "a", **field}])
     assert FastPath.of(schema, {}) is None
 
@@ -120,20 +120,20 @@ def test_kept_fields_and_renamed_ones_have_no_fast_path():
     assert FastPath.of(DestinationSchema.load([field]), {"a": "a"})
 
 
-def test_the_judge_is_asked_for_the_refused_alone_and_its_records_stand_in_their_places():
+def test_the_fallback_is_called_for_the_rejected_alone_and_its_records_stand_in_their_places():
     fast = FastPath.of(schema_of("integer", nullable=False), {})
     asked = []
 
-    def judge(found, text):
+    def fallback(found, text):
         asked.append((found, text))
         return {"a": 5} if text == b'{"a":"5"}' else None
 
     good = b'{"a":1}'
     texts = [b"x", good, b'{"a":"5"}', good, b"y", b"z", good, b"x"]
-    records = fast.read_each(texts, judge)
+    records = fast.read_each(texts, fallback)
     assert [record if isinstance(record, dict) else record.a0 for record in records] == [1, {"a": 5}, 1, 1]
     assert asked == [(0, b"x"), (1, b'{"a":"5"}'), (3, b"y"), (3, b"z"), (4, b"x")]
-    assert fast.read_each([], judge) == []
+    assert fast.read_each([], fallback) == []
 
 
 def test_reading_one_by_one_ends_where_too_many_are_refused():
