@@ -35,13 +35,16 @@ from airflow_provider_osmosdest.triggers.mailbox import MailboxEventTrigger, Mai
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+MAP = [DOCS / "architecture.md", *sorted((DOCS / "architecture").glob("*.md"))]
+PACKAGE = ROOT / "airflow_provider_osmosdest"
 INFO = get_provider_info()
 (OSMOS_HTTP,) = [kind for kind in INFO["connection-types"] if kind["connection-type"] == "osmos_http"]
 (OSMOS_MAILBOX,) = [kind for kind in INFO["connection-types"] if kind["connection-type"] == "osmos_mailbox"]
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+_MODULE = re.compile(r"`((?:cli|core|decorators|hooks|operators|sensors|testing|triggers|web)/[\w/]+\.py)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 # What ends a delivery, or keeps one from beginning, in the words of a user whose task failed.
@@ -224,6 +227,28 @@ def test_every_relative_link_leads_somewhere(page):
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
 def test_the_readme_leads_to_every_page(page):
     assert f"docs/{page.name}" in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", MAP[1:], ids=lambda page: page.name)
+def test_the_map_leads_to_every_page_of_a_room(page):
+    assert f"(architecture/{page.name})" in MAP[0].read_text("utf-8")
+
+
+def test_every_room_has_a_line_on_the_map():
+    (tree,) = [block for block in blocks(MAP[0], "text") if block.startswith(f"{PACKAGE.name}/")]
+    found = set()
+    above = [""]
+    for indent, names in re.findall(r"^( +)((?:\w+/ +)+)", tree, re.MULTILINE):
+        above = above[: len(indent) // 2]
+        rooms = ["/".join([*above[1:], name]) for name in re.findall(r"\w+", names)]
+        found.update(rooms)
+        above.append(rooms[-1].rpartition("/")[2])
+    assert found == {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("page", MAP, ids=lambda page: page.name)
+def test_every_module_that_the_map_names_exists(page):
+    assert [name for name in _MODULE.findall(page.read_text("utf-8")) if not (PACKAGE / name).is_file()] == []
 
 
 def test_every_make_target_that_is_named_exists():

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compressor"]
 
-# Measured on 230 MB of records (docs/architecture.md, Fast): zlib-6 takes 4.3 s and zstd-1 0.46 s; zlib-1 is the fair
-# middle.
+# Measured on 230 MB of records (docs/architecture/delivery.md, Fast): zlib-6 takes 4.3 s and zstd-1 0.46 s; zlib-1 is
+# the fair middle.
 _GZIP_LEVEL = 1
 _ZSTD_LEVEL = 1
 _GZIP_WRAPPER = 31  # zlib's window of 15 bits, plus 16 for a gzip header and trailer

@@ -2,7 +2,7 @@
 The other transport: a ``requests`` session and a few threads.
 
 For what libcurl cannot carry: custom ``AuthBase`` classes, mounted adapters, and ``requests-mock`` in tests. It costs
-some 20 times the processor time a request (docs/architecture.md, Fast).
+some 20 times the processor time a request (docs/architecture/delivery.md, Fast).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a response means: the one table that decides it (docs/architecture.md, Verdicts).
+What a response means: the one table that decides it (docs/architecture/delivery.md, Verdicts).
 
 Sources: RFC 9110 section 15 for the status codes; 425 is RFC 8470, 429 is RFC 6585.
 """
