@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["deduplicator_of", "seen_folder"]
 
 
-def deduplicator_of(delivery: Delivery[Destination], entry: Ledger, *, keeping: bool) -> Deduplicator | None:
+def deduplicator_of(delivery: Delivery[Destination], ledger: Ledger, *, keeping: bool) -> Deduplicator | None:
     """
     Return what tells duplicates in a delivery, ``None`` where every record is to be sent.
 
     :param delivery: what is done
-    :param entry: its ledger
+    :param ledger: its ledger
     :param keeping: whether what is delivered is to be known as seen afterwards
     :raises OptionsError: when the key is no field of the schema
     :raises StorageError: when what was seen cannot be read
@@ -35,10 +35,10 @@ def deduplicator_of(delivery: Delivery[Destination], entry: Ledger, *, keeping: 
         return None
     keys = RecordKeys(delivery.schema, options.key_fields)
     if options.deduplicate == "in_file":
-        return Deduplicator(keys, None, entry.delivery_id)
+        return Deduplicator(keys, None, ledger.delivery_id)
     store = SeenStore(seen_folder(delivery) / scope_of_keys(options.key_fields))
-    failed = failed_indexes(delivery.folder, entry.parts)
-    return Deduplicator(keys, store, entry.delivery_id, keeping=keeping, failed=failed)
+    failed = failed_indexes(delivery.folder, ledger.parts)
+    return Deduplicator(keys, store, ledger.delivery_id, keeping=keeping, failed=failed)
 
 
 def seen_folder(delivery: Delivery[Destination]) -> SeenFolder:

@@ -37,7 +37,7 @@ class DryRun:
     first_request: str | None
 
 
-class _Stage:
+class _DryRunTransport:
     """A transport on which nothing leaves the machine: every request is taken as accepted."""
 
     def __init__(self, target: Target, headers: Mapping[str, str]) -> None:
@@ -81,10 +81,10 @@ def dry_run(delivery: Delivery[Target], source: Source, say: Callable[[str], Non
     :param say: takes the lines of the log
     :raises OsmosError: as :func:`~airflow_provider_osmosdest.core.delivery.engine.deliver` does
     """
-    stages: list[_Stage] = []
+    stages: list[_DryRunTransport] = []
 
-    def make(target: Target, *, headers: Mapping[str, str], **_: Any) -> _Stage:
-        stages.append(_Stage(target, headers))
+    def make(target: Target, *, headers: Mapping[str, str], **_: Any) -> _DryRunTransport:
+        stages.append(_DryRunTransport(target, headers))
         return stages[0]
 
     # What reads answers has none to read.

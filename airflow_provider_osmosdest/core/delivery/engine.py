@@ -18,7 +18,7 @@ from airflow_provider_osmosdest.core.delivery.pipeline import run_pipeline
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import Tally, write_report
-from airflow_provider_osmosdest.core.delivery.setup import attempt_at, mode_of, tools_of
+from airflow_provider_osmosdest.core.delivery.setup import context_of, mode_of, tools_of
 from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError, StorageError, TooManyFailuresError
 from airflow_provider_osmosdest.core.http.target import Destination
 from airflow_provider_osmosdest.core.storage import try_out
@@ -91,21 +91,21 @@ def carry_out(
     # Before the ledger is read: what an attempt before this one notes after that, it sends no more.
     attempt_id = uuid.uuid4().hex
     store.claim(attempt_id)
-    entry = begin(store, source.fingerprint, warn, run_context.occasion)
+    ledger = begin(store, source.fingerprint, warn, run_context.run_key)
     once = delivery.options.once
-    if once and not entry.complete and (doubts := entry.doubts()):
+    if once and not ledger.complete and (doubts := ledger.doubts()):
         warn(
             f"Warning: an earlier attempt may have sent up to {len(doubts):,} records without an answer that tells. As "
             "the guarantee is at_most_once, they become unknown, stand in the failures file, and are not sent again: "
             "ask the API about them."
         )
-    if delivery.options.retry_rejected and entry.parts and not entry.complete:
-        check_holder(store, attempt_id, entry.delivery_id)
-        reopen(entry, store, delivery.folder)
-    before = dict(entry.counts)
-    deduplicator = None if entry.complete else deduplicator_of(delivery, entry, keeping=not run_context.dry_run)
+    if delivery.options.retry_rejected and ledger.parts and not ledger.complete:
+        check_holder(store, attempt_id, ledger.delivery_id)
+        reopen(ledger, store, delivery.folder)
+    before = dict(ledger.counts)
+    deduplicator = None if ledger.complete else deduplicator_of(delivery, ledger, keeping=not run_context.dry_run)
     journal = Journal(
-        entry,
+        ledger,
         store,
         delivery.folder,
         tally,
@@ -114,13 +114,13 @@ def carry_out(
         once=once,
         attempt=attempt_id,
     )
-    if entry.complete:
+    if ledger.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
         return _closed(delivery, journal, tally, None)
     most_held = delivery.options.systemic_after + _MOST_HELD
     outcomes = Outcomes(tally, journal, resends_unknown=not once, most_held=most_held)
     progress = Progress(tally, lambda: source.progress, say)
-    attempt = attempt_at(
+    context = context_of(
         delivery,
         tools,
         transport,
@@ -132,10 +132,10 @@ def carry_out(
     try:
         # Before the first send, so that every attempt knows the delivery by one id.
         journal.write()
-        error = run_pipeline(source, tools.validator, mode_of(attempt, tools), attempt)
+        error = run_pipeline(source, tools.validator, mode_of(context, tools), context)
         outcomes.close(stopped=isinstance(error, DeliveryError))
     finally:
-        attempt.transport.close()
+        context.transport.close()
     if taking is not None:
         taking.count()
     taken = None if run_context.dry_run else taking

@@ -53,14 +53,14 @@ def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
     return lines
 
 
-def ending(report: DeliveryReport, exchange: str) -> list[str]:
+def ending(report: DeliveryReport, request_noun: str) -> list[str]:
     """
     Return the last lines: what became of the records, at what price, and where the report is.
 
-    :param exchange: what the sending of one body is called
+    :param request_noun: what the sending of one body is called
     """
     speed = f" ({report.delivered / report.seconds:,.0f} records/s)" if report.seconds >= 1 and report.delivered else ""
-    price = [counted(report.requests, exchange)]
+    price = [counted(report.requests, request_noun)]
     price += [counted(number, noun) for number, noun in ((report.retries, "retry"), (report.splits, "split")) if number]
     first = (
         f"{report.delivered:,} of {counted(report.read, 'record')} delivered in {report.seconds:,.1f} s{speed}; "

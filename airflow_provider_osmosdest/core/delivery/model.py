@@ -82,7 +82,7 @@ class RunContext:
     :param deferrable: whether long waits can be left to the caller, as a :class:`~.errors.WaitError` in the result
     :param warn: takes the lines of the log that somebody should read; by default they go where the others go
     :param timed: takes how long a request took, in seconds, for some of them
-    :param occasion: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
+    :param run_key: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
     :param dry_run: nothing leaves the machine, so nothing counts as delivered
     """
 
@@ -91,7 +91,7 @@ class RunContext:
     deferrable: bool = False
     warn: Callable[[str], None] | None = None
     timed: Callable[[float], None] | None = None
-    occasion: str | None = None
+    run_key: str | None = None
     dry_run: bool = False
 
 

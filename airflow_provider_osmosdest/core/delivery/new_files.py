@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.deduplication import seen_folder
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_ledger
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.records.files import FileSource
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
@@ -122,7 +122,7 @@ def new_files(
         msg = f"deduplicate: found 'files', and the records are no files but {source.description}; take 'records'"
         raise OptionsError(msg)
     document = store.load()
-    own = None if document is None else read_entry(document).delivery_id
+    own = None if document is None else read_ledger(document).delivery_id
     files = NewFiles(source, SeenFiles(seen_folder(delivery) / FILES), own, tally)
     if files.skipped:
         say(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.http.transport import Body
     from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
 
-__all__ = ["Tools", "attempt_at", "mode_of", "tools_of"]
+__all__ = ["Tools", "context_of", "mode_of", "tools_of"]
 
 _LONGEST_DEFERRAL = 24 * 3600.0
 """Seconds that a deferrable delivery lets an API put it off at most."""
@@ -66,7 +66,7 @@ def tools_of(delivery: Delivery[Destination]) -> Tools:
     return Tools(endpoint, validator, compressor(delivery.options.compression))
 
 
-def attempt_at(
+def context_of(
     delivery: Delivery[_P],
     tools: Tools,
     transport: TransportFactory[_P],
@@ -88,7 +88,7 @@ def attempt_at(
     :param deduplicator: tells duplicates, ``None`` where every record is sent
     """
     options, target = delivery.options, delivery.target
-    judge = ResponseClassifier(
+    classifier = ResponseClassifier(
         success_when=options.success_when,
         item_errors=options.item_errors,
         already_exists_when=options.already_exists_when,
@@ -100,7 +100,7 @@ def attempt_at(
         target,
         in_flight=most_in_flight(options),
         headers=_headers(options),
-        answer_bytes=_answer_bytes(judge, most_in_flight(options)),
+        answer_bytes=_answer_bytes(classifier, most_in_flight(options)),
         may_repeat=not options.once,
     )
     # Who can wait without a worker slot can wait as long as the API asks.
@@ -109,7 +109,7 @@ def attempt_at(
     return SendContext(
         options=options,
         transport=carrier,
-        judge=judge,
+        classify=classifier,
         backoff=backoff,
         pacer=Pacer(options, backoff),
         stop_policy=StopPolicy(
@@ -129,11 +129,11 @@ def attempt_at(
     )
 
 
-def mode_of(attempt: SendContext, tools: Tools) -> WriteMode:
+def mode_of(context: SendContext, tools: Tools) -> WriteMode:
     """Return the write mode that the options ask for."""
-    if attempt.options.write_mode == "record":
-        return RecordMode(attempt, tools.endpoint)
-    return BatchMode(attempt, ChunkSender(attempt))
+    if context.options.write_mode == "record":
+        return RecordMode(context, tools.endpoint)
+    return BatchMode(context, ChunkSender(context))
 
 
 def _endpoint(delivery: Delivery[Destination]) -> EndpointTemplate:
@@ -145,9 +145,9 @@ def _endpoint(delivery: Delivery[Destination]) -> EndpointTemplate:
     return endpoint
 
 
-def _answer_bytes(judge: ResponseClassifier, in_flight: int) -> int:
+def _answer_bytes(classifier: ResponseClassifier, in_flight: int) -> int:
     """Return how much of each answer to keep, so that all that may be in flight together stay within bounds."""
-    return max(ANSWER_BYTES, READ_BYTES // in_flight) if judge.reads_bodies else ANSWER_BYTES
+    return max(ANSWER_BYTES, READ_BYTES // in_flight) if classifier.reads_bodies else ANSWER_BYTES
 
 
 def _headers(options: DeliveryOptions) -> dict[str, str]:

@@ -21,7 +21,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["COUNTS", "Chunk", "DocumentStore", "Ledger", "LedgerStore", "read_entry"]
+__all__ = ["COUNTS", "Chunk", "DocumentStore", "Ledger", "LedgerStore", "read_ledger"]
 
 _VERSION = 2
 # As version 0.1.0 wrote it: without a checksum.
@@ -108,7 +108,7 @@ class Ledger:
     :param parts: names of the durable parts of the failures file
     :param seconds: how long all attempts took
     :param attempts: how many attempts were begun
-    :param occasion: what the last attempt was made for, the same in every retry; ``None`` where nobody says
+    :param run_key: what the last attempt was made for, the same in every retry; ``None`` where nobody says
     """
 
     delivery_id: str
@@ -123,12 +123,12 @@ class Ledger:
     parts: list[str] = field(default_factory=list)
     seconds: float = 0.0
     attempts: int = 0
-    occasion: str | None = None
+    run_key: str | None = None
 
     @classmethod
-    def new(cls, fingerprint: str | None, occasion: str | None = None) -> Ledger:
+    def new(cls, fingerprint: str | None, run_key: str | None = None) -> Ledger:
         """Begin a delivery."""
-        return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint, occasion=occasion)
+        return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint, run_key=run_key)
 
     def doubts(self) -> RangeSet:
         """Return all indexes that are not settled and may have been sent without an answer that tells."""
@@ -155,7 +155,7 @@ class Ledger:
             "parts": self.parts,
             "seconds": round(self.seconds, 3),
             "attempts": self.attempts,
-            "occasion": self.occasion,
+            "occasion": self.run_key,
         }
         # As it will be read: half a character is written as a question mark.
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
@@ -173,7 +173,7 @@ def _window(borders: Sequence[Any]) -> tuple[int, int]:
     return int(start), int(stop)
 
 
-def read_entry(document: bytes) -> Ledger:
+def read_ledger(document: bytes) -> Ledger:
     """
     Read a ledger.
 
@@ -204,7 +204,7 @@ def read_entry(document: bytes) -> Ledger:
             parts=[str(name) for name in values["parts"]],
             seconds=float(values["seconds"]),
             attempts=int(values["attempts"]),
-            occasion=values["occasion"],
+            run_key=values["occasion"],
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StorageError(

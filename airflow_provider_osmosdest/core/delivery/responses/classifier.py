@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.responses.idempotency import TOO_EARLY, about_the_key
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, judge
+from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, verdict_of
 from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class ResponseClassifier:
         Where no expression can be read from a success, it is not known what it is one for: the API and the expression
         do not fit, and the delivery must stop.
         """
-        verdict = judge(answer.status, answer.error, url_of_record=self._url_of_record)
+        verdict = verdict_of(answer.status, answer.error, url_of_record=self._url_of_record)
         if verdict is Verdict.ACCEPTED and not self.reads_bodies:
             return _PLAIN_SUCCESS
         if answer.status is None:

@@ -16,7 +16,7 @@ from airflow_provider_osmosdest.core.errors import (
     TransportError,
 )
 
-__all__ = ["REFUSALS", "Verdict", "judge"]
+__all__ = ["REFUSALS", "Verdict", "verdict_of"]
 
 
 class Verdict(Enum):
@@ -55,7 +55,7 @@ _GATEWAY = frozenset({502, 504, 520, 522, 524})
 _ABOUT_THE_URL = frozenset({404, 410})
 
 
-def judge(  # noqa: PLR0911 - a table has a return for each line
+def verdict_of(  # noqa: PLR0911 - a table has a return for each line
     status: int | None, error: TransportError | None, *, url_of_record: bool = False
 ) -> Verdict:
     """
@@ -66,7 +66,7 @@ def judge(  # noqa: PLR0911 - a table has a return for each line
     :param url_of_record: the URL was made from the record, so 404 and 410 are about the data
     """
     if status is None:
-        return _judge_error(error)
+        return _verdict_of_error(error)
     if 200 <= status < 300:  # noqa: PLR2004 - the class of success, RFC 9110 section 15.3
         return Verdict.ACCEPTED
     if status in _TOO_LARGE:
@@ -85,7 +85,7 @@ def judge(  # noqa: PLR0911 - a table has a return for each line
     return Verdict.MISCONFIGURED
 
 
-def _judge_error(error: TransportError | None) -> Verdict:
+def _verdict_of_error(error: TransportError | None) -> Verdict:
     match error:
         case TlsError() | CredentialsError():
             return Verdict.MISCONFIGURED

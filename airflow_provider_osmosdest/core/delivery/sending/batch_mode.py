@@ -18,7 +18,7 @@ from airflow_provider_osmosdest.core.errors import DeliveryError, StoppedError, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk as Noted
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk as NotedChunk
     from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
     from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import ChunkSender
     from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
@@ -65,7 +65,7 @@ class _Chunk:
         return self.batch.items(self.start, self.stop)
 
     @property
-    def noted(self) -> Noted:
+    def noted(self) -> NotedChunk:
         return self.batch.chunk(self.start, self.stop)
 
     def part(self, start: int, stop: int) -> _Chunk:
@@ -77,18 +77,18 @@ class BatchMode:
     """
     Deliver in batches.
 
-    :param attempt: what all requests share
+    :param context: what all requests of the attempt share
     :param sender: sends a chunk
     """
 
-    def __init__(self, attempt: SendContext, sender: ChunkSender) -> None:
-        options = attempt.options
-        self._attempt = attempt
+    def __init__(self, context: SendContext, sender: ChunkSender) -> None:
+        options = context.options
+        self._context = context
         self._options = options
         self._sender = sender
-        self._outcomes = attempt.outcomes
-        self._journal = attempt.outcomes.journal
-        self._stop_policy = attempt.stop_policy
+        self._outcomes = context.outcomes
+        self._journal = context.outcomes.journal
+        self._stop_policy = context.stop_policy
         self._sizes = SizeLimit()
         around = Envelope.of(options.envelope)
         if options.batch_format == "json":
@@ -199,7 +199,7 @@ class BatchMode:
         """Send the chunk on top; settle it, or put in its place what it is cut into."""
         classification, sends = self._send(chunk, self._options.max_retries)
         verdict = classification.verdict
-        error = self._heard(classification, chunk, in_full=not self._attempt.once)
+        error = self._observe(classification, chunk, in_full=not self._context.once)
         if error is not None:
             if verdict in _SETTLING:
                 self._chunks.popleft()
@@ -224,11 +224,11 @@ class BatchMode:
             self._failed(chunk, classification, sends)
         else:
             self._chunks.popleft()
-            spent = self._attempt.passing(classification)
+            spent = self._context.passing(classification)
             self._split(chunk, min(self._options.max_retries, _RETRIES_OF_A_PART) if spent else None)
         return rounds
 
-    def _heard(self, classification: Classification, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
+    def _observe(self, classification: Classification, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
         """Return why to stop after this answer, ``None`` to go on."""
         if classification.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(classification):
             return self._stop_policy.unanswered(classification, chunk.size)
@@ -239,11 +239,11 @@ class BatchMode:
 
     def _may_not_cut(self, classification: Classification) -> bool:
         """Whether a chunk in doubt must stay whole until an answer settles it; ``at_most_once`` gives it up instead."""
-        return not self._attempt.once and not self._splits_unanswered and classification.verdict is Verdict.IN_DOUBT
+        return not self._context.once and not self._splits_unanswered and classification.verdict is Verdict.IN_DOUBT
 
     def _is_final(self, classification: Classification) -> bool:
         """Whether a chunk may have been taken, and nothing may be sent again that may have been."""
-        return classification.verdict in (Verdict.IN_DOUBT, Verdict.FAILED) and self._attempt.once
+        return classification.verdict in (Verdict.IN_DOUBT, Verdict.FAILED) and self._context.once
 
     def _split(self, chunk: _Chunk, retries: int | None) -> None:
         """
@@ -260,7 +260,7 @@ class BatchMode:
                 sent += 1
                 part = chunk.part(*borders)
                 classification, sends = self._send(part, self._options.max_retries if retries is None else retries)
-                error = self._heard(classification, part, in_full=retries is None)
+                error = self._observe(classification, part, in_full=retries is None)
                 if error is not None and classification.verdict not in _SETTLING:
                     raise error
                 if classification.verdict is Verdict.ACCEPTED or (
@@ -313,7 +313,7 @@ class BatchMode:
             raise SystemicError(msg)
 
 
-def _exactly(inside: Batch, noted: Noted) -> list[_Chunk]:
+def _exactly(inside: Batch, noted: NotedChunk) -> list[_Chunk]:
     """Return the chunk that was noted, and each record that lies inside its borders and was not part of it."""
     left_out = [at for hole in noted.without for at in range(*inside.ordinals(hole, hole + 1))]
     same = inside.without(left_out) if left_out else inside

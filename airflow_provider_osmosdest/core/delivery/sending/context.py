@@ -39,7 +39,7 @@ class SendContext:
 
     :param options: the write options
     :param transport: carries requests
-    :param judge: says what an answer means
+    :param classify: says what an answer means
     :param backoff: says how long to wait before a retry
     :param pacer: says how fast requests may start
     :param stop_policy: says when to give up
@@ -54,7 +54,7 @@ class SendContext:
 
     options: DeliveryOptions
     transport: Transport
-    judge: ResponseClassifier
+    classify: ResponseClassifier
     backoff: Backoff
     pacer: Pacer
     stop_policy: StopPolicy

@@ -59,28 +59,28 @@ class RecordMode:
     """
     Deliver one by one.
 
-    :param attempt: what all requests share
+    :param context: what all requests of the attempt share
     :param endpoint: makes a URL of each record, where it has places for fields
     """
 
-    def __init__(self, attempt: SendContext, endpoint: EndpointTemplate) -> None:
-        self._attempt = attempt
-        self._transport = attempt.transport
-        self._judge = attempt.judge
-        self._pacer = attempt.pacer
-        self._outcomes = attempt.outcomes
-        self._journal = attempt.outcomes.journal
-        self._stop_policy = attempt.stop_policy
+    def __init__(self, context: SendContext, endpoint: EndpointTemplate) -> None:
+        self._context = context
+        self._transport = context.transport
+        self._classify = context.classify
+        self._pacer = context.pacer
+        self._outcomes = context.outcomes
+        self._journal = context.outcomes.journal
+        self._stop_policy = context.stop_policy
         self._endpoint = endpoint
-        self._compress = attempt.compress
-        self._retries = attempt.options.max_retries
-        envelope = Envelope.of(attempt.options.envelope)
+        self._compress = context.compress
+        self._retries = context.options.max_retries
+        envelope = Envelope.of(context.options.envelope)
         self._prefix, self._suffix = envelope.prefix, envelope.suffix
         self._in_flight: dict[_InFlight, Request] = {}
         self._ready: deque[Request] = deque()
         self._later: list[tuple[float, int, Request]] = []
         self._stop: DeliveryError | None = None
-        self._heard = False
+        self._answered = False
         self._window = SendWindow()
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
@@ -108,8 +108,8 @@ class RecordMode:
 
         :param at_once: wait for answers no longer than a second
         """
-        until = self._attempt.now() + _GRACE
-        while self._in_flight and not (at_once and self._attempt.now() >= until):
+        until = self._context.now() + _GRACE
+        while self._in_flight and not (at_once and self._context.now() >= until):
             for answer in self._transport.exchange((), CHECK_IN_SECONDS / 4 if at_once else CHECK_IN_SECONDS):
                 self._settle_last(answer, reason)
         for item in self._in_flight:
@@ -124,8 +124,8 @@ class RecordMode:
     def _requests(self, validated: Validated, indexes: Sequence[int]) -> Iterator[Request]:
         lines = validated.lines.split(b"\n")
         records = validated.records if self._endpoint else None
-        delivery_id, key_header = self._journal.delivery_id, self._attempt.key_header
-        options, in_doubt = self._attempt.options, self._journal.in_doubt
+        delivery_id, key_header = self._journal.delivery_id, self._context.key_header
+        options, in_doubt = self._context.options, self._journal.in_doubt
         for position, (index, line) in enumerate(zip(indexes, lines, strict=False)):
             url = None
             if records is not None:
@@ -147,19 +147,19 @@ class RecordMode:
 
     def _turn(self) -> None:
         """Start what may start, wait for an answer, and act on all that came."""
-        now = self._attempt.now()
+        now = self._context.now()
         starting = self._starting(now)
         answers = self._transport.exchange(starting, self._wait(now))
-        now = self._attempt.now()
+        now = self._context.now()
         accepted: list[int] = []
         others: list[tuple[Request, Classification]] = []
         if answers:
-            self._heard = True
-            if self._attempt.timed is not None:
+            self._answered = True
+            if self._context.timed is not None:
                 # One a turn tells how the API is doing; one a record would cost as much as sending it.
-                self._attempt.timed(now - answers[0].request.key.started)
+                self._context.timed(now - answers[0].request.key.started)
         for answer in answers:
-            classification = self._judge(answer, 1)
+            classification = self._classify(answer, 1)
             item: _InFlight = answer.request.key
             del self._in_flight[item]
             if classification.verdict is Verdict.ACCEPTED and not (classification.items or classification.existing):
@@ -176,13 +176,13 @@ class RecordMode:
         for request, classification in others:
             self._act(request, classification, now)
         self._journal.tick()
-        self._attempt.check_in()
+        self._context.check_in()
         if self._stop is not None:
             raise self._stop
 
     def _starting(self, now: float) -> list[Request]:
         free = self._pacer.may_start(len(self._in_flight), now)
-        if not self._heard:
+        if not self._answered:
             # The first goes alone: a wrong token or URL must not be tried as often as there may be requests in flight.
             free = min(free, 1 - len(self._in_flight))
         starting: list[Request] = []
@@ -223,7 +223,7 @@ class RecordMode:
         due = 0.0 if self._ready and len(self._later) < _MOST_WAITING else self._later[0][0] - now
         wait = max(due, self._pacer.wait(now))
         if not self._in_flight:
-            self._attempt.check_wait(wait)
+            self._context.check_wait(wait)
             return min(CHECK_IN_SECONDS, wait)
         if wait > 0 and self._pacer.may_start(len(self._in_flight), now + wait):
             return min(CHECK_IN_SECONDS, wait)
@@ -235,9 +235,9 @@ class RecordMode:
         again = item.again(classification, now)
         if item.perhaps:
             self._journal.doubt([(item.index, item.index + 1)])
-        wait = self._attempt.backoff.wait(item.attempts - 1, classification.retry_after)
+        wait = self._context.backoff.wait(item.attempts - 1, classification.retry_after)
         wait = max(wait, item.least_wait(classification))
-        if self._attempt.passing(classification):
+        if self._context.passing(classification):
             self._pacer.failed(classification.status, wait, classification.retry_after, now)
         else:
             self._pacer.succeeded(now - item.started, len(self._in_flight) + 1, now)
@@ -250,7 +250,7 @@ class RecordMode:
         classification = item.conclude(classification)
         if classification.verdict not in REFUSALS or not item.perhaps:
             # What may be refused for having been taken says nothing of the others.
-            error = self._stop_policy.observe(classification, 1, in_full=not self._attempt.once, hopeless=hopeless)
+            error = self._stop_policy.observe(classification, 1, in_full=not self._context.once, hopeless=hopeless)
             self._stop = self._stop or error
         if self._stop is not None and classification.verdict in _UNTOUCHED:
             self._ready.appendleft(request)
@@ -261,11 +261,11 @@ class RecordMode:
         """Settle an answer that came after the delivery was stopped."""
         item: _InFlight = answer.request.key
         del self._in_flight[item]
-        classification = self._judge(answer, 1)
+        classification = self._classify(answer, 1)
         if classification.verdict is Verdict.ACCEPTED and not (classification.items or classification.existing):
             self._outcomes.delivered_each([item.index])
             return
-        item.again(classification, self._attempt.now())
+        item.again(classification, self._context.now())
         if item.perhaps:
             self._journal.doubt([(item.index, item.index + 1)])
         classification = item.conclude(classification)

@@ -92,7 +92,7 @@ def run_until_done(folder, draw, server, guarantees=(None,), watch=lambda guaran
                     open_source(folder / "in.ndjson"),
                     lambda target, deadly=deadly, **needs: KillingTransport(server, draw, deadly),
                     lambda line: None,
-                    RunContext(occasion="retries"),
+                    RunContext(run_key="retries"),
                 )
         except Killed:
             kills += 1

@@ -92,7 +92,7 @@ def run(tmp_path, api):
             open_source(records),
             lambda target, **needs: Wire(api, dies),
             said.append,
-            run_context or RunContext(occasion="o"),
+            run_context or RunContext(run_key="o"),
         )
         report = result.report
         outcomes = (report.delivered, report.duplicate, report.invalid, report.rejected, report.unknown, report.unsent)
@@ -292,11 +292,11 @@ def test_a_kill_at_any_touch_of_what_was_seen_or_of_the_ledger(run, api, tmp_pat
             write_mode=mode,
             batch_size=2,
             seen=DyingFolder(tmp_path / "seen", left),
-            run_context=RunContext(ledger=ledger, occasion="o"),
+            run_context=RunContext(ledger=ledger, run_key="o"),
         )
     ledger = FolderLedgerStore(tmp_path / "ledger")
     result, _ = run(
-        records, name="dying", write_mode=mode, batch_size=2, run_context=RunContext(ledger=ledger, occasion="o")
+        records, name="dying", write_mode=mode, batch_size=2, run_context=RunContext(ledger=ledger, run_key="o")
     )
     assert (result.report.delivered, result.report.duplicate) == (5, 2)
     assert sorted(api.taken) == [(number, "a") for number in range(5)]
@@ -350,9 +350,9 @@ class TestFiles:
         with contextlib.suppress(Killed):
             ledger = FolderLedgerStore(DyingFolder(tmp_path / "ledger", left))
             seen = DyingFolder(tmp_path / "seen", left)
-            run(folder / "*.ndjson", seen=seen, run_context=RunContext(ledger=ledger, occasion="o"), **options)
+            run(folder / "*.ndjson", seen=seen, run_context=RunContext(ledger=ledger, run_key="o"), **options)
         ledger = FolderLedgerStore(tmp_path / "ledger")
-        result, _ = run(folder / "*.ndjson", run_context=RunContext(ledger=ledger, occasion="o"), **options)
+        result, _ = run(folder / "*.ndjson", run_context=RunContext(ledger=ledger, run_key="o"), **options)
         assert (result.report.read, result.report.delivered) == (2, 2)
         assert sorted(api.taken) == [(0, "a"), (1, "a")]
         assert run(folder / "*.ndjson", deduplicate="files")[0].report.duplicate == 2

@@ -55,7 +55,7 @@ def test_all_that_attempts_leave_is_private(tmp_path, access, files, folders, de
         delivery = delivery_to(root / "delivery", root / "seen", deduplicate=deduplicate, **options)
         with umask(0):
             source = open_source(tmp_path / "in.ndjson")
-            deliver(delivery, source, HandlerTransport(handler).factory, lambda _: None, RunContext(occasion="0"))
+            deliver(delivery, source, HandlerTransport(handler).factory, lambda _: None, RunContext(run_key="0"))
         assert modes_below(tmp_path / "disk") == {"files": {files}, "folders": {folders}}
         left |= {path.name.split("-")[0] for path in (root / "delivery").iterdir()}
     assert left == {"attempt", "failures", "ledger.json", "report.json"}

@@ -146,7 +146,7 @@ def attempt(folder: Path, server: Server, store: Any, transport: type = HandlerT
         open_source(RECORDS),
         carrier.factory,
         lambda _: None,
-        RunContext(ledger=store, occasion="retries"),
+        RunContext(ledger=store, run_key="retries"),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal, begin
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
@@ -22,28 +22,28 @@ from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
 
 
-def found(entry, fingerprint, occasion):
+def found(entry, fingerprint, run_key):
     store = MemoryLedgerStore()
     store.save(entry.to_json())
     said = []
-    return begin(store, fingerprint, said.append, occasion), " ".join(said)
+    return begin(store, fingerprint, said.append, run_key), " ".join(said)
 
 
 class TestBegin:
     def entry(self, **values):
-        return Ledger("d", "f", settled=RangeSet([(0, 7)]), counts={"delivered": 7}, occasion="1", **values)
+        return Ledger("d", "f", settled=RangeSet([(0, 7)]), counts={"delivered": 7}, run_key="1", **values)
 
     def test_an_unfinished_delivery_goes_on_whoever_asks(self):
-        for occasion in ("1", "2", None):
-            entry, said = found(self.entry(), "f", occasion)
-            assert (entry.delivery_id, entry.occasion) == ("d", occasion)
+        for run_key in ("1", "2", None):
+            entry, said = found(self.entry(), "f", run_key)
+            assert (entry.delivery_id, entry.run_key) == ("d", run_key)
             assert "7 records are settled" in said
 
     def test_a_complete_one_is_done_again_only_when_asked_again(self):
-        for occasion in ("2", None):
-            entry, said = found(self.entry(complete=True), "f", occasion)
+        for run_key in ("2", None):
+            entry, said = found(self.entry(complete=True), "f", run_key)
             assert entry.delivery_id != "d"
-            assert (len(entry.settled), entry.occasion, said) == (0, occasion, "")
+            assert (len(entry.settled), entry.run_key, said) == (0, run_key, "")
 
     def test_a_retry_of_a_complete_one_finds_it_complete(self):
         # Also where the source has changed or cannot be told apart: nothing of it is read any more.
@@ -67,7 +67,7 @@ class TestWhatIsNoted:
 
         def handle(request):
             ids = [record["id"] for record in json.loads(body_of(request))]
-            noted = [(chunk.start, chunk.stop) for chunk in read_entry(store.document).sending]
+            noted = [(chunk.start, chunk.stop) for chunk in read_ledger(store.document).sending]
             seen.append(((ids[0], ids[-1] + 1), noted))
             return Response(request, 200)
 
@@ -103,12 +103,12 @@ class Accepting:
 class TestCompleteDelivery:
     """An attempt that is killed behind its last record, and the retry after it."""
 
-    def deliver(self, folder, store, occasion, records):
+    def deliver(self, folder, store, run_key, records):
         schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
         options = DeliveryOptions(max_failures=1, retry_rejected=True)
         delivery = Delivery(Target("http://api.test"), options, schema, folder)
         transport = Accepting()
-        run_context = RunContext(ledger=store, occasion=occasion)
+        run_context = RunContext(ledger=store, run_key=run_key)
         source = open_source(records)
         result = deliver(delivery, source, lambda *_, **__: transport, lambda _: None, run_context)
         assert result.error is None
@@ -153,7 +153,7 @@ class Desk:
 
     @property
     def written(self):
-        return read_entry(self.store.document)
+        return read_ledger(self.store.document)
 
     @property
     def parts(self):

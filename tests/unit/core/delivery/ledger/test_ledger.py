@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Chunk, Ledger, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Chunk, Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore, MemoryLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError
@@ -28,7 +28,7 @@ def full_entry():
 
 
 def test_what_is_written_is_read_again():
-    assert read_entry(full_entry().to_json()) == full_entry()
+    assert read_ledger(full_entry().to_json()) == full_entry()
 
 
 def as_version_0_1_0_wrote_it(**more):
@@ -39,16 +39,16 @@ def as_version_0_1_0_wrote_it(**more):
 
 
 def test_a_ledger_of_version_0_1_0_is_read():
-    entry = read_entry(as_version_0_1_0_wrote_it(reach=60, doubtful=[10, 2]))
+    entry = read_ledger(as_version_0_1_0_wrote_it(reach=60, doubtful=[10, 2]))
     expected = full_entry()
     expected.window = (0, 60)
     assert entry == expected
     assert entry.doubts() == RangeSet([(10, 12), (20, 60)]), "all up to its reach that is not settled"
-    assert read_entry(entry.to_json()) == expected, "and is written in the new way"
+    assert read_ledger(entry.to_json()) == expected, "and is written in the new way"
 
 
 def test_a_ledger_from_before_doubt_was_noted_has_none():
-    entry = read_entry(as_version_0_1_0_wrote_it())
+    entry = read_ledger(as_version_0_1_0_wrote_it())
     assert (entry.window, len(entry.in_doubt)) == ((0, 0), 0)
 
 
@@ -70,34 +70,34 @@ def test_every_delivery_has_an_id_of_its_own():
 def test_a_damaged_ledger_says_so_and_what_to_do(damage, checked):
     document = full_entry().to_json() if checked else as_version_0_1_0_wrote_it()
     with pytest.raises(StorageError, match=r"damaged.*Restore it.*delivery forget"):
-        read_entry(json.dumps({**json.loads(document), **damage}).encode())
+        read_ledger(json.dumps({**json.loads(document), **damage}).encode())
 
 
 @pytest.mark.parametrize("damage", [{"settled": [0, 21]}, {"attempts": 3}, {"fingerprint": "g"}, {"checksum": ""}])
 def test_a_ledger_that_was_changed_by_hand_is_damaged(damage):
     document = {**json.loads(full_entry().to_json()), **damage}
     with pytest.raises(StorageError, match=r"damaged: its checksum does not fit"):
-        read_entry(json.dumps(document).encode())
+        read_ledger(json.dumps(document).encode())
     del document["checksum"]
     with pytest.raises(StorageError, match="damaged"):
-        read_entry(json.dumps(document).encode())
+        read_ledger(json.dumps(document).encode())
 
 
 def test_a_store_may_write_the_same_ledger_in_another_way():
     document = json.loads(full_entry().to_json())
     other = dict(sorted(document.items(), reverse=True))
-    assert read_entry(json.dumps(other, indent=2).encode()) == full_entry()
+    assert read_ledger(json.dumps(other, indent=2).encode()) == full_entry()
 
 
 def test_half_a_character_in_a_reason_does_no_harm():
     entry = full_entry()
     entry.reasons = Counter({"rejected: \ud800": 1})
-    assert read_entry(entry.to_json()).reasons == {"rejected: ?": 1}
+    assert read_ledger(entry.to_json()).reasons == {"rejected: ?": 1}
 
 
 def test_half_a_ledger_is_damaged():
     with pytest.raises(StorageError, match="damaged"):
-        read_entry(full_entry().to_json()[:-5])
+        read_ledger(full_entry().to_json()[:-5])
 
 
 class StoreContract:

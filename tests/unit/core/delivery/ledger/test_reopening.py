@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.reopening import reopen
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
@@ -44,7 +44,7 @@ def test_rejected_and_invalid_records_are_taken_up_and_unknown_ones_stay(entry, 
 def test_the_ledger_knows_before_any_part_is_removed(entry, tmp_path):
     store = MemoryLedgerStore()
     reopen(entry, store, tmp_path)
-    written = read_entry(store.document)
+    written = read_ledger(store.document)
     assert written.parts == entry.parts
     assert written.settled == entry.settled
     assert (tmp_path / "failures-00000.ndjson").exists()
@@ -53,7 +53,7 @@ def test_the_ledger_knows_before_any_part_is_removed(entry, tmp_path):
 def test_taken_up_twice_it_is_the_same(entry, tmp_path):
     store = MemoryLedgerStore()
     reopen(entry, store, tmp_path)
-    again = read_entry(store.document)
+    again = read_ledger(store.document)
     store.document = None
     reopen(again, store, tmp_path)
     assert again.settled == entry.settled

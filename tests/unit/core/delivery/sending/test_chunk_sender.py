@@ -55,7 +55,7 @@ class Desk:
             SendContext(
                 options=options,
                 transport=self.transport,
-                judge=ResponseClassifier(),
+                classify=ResponseClassifier(),
                 backoff=backoff,
                 pacer=Pacer(options, backoff),
                 stop_policy=StopPolicy(100, "POST http://api.test", "wait"),
@@ -283,7 +283,7 @@ def test_a_stop_while_an_answer_is_awaited_leaves_it_in_doubt(inherited):
 @pytest.mark.parametrize(("first", "in_doubt"), [(status(503), False), (AmbiguousError("silence"), True)])
 def test_a_stop_between_two_sends_keeps_what_is_known(first, in_doubt):
     desk = Desk(first, status(200))
-    desk.sender._attempt.progress.tick = lambda: setattr(desk, "wish", "Stop")
+    desk.sender._context.progress.tick = lambda: setattr(desk, "wish", "Stop")
     with pytest.raises(StoppedError):
         desk.send()
     assert desk.sends.in_doubt is in_doubt

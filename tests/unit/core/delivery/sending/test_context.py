@@ -16,7 +16,7 @@ def attempt(*, stopping=lambda: None, deferrable=False, **options):
     made = SendContext(
         options=DeliveryOptions(**options),
         transport=None,
-        judge=None,
+        classify=None,
         backoff=None,
         pacer=None,
         stop_policy=None,
