@@ -1,4 +1,4 @@
-"""Run one delivery: read, validate, send, settle, report. The loop that the other modules of this room serve."""
+"""Run one delivery from start to end: resume the ledger, run the pipeline, write the report."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def deliver(
     run_context: RunContext | None = None,
 ) -> Result:
     """
-    Deliver the records of a source, or go on delivering them where an earlier attempt stood.
+    Deliver the records of a source, or resume where an earlier attempt stopped.
 
     Whatever happens on the wire or in the source ends in the result; every record that could be read has an outcome.
 
@@ -55,7 +55,7 @@ def deliver(
     :param source: the records
     :param transport: makes what carries the requests
     :param say: takes the lines of the log, a few and then one every 10 seconds
-    :param run_context: what the delivery may ask of its caller
+    :param run_context: what the caller provides: the ledger, the stop signal, the log
     :raises StorageError: when report, failures or ledger cannot be read or written
     :raises SupersededError: when a later attempt of the delivery has begun; nothing was written then
     :raises ConfigurationError: when options, schema and mapping do not fit together; nothing was sent
@@ -80,7 +80,7 @@ def carry_out(
     say: Callable[[str], None],
     run_context: RunContext | None = None,
 ) -> Result:
-    """Do what :func:`deliver` does, but for saying so and writing the report."""
+    """Do what :func:`deliver` does, without its log lines and without writing the report."""
     run_context = run_context or RunContext()
     warn = run_context.warn or say
     tools = tools_of(delivery)
@@ -88,7 +88,7 @@ def carry_out(
     tally = Tally()
     taking = new_files(delivery, source, store, tally, say)
     source = ReplaySource(taking or source, delivery.mapping)
-    # Before the ledger is read: what an attempt before this one notes after that, it sends no more.
+    # Before the ledger is read: an attempt before this one must not send what it notes after that.
     attempt_id = uuid.uuid4().hex
     store.claim(attempt_id)
     ledger = begin(store, source.fingerprint, warn, run_context.run_key)
@@ -130,7 +130,7 @@ def carry_out(
         deduplicator=deduplicator,
     )
     try:
-        # Before the first send, so that every attempt knows the delivery by one id.
+        # Before the first send, so that every attempt uses the same delivery id.
         journal.write()
         error = run_pipeline(source, tools.validator, mode_of(context, tools), context)
         outcomes.close(stopped=isinstance(error, DeliveryError))
@@ -149,15 +149,15 @@ def _closed(
     error: OsmosError | None,
     taken: NewFiles | None = None,
 ) -> Result:
-    """Close the books: decide whether it failed, whether another attempt may mend it, and write the ledger."""
+    """Decide whether the delivery failed and whether another attempt may mend it, and write the ledger."""
     if error is not None:
         # An attempt that stops early has not read again what those before it have settled.
         tally.read = max(tally.read, tally.settled)
     elif tally.settled != tally.read:
-        # Of a green task the numbers are all that is looked at.
+        # The numbers are all that users look at when a task succeeds.
         error = StorageError(
             f"the report does not add up: {tally.read:,} records were read, and {tally.settled:,} have an outcome. The "
-            "ledger speaks of other records than the source holds now, or was changed. Look at it with 'airflow "
+            "ledger is about other records than the source holds now, or was changed. Look at it with 'airflow "
             "osmosdest delivery show'; after 'airflow osmosdest delivery forget' all is sent again under the same keys."
         )
     allowed = delivery.options.failures_allowed(tally.read)
@@ -166,7 +166,7 @@ def _closed(
     complete = not mendable and failed <= allowed
     if complete and taken is not None:
         journal.guard()
-        # Before the ledger says that all is done: nobody would come back to it.
+        # Before the ledger is marked complete: no later attempt would do it.
         taken.take(journal.delivery_id)
     failures_path = journal.close(complete=complete)
     if error is None and failed > allowed:

@@ -42,7 +42,7 @@ def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, cont
     Send what the source holds; every record of it is settled or counted when this returns.
 
     :param source: the records
-    :param validator: says which are valid
+    :param validator: validates them
     :param mode: sends them
     :param context: what all requests of the attempt share
     :return: why not all of it could be read and sent, ``None`` where it could
@@ -111,7 +111,7 @@ def _validated(block: Block, validator: BulkValidator, context: SendContext) -> 
             invalid.append((index, record.error, record.record))
     indexes += range(start, first + validated.count)
     outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
-    # Before those that are settled are left out: they have been seen too.
+    # Before those that are settled are left out: their keys count too.
     validated, left = _without_duplicates(validated, indexes, context, settled if resuming else None)
     if not resuming:
         return validated, left

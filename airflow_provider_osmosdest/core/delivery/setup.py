@@ -1,4 +1,4 @@
-"""Put one attempt at a delivery together: what all its requests share, and the write mode that sends them."""
+"""Build what one attempt at a delivery needs: its tools, its send context and its write mode."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _P = TypeVar("_P", bound=Destination)
 @dataclass(frozen=True, slots=True)
 class Tools:
     """
-    What of a delivery depends on its values alone.
+    What depends on the values of a delivery alone.
 
-    :param endpoint: makes a URL of each record, where it has places for fields
-    :param validator: says which records are valid
+    :param endpoint: makes a URL from each record, where it has placeholders for fields
+    :param validator: validates records
     :param compress: compresses a body, ``None`` for no compression
     """
 
@@ -57,7 +57,7 @@ class Tools:
 
 def tools_of(delivery: Delivery[Destination]) -> Tools:
     """
-    Check that options, schema and mapping fit together, and make what they ask for; nothing is touched.
+    Check that options, schema and mapping fit together, and build their tools; storage and network are not touched.
 
     :raises ConfigurationError: naming what does not fit
     """
@@ -77,15 +77,15 @@ def context_of(
     deduplicator: Deduplicator | None,
 ) -> SendContext:
     """
-    Return an attempt; whoever asked for it closes its transport.
+    Return the send context of an attempt; the caller closes its transport.
 
-    :param delivery: what to do
+    :param delivery: the delivery
     :param tools: of the delivery
     :param transport: makes what carries the requests
     :param outcomes: settles records
-    :param progress: is told that time goes by
-    :param run_context: what the delivery may ask of its caller
-    :param deduplicator: tells duplicates, ``None`` where every record is sent
+    :param progress: logs how far the delivery is
+    :param run_context: what the caller provides
+    :param deduplicator: finds duplicates, ``None`` where every record is sent
     """
     options, target = delivery.options, delivery.target
     classifier = ResponseClassifier(
@@ -103,7 +103,7 @@ def context_of(
         answer_bytes=_answer_bytes(classifier, most_in_flight(options)),
         may_repeat=not options.once,
     )
-    # Who can wait without a worker slot can wait as long as the API asks.
+    # A deferrable caller waits without a worker slot, so it can wait as long as the API asks.
     asked = _LONGEST_DEFERRAL if run_context.deferrable else options.max_backoff
     backoff = Backoff(options.backoff, options.max_backoff, max(asked, options.max_backoff))
     return SendContext(

@@ -1,4 +1,4 @@
-"""A transport around another: adds what shows who sends a request."""
+"""Wrap a transport, and add OAuth2 tokens and signatures to its requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["AuthorizingTransport"]
 
 
 class _InFlight:
-    """The caller's request, and what has been tried for it."""
+    """A caller's request, with the token it was sent with."""
 
     __slots__ = ("renewed", "request", "token")
 
@@ -64,7 +64,7 @@ class AuthorizingTransport:
                     continue
                 except TransportError as error:
                     failed = error
-            # Where there was no token for one there is none for the next, and to ask may take a time-out each.
+            # The next request would get no token either, and each try may take a time-out.
             answers.append(Response(item.request, error=failed))
         received = self._inner.exchange(dressed, 0.0 if answers else wait)
         return [*answers, *(answer for answer in map(self._received, received) if answer is not None)]

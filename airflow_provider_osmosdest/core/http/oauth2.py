@@ -29,10 +29,10 @@ class ClientCredentials:
     How to get a token.
 
     :param url: the token endpoint
-    :param client_id: who asks
-    :param client_secret: its secret
-    :param scope: what for, separated by spaces
-    :param audience: for whom, where the server wants to know
+    :param client_id: the client's id
+    :param client_secret: the client's secret
+    :param scope: scopes to request, separated by spaces
+    :param audience: the API the token is for, where the server needs it
     """
 
     url: str
@@ -44,11 +44,11 @@ class ClientCredentials:
 
 class TokenSource:
     """
-    Give out a token that is good now.
+    Give out a token that is valid now.
 
     :param credentials: how to get one
     :param post: posts a form: URL, body and headers to status and text; raises ``OSError`` where none comes back
-    :param learned: is told every token, so that it can be masked
+    :param learned: is called with every token, so that it can be masked
     :param clock: seconds that only ever grow
     """
 
@@ -71,7 +71,7 @@ class TokenSource:
         Return a token, a new one if the last is about to expire.
 
         :raises CredentialsError: when the server refuses to give one
-        :raises NotSentError: when it cannot be asked, or is not well
+        :raises NotSentError: when the server cannot be reached, or fails
         """
         if self._token is None or self._clock() >= self._good_until:
             self._token = self._fetched()
@@ -79,7 +79,7 @@ class TokenSource:
         return self._token
 
     def forget(self, token: str | None) -> None:
-        """Give a token out no more: an API did not take it."""
+        """Drop a token that an API did not accept."""
         if token == self._token:
             self._token = None
 

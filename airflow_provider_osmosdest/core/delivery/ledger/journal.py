@@ -1,4 +1,4 @@
-"""Keep the ledger true: what is settled, counted and durable, written down before and after each send."""
+"""Write the ledger of a running delivery: before each send what is sent, after it what is settled."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def begin(
     """
     Find the ledger of a delivery, or begin one.
 
-    One that is complete is found only by a retry on the same run_key: the attempt that completed it was killed, or
-    failed, before its caller heard of it, and sending all of it again would be the worst answer to that.
+    A complete one counts only for a retry with the same run key: the attempt that completed it was killed, or failed,
+    before its caller got the result, and all of it must not be sent again.
 
     :param store: where it is kept
     :param fingerprint: of the source as it is now
     :param say: takes the line that says what was found
-    :param run_key: the same in every retry, another once somebody asks for the delivery again
+    :param run_key: the same in every retry, another one when the task is cleared or run anew
     :raises StorageError: when it cannot be read, or is damaged
     """
     document = store.load()
@@ -58,7 +58,7 @@ def begin(
     ledger.run_key = run_key
     if not ledger.settled and not ledger.doubts():
         if fingerprint is None or fingerprint != ledger.fingerprint:
-            # An index of another source says nothing of this one.
+            # No record has an outcome, so another source can take over the ledger.
             ledger.fingerprint = fingerprint
         return ledger
     if fingerprint is None:
@@ -74,18 +74,18 @@ def begin(
         )
         return Ledger.new(fingerprint, run_key)
     say(
-        f"Going on with delivery {ledger.delivery_id}, attempt {ledger.attempts + 1}: {len(ledger.settled):,} records are "
-        f"settled already ({ledger.counts.get('delivered', 0):,} delivered) and are not sent again."
+        f"Going on with delivery {ledger.delivery_id}, attempt {ledger.attempts + 1}: {len(ledger.settled):,} records "
+        f"are settled already ({ledger.counts.get('delivered', 0):,} delivered) and are not sent again."
     )
     return ledger
 
 
 def check_holder(store: LedgerStore, attempt: str, delivery_id: str) -> None:
     """
-    Make sure that an attempt is still the one that goes on with its delivery.
+    Make sure that no later attempt has claimed the delivery.
 
     :raises SupersededError: when a later one has begun
-    :raises StorageError: when that cannot be found out
+    :raises StorageError: when the claim cannot be read
     """
     if (store.holder() or attempt) != attempt:
         raise SupersededError(
@@ -98,13 +98,13 @@ class Journal:
     """
     The ledger of a delivery that is under way.
 
-    :param ledger: what it says
+    :param ledger: its document, which is changed
     :param store: where it is kept
     :param folder: where the failures file is
     :param tally: the running counts, which go on from its own
     :param clock: seconds that only ever grow
-    :param origin: returns what else a failure record says of the record with an index
-    :param deduplicator: keeps what is delivered as seen
+    :param origin: returns further fields of the failure record of the record with an index
+    :param deduplicator: keeps the keys of delivered records
     :param once: nothing may be sent again that may have been taken
     :param attempt: names this attempt, which has claimed the delivery; ``None`` where no other can begin
     """
@@ -173,7 +173,7 @@ class Journal:
         return self._seconds + self._clock() - self._started
 
     def deliver(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Settle ranges of indexes that the API took, or has no need of."""
+        """Settle ranges of indexes that the API took, or had already."""
         for start, stop in ranges:
             self._ledger.settled.add(start, stop)
 
@@ -192,7 +192,7 @@ class Journal:
         final: bool = True,
     ) -> None:
         """
-        Keep failure records that share one fate.
+        Keep failure records with the same outcome and error.
 
         :param records: index and JSON of each
         :param final: whether a retry leaves them as they are; else they are not settled
@@ -206,7 +206,7 @@ class Journal:
         self._tally.count(outcome, len(indexes), error)
         reason = f"{outcome}: {error}"
         if final:
-            # A refused record may be asked about again after a crash; one that may have arrived must not.
+            # A refused record may be sent again after a crash; one that may have arrived must not.
             self._must_last = self._must_last or outcome == "unknown"
             self._wait(dict.fromkeys(indexes, (outcome, reason)))
         else:
@@ -322,7 +322,7 @@ class Journal:
         if self.in_doubt:
             self.in_doubt = ledger.in_doubt = self.in_doubt.without(settled)
         if self._deduplicator is not None:
-            # What the last ledger calls settled is never read again: it has to be known as seen before.
+            # What the last ledger calls settled is never read again: its keys must be durable first.
             self._deduplicator.keep(settled, last=last)
         if self._waiting:
             # A crash now loses the failure records that wait; so their records are not settled yet.

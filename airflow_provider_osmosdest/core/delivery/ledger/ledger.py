@@ -1,7 +1,7 @@
 """
 The ledger: which records are settled and which are in doubt, so that a retried task goes on instead of starting again.
 
-One small JSON document. What it says is true of storage at every moment: a record that failed stands in it only once
+One small JSON document, true of storage at all times: a record that failed stands in it only once
 its failure record is durable, and what is sent stands in it before.
 """
 
@@ -51,19 +51,19 @@ class DocumentStore(Protocol):
 
 
 class LedgerStore(DocumentStore, Protocol):
-    """Where a ledger is kept, and beside it which attempt may go on with the delivery."""
+    """Where a ledger is kept, and beside it the attempt that may go on with the delivery."""
 
     def claim(self, attempt: str) -> None:
         """
-        Make an attempt the one that goes on with the delivery; whichever came before must stop.
+        Let an attempt take over the delivery; an attempt before it must stop.
 
-        :param attempt: names it
+        :param attempt: the attempt's id
         :raises StorageError: when that cannot be written
         """
 
     def holder(self) -> str | None:
         """
-        Return the attempt that claimed the delivery last, ``None`` where that is not known.
+        Return the id of the attempt that claimed the delivery last, ``None`` where none has.
 
         :raises StorageError: when it cannot be read
         """
@@ -92,7 +92,7 @@ class Chunk:
 @dataclass(slots=True)
 class Ledger:
     """
-    What a ledger says.
+    The state of a delivery, as its ledger holds it.
 
     :param delivery_id: the same in every retry
     :param fingerprint: of the source, ``None`` where it has none
@@ -108,7 +108,7 @@ class Ledger:
     :param parts: names of the durable parts of the failures file
     :param seconds: how long all attempts took
     :param attempts: how many attempts were begun
-    :param run_key: what the last attempt was made for, the same in every retry; ``None`` where nobody says
+    :param run_key: of the last attempt, the same in every retry; ``None`` where the caller gave none
     """
 
     delivery_id: str
@@ -163,7 +163,7 @@ class Ledger:
 
 
 def _checksum(values: Mapping[str, Any]) -> str:
-    """Return a digest of what a ledger says; stores may change the order of its keys, and its spaces."""
+    """Return a digest of a ledger's values; stores may change the order of its keys, and its spaces."""
     canonical = json.dumps({name: values[name] for name in values if name != "checksum"}, sort_keys=True)
     return sha256(canonical.encode()).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""Settle records: every record of a delivery passes here exactly once, and leaves with its outcome."""
+"""Settle records: give every record of a delivery its outcome, exactly once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Outcomes:
 
     def duplicates(self, indexes: Iterable[int]) -> None:
         """
-        Settle records the API has: delivered before, by its own word, or by one before them in this delivery.
+        Settle records the API has already: delivered before, or equal to one before them in this delivery.
 
         :param indexes: ascending
         """
@@ -91,17 +91,17 @@ class Outcomes:
         perhaps: str = "",
     ) -> None:
         """
-        Settle records by what the answers to them came to.
+        Settle records by the classification of the answers to them.
 
         What the API refused is ``rejected`` for good, and ``unknown`` where an earlier send of it may have been taken.
-        What the API did not take, by its own word, is ``unsent``, and another attempt of the task sends it again.
+        What the API says it did not take is ``unsent``, and another attempt of the task sends it again.
         What may have been taken is ``unknown``, which may be sent again only if twice is better than never.
 
         :param records: index and JSON of each
-        :param classification: what the answers came to
+        :param classification: of the answers
         :param attempts: requests their chunk took
-        :param error: what the answer says of these records, if more than of the chunk
-        :param perhaps: what was said when an earlier send of the chunk may have been taken
+        :param error: the answer's error for these records, where it differs from the chunk's
+        :param perhaps: the error of an earlier send of the chunk that may have been taken
         """
         error = error or classification.error
         status = classification.status
@@ -172,7 +172,7 @@ class Outcomes:
     def _apart(
         self, records: Iterable[tuple[int, bytes]]
     ) -> tuple[Iterable[tuple[int, bytes]], list[tuple[int, bytes]]]:
-        """Tell records of which no send is in doubt from those of which one is."""
+        """Separate records without a send in doubt from those with one."""
         in_doubt = self.journal.in_doubt
         if not in_doubt:
             return records, []

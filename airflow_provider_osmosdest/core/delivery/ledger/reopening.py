@@ -1,4 +1,4 @@
-"""Take up again what an earlier attempt had settled as failed: ``retry_rejected``."""
+"""Reopen the records that an earlier attempt settled as failed: ``retry_rejected``."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ __all__ = ["BatchMode"]
 _ITEM_ROUNDS = 3
 # A part of a chunk whose retries are spent has seen the API fail through all of the backoff already.
 _RETRIES_OF_A_PART = 1
-# What is known of the records themselves, and so settles them even where it stops the delivery.
+# Verdicts on the records themselves, which settle them even where they stop the delivery.
 _SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.IN_DOUBT, Verdict.FAILED, Verdict.UNREADABLE})
 
 
@@ -42,8 +42,8 @@ class _Chunk:
     :param batch: the batch
     :param start: ordinal of the first record
     :param stop: ordinal behind the last
-    :param in_doubt: an earlier attempt sent just these records, and no answer that tells came back
-    :param perhaps: what was said when a larger chunk they were part of may have been taken, empty where none was
+    :param in_doubt: an earlier attempt sent exactly these records, and their outcome is not known
+    :param perhaps: the error of a larger chunk with them that may have been taken, empty where there is none
     """
 
     batch: Batch
@@ -183,7 +183,7 @@ class BatchMode:
         return classification, sends
 
     def _conclude(self, chunk: _Chunk, sends: Sends, *, in_doubt: bool) -> None:
-        """Note what is known of a chunk for later sends of its records, in this attempt and in the next."""
+        """Note whether a chunk is in doubt, for later sends of its records in this attempt and the next."""
         if sends.perhaps:
             self._journal.doubt(chunk.noted.ranges())
         if in_doubt:
@@ -215,7 +215,7 @@ class BatchMode:
             chunk.in_doubt = False
         elif (classification.items or classification.existing) and rounds:
             self._chunks.popleft()
-            rest = self._take_its_word(chunk, classification, sends)
+            rest = self._settle_named(chunk, classification, sends)
             if rest is not None:
                 self._chunks.appendleft(_Chunk(rest, 0, rest.size, perhaps=chunk.perhaps))
             return rounds - 1
@@ -229,11 +229,11 @@ class BatchMode:
         return rounds
 
     def _observe(self, classification: Classification, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
-        """Return why to stop after this answer, ``None`` to go on."""
+        """Return the error to stop with after this answer, ``None`` to go on."""
         if classification.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(classification):
             return self._stop_policy.unanswered(classification, chunk.size)
         if classification.verdict in REFUSALS and chunk.size == 1 and chunk.perhaps:
-            # It may be refused for having been taken, which says nothing of the others.
+            # It may be refused because it was taken before, which says nothing about the others.
             return None
         return self._stop_policy.observe(classification, chunk.size, in_full=in_full)
 
@@ -251,11 +251,11 @@ class BatchMode:
 
         :param retries: of each part, ``None`` for all that the options allow
         """
-        splitter = GroupTesting(chunk.size)
+        testing = GroupTesting(chunk.size)
         self._outcomes.tally.splits += 1
         sent = 0
         try:
-            while (borders := splitter.next_range()) is not None:
+            while (borders := testing.next_range()) is not None:
                 self._check_bound(sent)
                 sent += 1
                 part = chunk.part(*borders)
@@ -266,18 +266,18 @@ class BatchMode:
                 if classification.verdict is Verdict.ACCEPTED or (
                     classification.verdict is Verdict.EXISTS and part.size == 1
                 ):
-                    splitter.accepted()
+                    testing.accepted()
                     self._accepted(part, classification, sends)
                 elif part.size == 1 or error is not None or self._is_final(classification):
-                    splitter.refused() if part.size == 1 else splitter.accepted()
+                    testing.refused() if part.size == 1 else testing.accepted()
                     self._failed(part, classification, sends)
                 else:
-                    splitter.refused()
+                    testing.refused()
                     self._outcomes.tally.splits += 1
                 if error is not None:
                     raise error
         except DeliveryError:
-            left = [chunk.part(first, last) for first, last in splitter.unsettled()]
+            left = [chunk.part(first, last) for first, last in testing.unsettled()]
             self._chunks.extendleft(reversed(left))
             raise
 
@@ -289,8 +289,8 @@ class BatchMode:
         others = chunk.size - len(classification.items) - len(classification.existing)
         self._outcomes.delivered(others, chunk.noted.ranges())
 
-    def _take_its_word(self, chunk: _Chunk, classification: Classification, sends: Sends) -> Batch | None:
-        """Settle the items a refusal names and return the others, which were refused only along with them."""
+    def _settle_named(self, chunk: _Chunk, classification: Classification, sends: Sends) -> Batch | None:
+        """Settle the items a refusal names; return the others, which were only refused along with them."""
         self._settle_items(chunk, classification, sends)
         return chunk.batch.part(chunk.start, chunk.stop).without({*classification.items, *classification.existing})
 

@@ -21,7 +21,7 @@ __all__ = ["ChunkSender"]
 
 class ChunkSender:
     """
-    Carry chunks one after another.
+    Send chunks one after another.
 
     :param context: what all requests of the attempt share
     """
@@ -39,9 +39,9 @@ class ChunkSender:
         :param body: its bytes
         :param size: how many records are in it
         :param key: its idempotency key, the same each time
-        :param sends: what is known of its sends, which goes on from here
+        :param sends: the sends of the chunk so far, which this adds to
         :param note: called before the first of them
-        :return: what the answers came to
+        :return: the classification of the chunk
         :raises StoppedError: when the task is to stop; ``sends`` says whether the chunk is in doubt then
         :raises WaitError: before a wait that is too long to hold a worker slot for
         """
@@ -58,7 +58,7 @@ class ChunkSender:
                 context.backoff.wait(sends.attempts - 1, classification.retry_after), sends.least_wait(classification)
             )
             if context.passing(classification):
-                # The sender waits itself; the pacer is told only of what holds beyond this chunk.
+                # The sender waits itself; only what holds beyond this chunk goes to the pacer.
                 self._pacer.failed(classification.status, wait, None, now)
             else:
                 self._pacer.succeeded(0.0, 1, now)

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["RecordMode"]
 
 _MOST_WAITING = 1_000
-"""Records waiting for a retry at which no new one is started: an API that is down must not be asked for each."""
+"""Records waiting for a retry at which no new one is started: an API that is down must not get each of them."""
 
 _GRACE = 1.0
-"""Seconds that answers under way are waited for when somebody wishes to stop."""
+"""Seconds to wait for answers under way when the task is to stop."""
 
 _UNTOUCHED = frozenset({Verdict.MISCONFIGURED, Verdict.UNREACHABLE, Verdict.TRANSIENT})
-"""Verdicts that say nothing of the record: where the delivery stops, it goes again once the cause is mended."""
+"""Verdicts that are not about the record: where the delivery stops, it is sent again once the cause is mended."""
 
 
 class _InFlight(Sends):
@@ -60,7 +60,7 @@ class RecordMode:
     Deliver one by one.
 
     :param context: what all requests of the attempt share
-    :param endpoint: makes a URL of each record, where it has places for fields
+    :param endpoint: makes a URL from each record, where it has placeholders for fields
     """
 
     def __init__(self, context: SendContext, endpoint: EndpointTemplate) -> None:
@@ -156,7 +156,7 @@ class RecordMode:
         if answers:
             self._answered = True
             if self._context.timed is not None:
-                # One a turn tells how the API is doing; one a record would cost as much as sending it.
+                # One sample a turn is enough; one a record would cost as much as sending it.
                 self._context.timed(now - answers[0].request.key.started)
         for answer in answers:
             classification = self._classify(answer, 1)
@@ -249,7 +249,7 @@ class RecordMode:
             return
         classification = item.conclude(classification)
         if classification.verdict not in REFUSALS or not item.perhaps:
-            # What may be refused for having been taken says nothing of the others.
+            # What may be refused because it was taken before says nothing about the others.
             error = self._stop_policy.observe(classification, 1, in_full=not self._context.once, hopeless=hopeless)
             self._stop = self._stop or error
         if self._stop is not None and classification.verdict in _UNTOUCHED:
@@ -275,7 +275,7 @@ class RecordMode:
             self._settle(item, classification)
 
     def _leave(self, item: _InFlight, reason: str) -> None:
-        """Count a record that the delivery stopped before, or before it was known whether it was taken."""
+        """Count a record that was not sent before the stop, or whose outcome was not known by then."""
         self._outcomes.unsent([(item.index, item.record)], reason)
 
     def _settle(self, item: _InFlight, classification: Classification) -> None:

@@ -98,7 +98,7 @@ def run_until_done(folder, draw, server, guarantees=(None,), watch=lambda guaran
             kills += 1
             continue
         if draw.random() < deadly:
-            # All is over and written down, and nobody has heard of it yet.
+            # All is over and written down, and the caller has no result yet.
             kills += 1
             continue
         if result.error is None and not result.mendable:

@@ -1,4 +1,4 @@
-"""The folder of a delivery: tried out before anything is sent, and nobody else's to read."""
+"""The folder of a delivery: tried out before anything is sent, and readable by its owner alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORDS = [{"id": number if number % 7 else None, "note": "n"} for number in ran
 
 
 class Unread(ListSource):
-    """Records that nobody has any reason to read."""
+    """Records that must not be read."""
 
     def blocks(self):
         pytest.fail("the source was read")

@@ -28,7 +28,7 @@ POISON = frozenset({4, 13})
 
 
 class Server:
-    """Is away for a moment now and then, refuses poison, and counts what it takes."""
+    """Is away for a short time now and then, refuses poison, and counts what it takes."""
 
     def __init__(self, *, honours: bool) -> None:
         self.taken: Counter[int] = Counter()

@@ -40,7 +40,7 @@ class TestWithoutExpressions:
         error = self.classify(answered(400, b"x" * 100_000), 5).error
         assert error == f"400 Bad Request: {'x' * 300}…"
 
-    def test_bytes_that_are_no_text_and_a_status_nobody_knows(self):
+    def test_bytes_that_are_no_text_and_an_unknown_status(self):
         assert self.classify(answered(499, b"\xff\xfe!"), 1).error == "499: \ufffd\ufffd!"
         assert self.classify(answered(500), 1).error == "500 Internal Server Error"
 

@@ -1,4 +1,4 @@
-"""What the answers to the sends of one chunk tell together."""
+"""The sends of one chunk: when it goes again, and what became of it."""
 
 from __future__ import annotations
 
