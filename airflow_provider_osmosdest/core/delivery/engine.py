@@ -86,8 +86,8 @@ def carry_out(
     tools = tools_of(delivery)
     store = run_context.ledger or FolderLedgerStore(delivery.folder)
     tally = Tally()
-    taking = new_files(delivery, source, store, tally, say)
-    source = ReplaySource(taking or source, delivery.mapping)
+    files = new_files(delivery, source, store, tally, say)
+    source = ReplaySource(files or source, delivery.mapping)
     # Before the ledger is read: an attempt before this one must not send what it notes after that.
     attempt_id = uuid.uuid4().hex
     store.claim(attempt_id)
@@ -116,7 +116,7 @@ def carry_out(
     )
     if ledger.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
-        return _closed(delivery, journal, tally, None)
+        return _finish(delivery, journal, tally, None)
     most_held = delivery.options.systemic_after + _MOST_HELD
     outcomes = Outcomes(tally, journal, resends_unknown=not once, most_held=most_held)
     progress = Progress(tally, lambda: source.progress, say)
@@ -136,13 +136,13 @@ def carry_out(
         outcomes.close(stopped=isinstance(error, DeliveryError))
     finally:
         context.transport.close()
-    if taking is not None:
-        taking.count()
-    taken = None if run_context.dry_run else taking
-    return replace(_closed(delivery, journal, tally, error, taken), gained=tally.since(before))
+    if files is not None:
+        files.count()
+    taken = None if run_context.dry_run else files
+    return replace(_finish(delivery, journal, tally, error, taken), gained=tally.since(before))
 
 
-def _closed(
+def _finish(
     delivery: Delivery[Destination],
     journal: Journal,
     tally: Tally,

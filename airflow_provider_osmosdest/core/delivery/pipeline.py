@@ -61,13 +61,13 @@ def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, cont
             if block is None:
                 break
             context.check_in()
-            validated, indexes = _validated(block, validator, context)
+            validated, indexes = _validate(block, validator, context)
             if stopped is None:
-                stopped = _sent(mode, partial(mode.take, validated, indexes))
+                stopped = _send(mode, partial(mode.take, validated, indexes))
             else:
                 outcomes.unsent(_items(validated, indexes), _reason(stopped))
         if stopped is None:
-            stopped = _sent(mode, mode.finish)
+            stopped = _send(mode, mode.finish)
     except StoppedError as error:
         mode.abandon(_reason(error), at_once=True)
         return stopped or error
@@ -77,7 +77,7 @@ def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, cont
     return stopped or broken
 
 
-def _sent(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
+def _send(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
     """Send; settle what is left where that stops the delivery for good, and return why."""
     try:
         send()
@@ -89,7 +89,7 @@ def _sent(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
     return None
 
 
-def _validated(block: Block, validator: BulkValidator, context: SendContext) -> tuple[Validated, Sequence[int]]:
+def _validate(block: Block, validator: BulkValidator, context: SendContext) -> tuple[Validated, Sequence[int]]:
     """Validate a block, settle its invalid records and duplicates, and number the ones that are to be sent."""
     outcomes = context.outcomes
     validated = validator.validate(block)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Tools", "context_of", "mode_of", "tools_of"]
 
 _LONGEST_DEFERRAL = 24 * 3600.0
-"""Seconds that a deferrable delivery lets an API put it off at most."""
+"""Seconds a deferrable delivery waits at most when the API asks it to."""
 
 _P = TypeVar("_P", bound=Destination)
 

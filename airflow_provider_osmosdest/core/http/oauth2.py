@@ -74,7 +74,7 @@ class TokenSource:
         :raises NotSentError: when the server cannot be reached, or fails
         """
         if self._token is None or self._clock() >= self._good_until:
-            self._token = self._fetched()
+            self._token = self._fetch()
             self._learned(self._token)
         return self._token
 
@@ -83,19 +83,19 @@ class TokenSource:
         if token == self._token:
             self._token = None
 
-    def _fetched(self) -> str:
+    def _fetch(self) -> str:
         from oauthlib.oauth2 import BackendApplicationClient, InsecureTransportError, OAuth2Error
 
-        asked = self._credentials
-        where = masked_url(asked.url)
-        client = BackendApplicationClient(asked.client_id)
-        more: dict[str, Any] = {"audience": asked.audience} if asked.audience else {}
+        credentials = self._credentials
+        where = masked_url(credentials.url)
+        client = BackendApplicationClient(credentials.client_id)
+        more: dict[str, Any] = {"audience": credentials.audience} if credentials.audience else {}
         try:
             url, headers, body = client.prepare_token_request(
-                asked.url,
-                scope=asked.scope,
+                credentials.url,
+                scope=credentials.scope,
                 include_client_id=True,
-                client_secret=asked.client_secret,
+                client_secret=credentials.client_secret,
                 **more,
             )
         except InsecureTransportError:
@@ -109,7 +109,7 @@ class TokenSource:
         if status >= 500 or status == 429:  # noqa: PLR2004 - RFC 9110 section 15
             raise NotSentError(f"the token endpoint {where} answered {status}")
         try:
-            answer: dict[str, Any] = client.parse_request_body_response(text, scope=asked.scope)
+            answer: dict[str, Any] = client.parse_request_body_response(text, scope=credentials.scope)
         except OAuth2Error as error:
             # Its description is the server's own words for the person who set this up; it names no secret.
             raise CredentialsError(

@@ -189,7 +189,7 @@ class RequestsTransport:
         followed = 0
         while True:
             try:
-                answer = self._ask(exchange, url)
+                answer = self._request(exchange, url)
             except requests.exceptions.RequestException as error:
                 return Response(request, error=_translated(error, exchange))
             except Exception as error:  # noqa: BLE001 - an adapter or auth class may raise anything, at any time
@@ -199,7 +199,7 @@ class RequestsTransport:
                 return answer
             url, followed = there, followed + 1
 
-    def _ask(self, exchange: _Exchange, url: str) -> Response:
+    def _request(self, exchange: _Exchange, url: str) -> Response:
         target = self._target
         exchange.response = None
         exchange.reader.rewind()

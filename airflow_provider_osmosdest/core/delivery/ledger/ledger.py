@@ -98,11 +98,11 @@ class Ledger:
     :param fingerprint: of the source, ``None`` where it has none
     :param complete: the delivery is over and nothing of it is left to mend
     :param settled: indexes whose outcome is final and durable
-    :param sending: chunks in doubt: about to be sent when this was written, or sent without an answer that tells; the
-        next attempt sends them again as they were
+    :param sending: chunks in doubt: about to be sent when this was written, or sent without an answer that settles it;
+        the next attempt sends them again as they were
     :param window: in record mode the indexes that may be sent before this is written again, from the first up to,
         but without, the second
-    :param in_doubt: other indexes that may have been sent without an answer that tells
+    :param in_doubt: other indexes that may have been sent without an answer that settles it
     :param counts: of the settled records, and of all requests
     :param reasons: why settled records failed
     :param parts: names of the durable parts of the failures file
@@ -131,7 +131,7 @@ class Ledger:
         return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint, run_key=run_key)
 
     def doubts(self) -> RangeSet:
-        """Return all indexes that are not settled and may have been sent without an answer that tells."""
+        """Return all indexes that are not settled and may have been sent without an answer that settles it."""
         doubts = self.in_doubt.copy()
         doubts.add(*self.window)
         for chunk in self.sending:

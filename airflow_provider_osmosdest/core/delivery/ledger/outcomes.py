@@ -88,7 +88,7 @@ class Outcomes:
         attempts: int,
         *,
         error: str = "",
-        perhaps: str = "",
+        earlier_error: str = "",
     ) -> None:
         """
         Settle records by the classification of the answers to them.
@@ -101,7 +101,7 @@ class Outcomes:
         :param classification: of the answers
         :param attempts: requests their chunk took
         :param error: the answer's error for these records, where it differs from the chunk's
-        :param perhaps: the error of an earlier send of the chunk that may have been taken
+        :param earlier_error: the error of an earlier send of the chunk that may have been taken
         """
         error = error or classification.error
         status = classification.status
@@ -116,7 +116,7 @@ class Outcomes:
             case _:
                 refused, in_doubt = self._apart(records)
                 if in_doubt:
-                    said = with_earlier(error, perhaps or EARLIER)
+                    said = with_earlier(error, earlier_error or EARLIER)
                     self._refused("unknown", in_doubt, status, said, attempts)
                 self._refused("rejected", refused, status, error, attempts)
 

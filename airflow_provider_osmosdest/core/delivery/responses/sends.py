@@ -44,7 +44,7 @@ class Sends:
     :param inherited: a send of an earlier attempt is in doubt
     """
 
-    __slots__ = ("_inherited", "_once", "_own", "_progress_since", "_retries", "_timeout", "attempts", "perhaps")
+    __slots__ = ("_inherited", "_once", "_own", "_progress_since", "_retries", "_timeout", "attempts", "earlier_error")
 
     def __init__(self, retries: int, *, timeout: float, once: bool, inherited: bool) -> None:
         self._retries = retries
@@ -54,7 +54,7 @@ class Sends:
         self._own = False
         self._progress_since: float | None = None
         self.attempts = 0
-        self.perhaps: str = EARLIER if inherited else ""
+        self.earlier_error: str = EARLIER if inherited else ""
         """The error of a send that may have been taken, empty where there is none."""
 
     @property
@@ -93,10 +93,10 @@ class Sends:
         in_progress = classification.verdict is Verdict.IN_PROGRESS or self._conflicts(classification)
         return self._timeout / _ASKS if in_progress else 0.0
 
-    def lost(self, said: str, *, in_doubt: bool = True) -> None:
+    def lost(self, error: str, *, in_doubt: bool = True) -> None:
         """Note that a send may have been taken, and its error."""
         self._own = self._own or in_doubt
-        self.perhaps = said
+        self.earlier_error = error
 
     def conclude(self, classification: Classification) -> Classification:
         """
@@ -111,7 +111,7 @@ class Sends:
             self._own and (self._conflicts(classification) or verdict is Verdict.FAILED)
         ):
             return self._as(Verdict.IN_DOUBT, classification)
-        if verdict in _PASSING and self.perhaps:
+        if verdict in _PASSING and self.earlier_error:
             return self._as(Verdict.IN_DOUBT if self.in_doubt else Verdict.FAILED, classification)
         return classification
 
@@ -119,9 +119,9 @@ class Sends:
         return self.in_doubt and classification.verdict is Verdict.REFUSED and classification.status in _CONFLICT
 
     def _as(self, verdict: Verdict, classification: Classification) -> Classification:
-        return replace(classification, verdict=verdict, error=with_earlier(classification.error, self.perhaps))
+        return replace(classification, verdict=verdict, error=with_earlier(classification.error, self.earlier_error))
 
 
-def with_earlier(error: str, perhaps: str) -> str:
+def with_earlier(error: str, earlier: str) -> str:
     """Return an error together with that of an earlier request that may have been taken."""
-    return error if not perhaps or perhaps == error else f"{error}; an earlier request may have been taken: {perhaps}"
+    return error if not earlier or earlier == error else f"{error}; an earlier request may have been taken: {earlier}"

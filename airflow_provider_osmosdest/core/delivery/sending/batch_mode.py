@@ -43,14 +43,14 @@ class _Chunk:
     :param start: ordinal of the first record
     :param stop: ordinal behind the last
     :param in_doubt: an earlier attempt sent exactly these records, and their outcome is not known
-    :param perhaps: the error of a larger chunk with them that may have been taken, empty where there is none
+    :param earlier_error: the error of a larger chunk with them that may have been taken, empty where there is none
     """
 
     batch: Batch
     start: int
     stop: int
     in_doubt: bool = False
-    perhaps: str = ""
+    earlier_error: str = ""
 
     @property
     def size(self) -> int:
@@ -70,7 +70,7 @@ class _Chunk:
 
     def part(self, start: int, stop: int) -> _Chunk:
         """Return the records from the chunk's ``start``-th up to, but without, its ``stop``-th."""
-        return _Chunk(self.batch, self.start + start, self.start + stop, perhaps=self.perhaps)
+        return _Chunk(self.batch, self.start + start, self.start + stop, earlier_error=self.earlier_error)
 
 
 class BatchMode:
@@ -179,12 +179,12 @@ class BatchMode:
                 self._conclude(chunk, sends, in_doubt=sends.in_doubt)
             case _:
                 self._conclude(chunk, sends, in_doubt=False)
-        chunk.perhaps = sends.perhaps or chunk.perhaps
+        chunk.earlier_error = sends.earlier_error or chunk.earlier_error
         return classification, sends
 
     def _conclude(self, chunk: _Chunk, sends: Sends, *, in_doubt: bool) -> None:
         """Note whether a chunk is in doubt, for later sends of its records in this attempt and the next."""
-        if sends.perhaps:
+        if sends.earlier_error:
             self._journal.doubt(chunk.noted.ranges())
         if in_doubt:
             self._journal.left_in_doubt()
@@ -217,7 +217,7 @@ class BatchMode:
             self._chunks.popleft()
             rest = self._settle_named(chunk, classification, sends)
             if rest is not None:
-                self._chunks.appendleft(_Chunk(rest, 0, rest.size, perhaps=chunk.perhaps))
+                self._chunks.appendleft(_Chunk(rest, 0, rest.size, earlier_error=chunk.earlier_error))
             return rounds - 1
         elif chunk.size == 1 or self._options.on_batch_failure == "fail" or self._is_final(classification):
             self._chunks.popleft()
@@ -232,7 +232,7 @@ class BatchMode:
         """Return the error to stop with after this answer, ``None`` to go on."""
         if classification.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(classification):
             return self._stop_policy.unanswered(classification, chunk.size)
-        if classification.verdict in REFUSALS and chunk.size == 1 and chunk.perhaps:
+        if classification.verdict in REFUSALS and chunk.size == 1 and chunk.earlier_error:
             # It may be refused because it was taken before, which says nothing about the others.
             return None
         return self._stop_policy.observe(classification, chunk.size, in_full=in_full)
@@ -297,12 +297,16 @@ class BatchMode:
     def _settle_items(self, chunk: _Chunk, classification: Classification, sends: Sends) -> None:
         for position, error in sorted(classification.items.items()):
             at = chunk.start + position
-            self._failed(_Chunk(chunk.batch, at, at + 1, perhaps=chunk.perhaps), classification, sends, error)
+            self._failed(
+                _Chunk(chunk.batch, at, at + 1, earlier_error=chunk.earlier_error), classification, sends, error
+            )
         if classification.existing:
             self._outcomes.duplicates(chunk.batch.index(chunk.start + at) for at in sorted(classification.existing))
 
     def _failed(self, chunk: _Chunk, classification: Classification, sends: Sends, error: str = "") -> None:
-        self._outcomes.failed(chunk.items, classification, sends.attempts, error=error, perhaps=chunk.perhaps)
+        self._outcomes.failed(
+            chunk.items, classification, sends.attempts, error=error, earlier_error=chunk.earlier_error
+        )
 
     def _check_bound(self, sent: int) -> None:
         if sent >= self._options.max_split_requests:

@@ -233,7 +233,7 @@ class RecordMode:
         """Act on an answer that is not a plain success."""
         item: _InFlight = request.key
         again = item.again(classification, now)
-        if item.perhaps:
+        if item.earlier_error:
             self._journal.doubt([(item.index, item.index + 1)])
         wait = self._context.backoff.wait(item.attempts - 1, classification.retry_after)
         wait = max(wait, item.least_wait(classification))
@@ -248,7 +248,7 @@ class RecordMode:
             heapq.heappush(self._later, (now + wait, item.index, request))
             return
         classification = item.conclude(classification)
-        if classification.verdict not in REFUSALS or not item.perhaps:
+        if classification.verdict not in REFUSALS or not item.earlier_error:
             # What may be refused because it was taken before says nothing about the others.
             error = self._stop_policy.observe(classification, 1, in_full=not self._context.once, hopeless=hopeless)
             self._stop = self._stop or error
@@ -266,7 +266,7 @@ class RecordMode:
             self._outcomes.delivered_each([item.index])
             return
         item.again(classification, self._context.now())
-        if item.perhaps:
+        if item.earlier_error:
             self._journal.doubt([(item.index, item.index + 1)])
         classification = item.conclude(classification)
         if classification.verdict in _UNTOUCHED:
@@ -284,4 +284,4 @@ class RecordMode:
             return
         record = [(item.index, item.record)]
         error = classification.items.get(0, "")
-        self._outcomes.failed(record, classification, item.attempts, error=error, perhaps=item.perhaps)
+        self._outcomes.failed(record, classification, item.attempts, error=error, earlier_error=item.earlier_error)

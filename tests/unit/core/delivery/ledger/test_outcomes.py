@@ -153,7 +153,7 @@ class TestInDoubt:
         assert (lines[7]["outcome"], lines[7]["status"], lines[7]["attempts"]) == ("unknown", 422, 2)
 
     def test_it_is_told_with_both_answers(self, tmp_path):
-        _, lines = self.refused(tmp_path, perhaps="timed out")
+        _, lines = self.refused(tmp_path, earlier_error="timed out")
         assert lines[7]["error"] == f"{REFUSED.error}; an earlier request may have been taken: timed out"
 
     def test_where_nothing_is_known_of_the_other_it_says_that(self, tmp_path):

@@ -277,7 +277,7 @@ def test_a_stop_while_an_answer_is_awaited_leaves_it_in_doubt(inherited):
     desk.transport.exchange = exchange
     with pytest.raises(StoppedError):
         desk.send(inherited=inherited)
-    assert (desk.sends.in_doubt, desk.sends.perhaps) == (True, EARLIER)
+    assert (desk.sends.in_doubt, desk.sends.earlier_error) == (True, EARLIER)
 
 
 @pytest.mark.parametrize(("first", "in_doubt"), [(status(503), False), (AmbiguousError("silence"), True)])
