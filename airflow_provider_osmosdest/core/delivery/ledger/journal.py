@@ -24,6 +24,9 @@ __all__ = ["PERIOD", "Journal", "begin", "check_holder"]
 PERIOD = 1.0
 """Seconds between two writes at most, while answers come all the time."""
 
+_BATCH_SECONDS = 0.1
+"""Seconds after a write in which the end of a batch alone causes no other."""
+
 # Failure records wait this long, in records and in seconds, before a part of the failures file is closed over them:
 # a part each would be a thousand small objects. Until then the ledger does not call them settled.
 _WAITING = 512
@@ -288,6 +291,15 @@ class Journal:
         """Note index ranges of which a send may have been taken, until they are settled."""
         for start, stop in ranges:
             self.in_doubt.add(start, stop)
+
+    def settled(self) -> None:
+        """
+        Write that a batch is settled, unless the ledger was written less than 0.1 s ago.
+
+        The note of the next batch does so, too; a crash before it finds the last chunk in doubt, and no other.
+        """
+        if self._clock() - self._written >= _BATCH_SECONDS:
+            self.write()
 
     def tick(self) -> None:
         """Write the ledger if it was not written for :data:`PERIOD` seconds."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
-    from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
     from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
     from airflow_provider_osmosdest.core.errors import DeliveryError
@@ -37,22 +36,23 @@ _UNTOUCHED = frozenset({Verdict.MISCONFIGURED, Verdict.UNREACHABLE, Verdict.TRAN
 """Verdicts that are not about the record: where the delivery stops, it is sent again once the cause is mended."""
 
 
-class _InFlight(Sends):
+class _InFlight:
     """
     One record under way.
 
     :param index: its index
     :param record: its JSON
-    :param options: the write options
     """
 
-    __slots__ = ("index", "record", "started")
+    __slots__ = ("attempts", "index", "record", "sends", "started")
 
-    def __init__(self, index: int, record: bytes, options: DeliveryOptions, *, inherited: bool) -> None:
-        super().__init__(options.max_retries, timeout=options.timeout, once=options.once, inherited=inherited)
+    def __init__(self, index: int, record: bytes) -> None:
         self.index = index
         self.record = record
+        self.attempts = 0
         self.started = 0.0
+        # Only for records with an answer that is no plain success; most have none.
+        self.sends: Sends | None = None
 
 
 class RecordMode:
@@ -125,7 +125,6 @@ class RecordMode:
         lines = validated.lines.split(b"\n")
         records = validated.records if self._endpoint else None
         delivery_id, key_header = self._journal.delivery_id, self._context.key_header
-        options, in_doubt = self._context.options, self._journal.in_doubt
         for position, (index, line) in enumerate(zip(indexes, lines, strict=False)):
             url = None
             if records is not None:
@@ -135,8 +134,7 @@ class RecordMode:
                     self._outcomes.invalid(index, str(error), line)
                     continue
             key = f"{delivery_id}-{index}-{crc32(line):08x}"
-            item = _InFlight(index, line, options, inherited=index in in_doubt)
-            yield Request(self._body(line), item, url, key_header(key), key)
+            yield Request(self._body(line), _InFlight(index, line), url, key_header(key), key)
 
     def _body(self, line: bytes) -> bytes | Body:
         if self._prefix or self._suffix:
@@ -232,11 +230,12 @@ class RecordMode:
     def _act(self, request: Request, classification: Classification, now: float) -> None:
         """Act on an answer that is not a plain success."""
         item: _InFlight = request.key
-        again = item.again(classification, now)
-        if item.earlier_error:
+        sends = self._sends_of(item)
+        again = sends.again(classification, now)
+        if sends.earlier_error:
             self._journal.doubt([(item.index, item.index + 1)])
         wait = self._context.backoff.wait(item.attempts - 1, classification.retry_after)
-        wait = max(wait, item.least_wait(classification))
+        wait = max(wait, sends.least_wait(classification))
         if self._context.passing(classification):
             self._pacer.failed(classification.status, wait, classification.retry_after, now)
         else:
@@ -247,8 +246,8 @@ class RecordMode:
             request.fresh = classification.status is None
             heapq.heappush(self._later, (now + wait, item.index, request))
             return
-        classification = item.conclude(classification)
-        if classification.verdict not in REFUSALS or not item.earlier_error:
+        classification = sends.conclude(classification)
+        if classification.verdict not in REFUSALS or not sends.earlier_error:
             # What may be refused because it was taken before says nothing about the others.
             error = self._stop_policy.observe(classification, 1, in_full=not self._context.once, hopeless=hopeless)
             self._stop = self._stop or error
@@ -265,14 +264,26 @@ class RecordMode:
         if classification.verdict is Verdict.ACCEPTED and not (classification.items or classification.existing):
             self._outcomes.delivered_each([item.index])
             return
-        item.again(classification, self._context.now())
-        if item.earlier_error:
+        sends = self._sends_of(item)
+        sends.again(classification, self._context.now())
+        if sends.earlier_error:
             self._journal.doubt([(item.index, item.index + 1)])
-        classification = item.conclude(classification)
+        classification = sends.conclude(classification)
         if classification.verdict in _UNTOUCHED:
             self._leave(item, reason)
         else:
             self._settle(item, classification)
+
+    def _sends_of(self, item: _InFlight) -> Sends:
+        if item.sends is None:
+            options = self._context.options
+            item.sends = Sends(
+                options.max_retries,
+                timeout=options.timeout,
+                once=options.once,
+                inherited=item.index in self._journal.in_doubt,
+            )
+        return item.sends
 
     def _leave(self, item: _InFlight, reason: str) -> None:
         """Count a record that was not sent before the stop, or whose outcome was not known by then."""
@@ -284,4 +295,6 @@ class RecordMode:
             return
         record = [(item.index, item.record)]
         error = classification.items.get(0, "")
-        self._outcomes.failed(record, classification, item.attempts, error=error, earlier_error=item.earlier_error)
+        self._outcomes.failed(
+            record, classification, item.attempts, error=error, earlier_error=self._sends_of(item).earlier_error
+        )
