@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from airflow_provider_osmosdest.cli.task_state import find_instance, stored_task_state
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder, folder_at
@@ -127,7 +127,7 @@ def found_at(place: Place) -> Found:
     document: bytes | None = None
     try:
         document = place.store.load()
-        return Found(None if document is None else read_entry(document), "", {})
+        return Found(None if document is None else read_ledger(document), "", {})
     except StorageError as error:
         return Found(None, str(error), {} if document is None else _readable(document))
 

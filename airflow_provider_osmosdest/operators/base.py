@@ -133,7 +133,7 @@ class DeliveringOperator(BaseOperator):
                 warn=self.log.warning,
                 timed=request_timer(tags),
                 # Clearing a task instance raises it, and a retry leaves it alone.
-                occasion=str(ti.max_tries),
+                run_key=str(ti.max_tries),
             )
             result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
         except ConfigurationError as error:

@@ -202,7 +202,7 @@ class HttpSourceOperator(BaseOperator):
                 stopping=self._stop_signal.why,
                 warn=self.log.warning,
                 # Clearing a task instance raises it, and a retry leaves it alone.
-                occasion=str(ti.max_tries),
+                run_key=str(ti.max_tries),
             )
             order = self._order(instance, hook, run_context)
             order = with_watermark(order, context, instance, (*self.inlets, *self.outlets))

@@ -95,7 +95,7 @@ def _publish(folder: str) -> None:
         open_source(Path(folder) / "records.ndjson"),
         publishing_transport(mailbox, "test"),
         lambda _: None,
-        RunContext(occasion="retries"),
+        RunContext(run_key="retries"),
     )
     raise SystemExit(0 if result.error is None else 1)
 

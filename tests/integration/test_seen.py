@@ -70,7 +70,7 @@ def morning(storage, api):
             open_source(rows) if not isinstance(rows, list) else open_source([*rows]),
             lambda target, **needs: HandlerTransport(api.handle),
             lambda line: None,
-            RunContext(occasion="o"),
+            RunContext(run_key="o"),
         )
         return api.taken[before:], result.report
 

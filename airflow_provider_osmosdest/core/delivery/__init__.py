@@ -1,5 +1,5 @@
 """
-One delivery, from its first record to its report: what it is made of, and the run that carries it out.
+Deliver the records of a source to one destination, from the first record to the report.
 
 In come a source, a destination and options; out go requests, and a result with a report and failure records.
 """

@@ -1,4 +1,4 @@
-"""What of a source is new: set up what ``deduplicate`` asks for."""
+"""Set up the deduplicator that the option ``deduplicate`` asks for."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 __all__ = ["deduplicator_of", "seen_folder"]
 
 
-def deduplicator_of(delivery: Delivery[Destination], entry: Ledger, *, keeping: bool) -> Deduplicator | None:
+def deduplicator_of(delivery: Delivery[Destination], ledger: Ledger, *, keeping: bool) -> Deduplicator | None:
     """
-    Return what tells duplicates in a delivery, ``None`` where every record is to be sent.
+    Return the deduplicator of a delivery, ``None`` where every record is to be sent.
 
-    :param delivery: what is done
-    :param entry: its ledger
-    :param keeping: whether what is delivered is to be known as seen afterwards
+    :param delivery: the delivery
+    :param ledger: its ledger
+    :param keeping: whether the keys of delivered records are kept for later deliveries
     :raises OptionsError: when the key is no field of the schema
-    :raises StorageError: when what was seen cannot be read
+    :raises StorageError: when the kept keys cannot be read
     """
     options = delivery.options
     if options.deduplicate not in ("in_file", "records"):
         return None
     keys = RecordKeys(delivery.schema, options.key_fields)
     if options.deduplicate == "in_file":
-        return Deduplicator(keys, None, entry.delivery_id)
+        return Deduplicator(keys, None, ledger.delivery_id)
     store = SeenStore(seen_folder(delivery) / scope_of_keys(options.key_fields))
-    failed = failed_indexes(delivery.folder, entry.parts)
-    return Deduplicator(keys, store, entry.delivery_id, keeping=keeping, failed=failed)
+    failed = failed_indexes(delivery.folder, ledger.parts)
+    return Deduplicator(keys, store, ledger.delivery_id, keeping=keeping, failed=failed)
 
 
 def seen_folder(delivery: Delivery[Destination]) -> SeenFolder:
     """
-    Return where a delivery keeps what its connector has seen.
+    Return the folder with the keys of what was delivered to this destination before.
 
-    :raises OptionsError: when it has no such place
+    :raises OptionsError: when the delivery has no such folder
     """
     if delivery.seen is None:
         msg = f"deduplicate: found {delivery.options.deduplicate!r}, which needs a folder to keep what was seen in"

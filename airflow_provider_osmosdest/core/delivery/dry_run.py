@@ -1,4 +1,4 @@
-"""A dry run: validate everything, send nothing, and keep the first request as it would have gone out."""
+"""Validate everything, send nothing, and keep the first request as it would have gone out."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class DryRun:
     first_request: str | None
 
 
-class _Stage:
-    """A transport on which nothing leaves the machine: every request is taken as accepted."""
+class _DryRunTransport:
+    """Send nothing, and answer every request as accepted."""
 
     def __init__(self, target: Target, headers: Mapping[str, str]) -> None:
         self._target = target
@@ -53,7 +53,7 @@ class _Stage:
         return [Response(request, 200) for request in starting]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
     def _shown(self, request: Request) -> str:
         target = self._target
@@ -74,20 +74,20 @@ class _Stage:
 
 def dry_run(delivery: Delivery[Target], source: Source, say: Callable[[str], None]) -> DryRun:
     """
-    Do everything a delivery does but send.
+    Do everything a delivery does except send.
 
-    :param delivery: what would be done
+    :param delivery: the delivery to try
     :param source: the records
     :param say: takes the lines of the log
     :raises OsmosError: as :func:`~airflow_provider_osmosdest.core.delivery.engine.deliver` does
     """
-    stages: list[_Stage] = []
+    stages: list[_DryRunTransport] = []
 
-    def make(target: Target, *, headers: Mapping[str, str], **_: Any) -> _Stage:
-        stages.append(_Stage(target, headers))
+    def make(target: Target, *, headers: Mapping[str, str], **_: Any) -> _DryRunTransport:
+        stages.append(_DryRunTransport(target, headers))
         return stages[0]
 
-    # What reads answers has none to read.
+    # No response comes that an expression could read.
     options = replace(delivery.options, success_when=None, item_errors=None)
     say("Dry run: everything is validated, nothing is sent.")
     run_context = RunContext(ledger=MemoryLedgerStore(), dry_run=True)

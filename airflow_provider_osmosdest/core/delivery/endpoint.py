@@ -1,4 +1,4 @@
-"""Endpoint templates: ``/customers/{customer_id}``, filled from each record, never leaving the host."""
+"""Fill endpoint templates such as ``/customers/{customer_id}`` from each record, never leaving the host."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 class EndpointTemplate:
     """
-    A URL with places for fields of a record, in its path or query.
+    A URL with placeholders for fields of a record, in its path or query.
 
     :param url: the URL; ``{name}`` stands for the field ``name``
-    :raises ConnectorError: when a place stands in the scheme or the host, which records must not choose
+    :raises ConnectorError: when a placeholder stands in the scheme or the host, which records must not choose
     """
 
     def __init__(self, url: str) -> None:
@@ -35,7 +35,7 @@ class EndpointTemplate:
         self._parts = _PLACE.split(url)
 
     def __bool__(self) -> bool:
-        """Whether there is a place to fill."""
+        """Whether there is a placeholder to fill."""
         return bool(self.fields)
 
     def check(self, known: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Run one delivery: read, validate, send, settle, report. The loop that the other modules of this room serve."""
+"""Run one delivery from start to end: resume the ledger, run the pipeline, write the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_osmosdest.core.delivery.pipeline import run_pipeline
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.report import Tally, write_report
-from airflow_provider_osmosdest.core.delivery.setup import attempt_at, mode_of, tools_of
+from airflow_provider_osmosdest.core.delivery.setup import context_of, mode_of, tools_of
 from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError, StorageError, TooManyFailuresError
 from airflow_provider_osmosdest.core.http.target import Destination
 from airflow_provider_osmosdest.core.storage import try_out
@@ -47,7 +47,7 @@ def deliver(
     run_context: RunContext | None = None,
 ) -> Result:
     """
-    Deliver the records of a source, or go on delivering them where an earlier attempt stood.
+    Deliver the records of a source, or resume where an earlier attempt stopped.
 
     Whatever happens on the wire or in the source ends in the result; every record that could be read has an outcome.
 
@@ -55,7 +55,7 @@ def deliver(
     :param source: the records
     :param transport: makes what carries the requests
     :param say: takes the lines of the log, a few and then one every 10 seconds
-    :param run_context: what the delivery may ask of its caller
+    :param run_context: what the caller provides: the ledger, the stop signal, the log
     :raises StorageError: when report, failures or ledger cannot be read or written
     :raises SupersededError: when a later attempt of the delivery has begun; nothing was written then
     :raises ConfigurationError: when options, schema and mapping do not fit together; nothing was sent
@@ -80,32 +80,32 @@ def carry_out(
     say: Callable[[str], None],
     run_context: RunContext | None = None,
 ) -> Result:
-    """Do what :func:`deliver` does, but for saying so and writing the report."""
+    """Do what :func:`deliver` does, without its log lines and without writing the report."""
     run_context = run_context or RunContext()
     warn = run_context.warn or say
     tools = tools_of(delivery)
     store = run_context.ledger or FolderLedgerStore(delivery.folder)
     tally = Tally()
-    taking = new_files(delivery, source, store, tally, say)
-    source = ReplaySource(taking or source, delivery.mapping)
-    # Before the ledger is read: what an attempt before this one notes after that, it sends no more.
+    files = new_files(delivery, source, store, tally, say)
+    source = ReplaySource(files or source, delivery.mapping)
+    # Before the ledger is read: an attempt before this one must not send what it notes after that.
     attempt_id = uuid.uuid4().hex
     store.claim(attempt_id)
-    entry = begin(store, source.fingerprint, warn, run_context.occasion)
+    ledger = begin(store, source.fingerprint, warn, run_context.run_key)
     once = delivery.options.once
-    if once and not entry.complete and (doubts := entry.doubts()):
+    if once and not ledger.complete and (doubts := ledger.doubts()):
         warn(
             f"Warning: an earlier attempt may have sent up to {len(doubts):,} records without an answer that tells. As "
             "the guarantee is at_most_once, they become unknown, stand in the failures file, and are not sent again: "
             "ask the API about them."
         )
-    if delivery.options.retry_rejected and entry.parts and not entry.complete:
-        check_holder(store, attempt_id, entry.delivery_id)
-        reopen(entry, store, delivery.folder)
-    before = dict(entry.counts)
-    deduplicator = None if entry.complete else deduplicator_of(delivery, entry, keeping=not run_context.dry_run)
+    if delivery.options.retry_rejected and ledger.parts and not ledger.complete:
+        check_holder(store, attempt_id, ledger.delivery_id)
+        reopen(ledger, store, delivery.folder)
+    before = dict(ledger.counts)
+    deduplicator = None if ledger.complete else deduplicator_of(delivery, ledger, keeping=not run_context.dry_run)
     journal = Journal(
-        entry,
+        ledger,
         store,
         delivery.folder,
         tally,
@@ -114,13 +114,13 @@ def carry_out(
         once=once,
         attempt=attempt_id,
     )
-    if entry.complete:
+    if ledger.complete:
         tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
-        return _closed(delivery, journal, tally, None)
+        return _finish(delivery, journal, tally, None)
     most_held = delivery.options.systemic_after + _MOST_HELD
     outcomes = Outcomes(tally, journal, resends_unknown=not once, most_held=most_held)
     progress = Progress(tally, lambda: source.progress, say)
-    attempt = attempt_at(
+    context = context_of(
         delivery,
         tools,
         transport,
@@ -130,34 +130,34 @@ def carry_out(
         deduplicator=deduplicator,
     )
     try:
-        # Before the first send, so that every attempt knows the delivery by one id.
+        # Before the first send, so that every attempt uses the same delivery id.
         journal.write()
-        error = run_pipeline(source, tools.validator, mode_of(attempt, tools), attempt)
+        error = run_pipeline(source, tools.validator, mode_of(context, tools), context)
         outcomes.close(stopped=isinstance(error, DeliveryError))
     finally:
-        attempt.transport.close()
-    if taking is not None:
-        taking.count()
-    taken = None if run_context.dry_run else taking
-    return replace(_closed(delivery, journal, tally, error, taken), gained=tally.since(before))
+        context.transport.close()
+    if files is not None:
+        files.count()
+    taken = None if run_context.dry_run else files
+    return replace(_finish(delivery, journal, tally, error, taken), gained=tally.since(before))
 
 
-def _closed(
+def _finish(
     delivery: Delivery[Destination],
     journal: Journal,
     tally: Tally,
     error: OsmosError | None,
     taken: NewFiles | None = None,
 ) -> Result:
-    """Close the books: decide whether it failed, whether another attempt may mend it, and write the ledger."""
+    """Decide whether the delivery failed and whether another attempt may mend it, and write the ledger."""
     if error is not None:
         # An attempt that stops early has not read again what those before it have settled.
         tally.read = max(tally.read, tally.settled)
     elif tally.settled != tally.read:
-        # Of a green task the numbers are all that is looked at.
+        # The numbers are all that users look at when a task succeeds.
         error = StorageError(
             f"the report does not add up: {tally.read:,} records were read, and {tally.settled:,} have an outcome. The "
-            "ledger speaks of other records than the source holds now, or was changed. Look at it with 'airflow "
+            "ledger is about other records than the source holds now, or was changed. Look at it with 'airflow "
             "osmosdest delivery show'; after 'airflow osmosdest delivery forget' all is sent again under the same keys."
         )
     allowed = delivery.options.failures_allowed(tally.read)
@@ -166,7 +166,7 @@ def _closed(
     complete = not mendable and failed <= allowed
     if complete and taken is not None:
         journal.guard()
-        # Before the ledger says that all is done: nobody would come back to it.
+        # Before the ledger is marked complete: no later attempt would do it.
         taken.take(journal.delivery_id)
     failures_path = journal.close(complete=complete)
     if error is None and failed > allowed:

@@ -1,4 +1,4 @@
-"""The envelope: what stands before and behind the records in a request's body."""
+"""Wrap the records of a request's body in an envelope."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Envelope:
     @classmethod
     def of(cls, value: str | Mapping[str, Any] | None) -> Envelope:
         """
-        Make an envelope of an option's value.
+        Make an envelope from an option's value.
 
         :param value: ``None`` for none, a name, or a JSON object (or its text) that holds ``"$records"`` once
         :raises OptionsError: when the object holds it never or more than once, or is no object

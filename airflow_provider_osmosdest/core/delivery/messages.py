@@ -1,4 +1,4 @@
-"""The log of a delivery: what is said at its start and end, in sentences for whoever reads it at 6 a.m."""
+"""The first and last log lines of a delivery, in sentences for the engineer who is called at 6 a.m."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def opening(source: str, delivery: Delivery[Destination]) -> str:
 
 def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
     """
-    Return what somebody should read: why the delivery stopped, and what was not delivered.
+    Return the lines of the log that need attention: why the delivery stopped, and what was not delivered.
 
     :param allowed: how many records may fail
     """
@@ -53,14 +53,14 @@ def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
     return lines
 
 
-def ending(report: DeliveryReport, exchange: str) -> list[str]:
+def ending(report: DeliveryReport, request_noun: str) -> list[str]:
     """
     Return the last lines: what became of the records, at what price, and where the report is.
 
-    :param exchange: what the sending of one body is called
+    :param request_noun: the noun for sending one body, in the singular
     """
     speed = f" ({report.delivered / report.seconds:,.0f} records/s)" if report.seconds >= 1 and report.delivered else ""
-    price = [counted(report.requests, exchange)]
+    price = [counted(report.requests, request_noun)]
     price += [counted(number, noun) for number, noun in ((report.retries, "retry"), (report.splits, "split")) if number]
     first = (
         f"{report.delivered:,} of {counted(report.read, 'record')} delivered in {report.seconds:,.1f} s{speed}; "

@@ -1,4 +1,4 @@
-"""What a delivery is made of, what it may ask of its caller, and how it ended: values and seams, no steps."""
+"""The values of a delivery: its settings, what its caller provides, and its result."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Delivery(Generic[_P_co]):
     :param schema: what a record must be
     :param folder: where report and failures go
     :param mapping: field name to source column, for fields that are called otherwise in the source
-    :param name: what the log and errors call the place beside its URL, such as ``connection 'crm'``
-    :param seen: where what was delivered there before is kept, for ``deduplicate``
+    :param name: what the log and errors call the destination beside its URL, such as ``connection 'crm'``
+    :param seen: folder with the keys of what was delivered there before, for ``deduplicate``
     """
 
     target: _P_co
@@ -66,7 +66,7 @@ class Delivery(Generic[_P_co]):
 
     @property
     def where(self) -> str:
-        """What the log and errors call the place."""
+        """What the log and errors call the destination."""
         described = self.target.described
         return f"{self.name} ({described})" if self.name else described
 
@@ -74,15 +74,15 @@ class Delivery(Generic[_P_co]):
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """
-    What a delivery may ask of whoever runs it.
+    What the caller of a delivery provides.
 
     :param ledger: keeps the ledger; by default it is a file in the delivery's folder
-    :param stopping: returns why to stop and how to go on, in whole sentences, ``None`` not to stop; asked at least once
-        a second
+    :param stopping: returns why to stop and how to go on, in whole sentences, ``None`` not to stop; called once a
+        second at least
     :param deferrable: whether long waits can be left to the caller, as a :class:`~.errors.WaitError` in the result
-    :param warn: takes the lines of the log that somebody should read; by default they go where the others go
+    :param warn: takes the lines of the log that need attention; by default they go where the others go
     :param timed: takes how long a request took, in seconds, for some of them
-    :param occasion: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
+    :param run_key: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
     :param dry_run: nothing leaves the machine, so nothing counts as delivered
     """
 
@@ -91,7 +91,7 @@ class RunContext:
     deferrable: bool = False
     warn: Callable[[str], None] | None = None
     timed: Callable[[float], None] | None = None
-    occasion: str | None = None
+    run_key: str | None = None
     dry_run: bool = False
 
 

@@ -1,11 +1,11 @@
-"""Leave out files whose content was taken before, and note those that are taken now."""
+"""Leave out files whose content was delivered before, and note those that are delivered now."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.deduplication import seen_folder
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_ledger
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.records.files import FileSource
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
@@ -82,7 +82,7 @@ class NewFiles:
         for each, _ in self._new:
             before = self._tally.read
             yield from each.blocks()
-            # Whoever asks for more has counted the block before.
+            # The pipeline has counted the block before it asks for the next.
             self._counts.append(self._tally.read - before)
 
     def count(self) -> None:
@@ -105,14 +105,14 @@ def new_files(
     delivery: Delivery[Destination], source: Source, store: LedgerStore, tally: Tally, say: Callable[[str], None]
 ) -> NewFiles | None:
     """
-    Return the new files of a source, ``None`` where ``deduplicate`` does not go by files.
+    Return the new files of a source, ``None`` where ``deduplicate`` is not ``files``.
 
-    :param delivery: what is done
+    :param delivery: the delivery
     :param source: the records
     :param store: keeps the delivery's ledger
     :param tally: the running counts
     :param say: takes a line that says how many files are left out
-    :raises OptionsError: when the records are in no files
+    :raises OptionsError: when the records do not come from files
     :raises SourceError: when a file cannot be read
     :raises StorageError: when ledger, or what was taken, cannot be read
     """
@@ -122,7 +122,7 @@ def new_files(
         msg = f"deduplicate: found 'files', and the records are no files but {source.description}; take 'records'"
         raise OptionsError(msg)
     document = store.load()
-    own = None if document is None else read_entry(document).delivery_id
+    own = None if document is None else read_ledger(document).delivery_id
     files = NewFiles(source, SeenFiles(seen_folder(delivery) / FILES), own, tally)
     if files.skipped:
         say(

@@ -1,8 +1,8 @@
 """
-Write options: how a delivery cuts, sends, retries and gives up. One frozen value, checked once.
+The write options of a delivery: one frozen value, checked once.
 
-The defaults here are the design's. A connection's write options stand above them, and what a task
-says stands above both: see :meth:`DeliveryOptions.layered`.
+A connection's write options override the defaults here, and a task's override both
+(:meth:`DeliveryOptions.layered`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AUTO", "IDEMPOTENCY_HEADER", "MAX_BATCH_SIZE", "NO_HEADER", "DeliveryOptions"]
 
 AUTO = "auto"
-"""The ``concurrency`` that finds its own."""
+"""The ``concurrency`` that adapts to the API."""
 
 MAX_BATCH_SIZE = 250_000
 """The largest ``batch_size``, in records."""
@@ -77,7 +77,7 @@ class DeliveryOptions:
         sent array, or objects with ``index`` and optionally ``error``
     :param success_when: JMESPath over a 2xx answer's JSON that must be true for it to be a success
     :param already_exists_when: JMESPath over ``{status, body}`` of an answer that is true where the API has the record
-        already, such as ``status == `409```: it counts as ``duplicate`` then. Asked of answers to one record, and of
+        already, such as ``status == `409```: it counts as ``duplicate`` then. Applied to answers to one record, and to
         each item that ``item_errors`` lists (``body`` is the item then, and ``status`` its own where it has one)
     :param on_no_answer: what to do with several records sent together where no answer came through all retries:
         ``stop`` the delivery, with them ``unknown``, or ``split`` them, by which the API may take records twice
@@ -97,11 +97,11 @@ class DeliveryOptions:
     :param retry_rejected: a further attempt of the task takes up ``rejected`` and ``invalid`` records too
     :param requests_per_second: requests a second at most; ``None`` is no bound
     :param records_per_second: records a second at most; ``None`` is no bound
-    :param circuit_after: transient failures in a row after which one request at a time asks whether the API is well
+    :param circuit_after: transient failures in a row after which one request at a time probes the API
     :param defer_after: seconds of waiting from which a deferrable task gives its worker slot back
     :param deduplicate: what not to send again: ``none``; ``in_file``: a record that came before in the same source;
         ``records``: that, and what an earlier run delivered; ``files``: a file whose content an earlier run has taken
-    :param record_key: fields that a record is known by in ``in_file`` and ``records``: a name, or several as a list
+    :param record_key: fields that identify a record in ``in_file`` and ``records``: a name, or several as a list
         or with commas between; ``None`` is the whole record. By a key, a record that was edited is no new one
     :raises OptionsError: naming the option, what was found and what was expected
     """
@@ -165,9 +165,9 @@ class DeliveryOptions:
     @classmethod
     def layered(cls, layers: Iterable[Mapping[str, Any]]) -> DeliveryOptions:
         """
-        Make options of several layers, of which the first that says something wins.
+        Make options from several layers; the first layer that sets an option wins.
 
-        A value of ``None`` or an empty string says nothing.
+        ``None`` and an empty string set nothing.
 
         :param layers: mappings of option name to value, the strongest first
         :raises OptionsError: for a name that is no option, or a value that cannot be

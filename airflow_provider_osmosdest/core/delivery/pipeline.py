@@ -37,17 +37,17 @@ class WriteMode(Protocol):
         """Settle what was taken and will not be sent any more."""
 
 
-def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, attempt: SendContext) -> OsmosError | None:
+def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, context: SendContext) -> OsmosError | None:
     """
     Send what the source holds; every record of it is settled or counted when this returns.
 
     :param source: the records
-    :param validator: says which are valid
+    :param validator: validates them
     :param mode: sends them
-    :param attempt: what all requests share
+    :param context: what all requests of the attempt share
     :return: why not all of it could be read and sent, ``None`` where it could
     """
-    outcomes = attempt.outcomes
+    outcomes = context.outcomes
     stopped: DeliveryError | None = None
     broken: SourceError | None = None
     blocks = source.blocks()
@@ -60,14 +60,14 @@ def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, atte
                 block = None
             if block is None:
                 break
-            attempt.check_in()
-            validated, indexes = _validated(block, validator, attempt)
+            context.check_in()
+            validated, indexes = _validate(block, validator, context)
             if stopped is None:
-                stopped = _sent(mode, partial(mode.take, validated, indexes))
+                stopped = _send(mode, partial(mode.take, validated, indexes))
             else:
                 outcomes.unsent(_items(validated, indexes), _reason(stopped))
         if stopped is None:
-            stopped = _sent(mode, mode.finish)
+            stopped = _send(mode, mode.finish)
     except StoppedError as error:
         mode.abandon(_reason(error), at_once=True)
         return stopped or error
@@ -77,7 +77,7 @@ def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, atte
     return stopped or broken
 
 
-def _sent(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
+def _send(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
     """Send; settle what is left where that stops the delivery for good, and return why."""
     try:
         send()
@@ -89,9 +89,9 @@ def _sent(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
     return None
 
 
-def _validated(block: Block, validator: BulkValidator, attempt: SendContext) -> tuple[Validated, Sequence[int]]:
+def _validate(block: Block, validator: BulkValidator, context: SendContext) -> tuple[Validated, Sequence[int]]:
     """Validate a block, settle its invalid records and duplicates, and number the ones that are to be sent."""
-    outcomes = attempt.outcomes
+    outcomes = context.outcomes
     validated = validator.validate(block)
     first = outcomes.tally.read
     outcomes.tally.read += validated.count
@@ -99,7 +99,7 @@ def _validated(block: Block, validator: BulkValidator, attempt: SendContext) -> 
     forbidden = outcomes.journal.forbidden
     resuming = settled.touches(first, first + validated.count) or forbidden.touches(first, first + validated.count)
     if not validated.invalid and not resuming:
-        return _first_sightings(validated, range(first, first + validated.count), attempt)
+        return _without_duplicates(validated, range(first, first + validated.count), context)
     indexes: list[int] = []
     invalid: list[tuple[int, str, bytes]] = []
     start = first
@@ -111,8 +111,8 @@ def _validated(block: Block, validator: BulkValidator, attempt: SendContext) -> 
             invalid.append((index, record.error, record.record))
     indexes += range(start, first + validated.count)
     outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
-    # Before those that are settled are left out: they have been seen too.
-    validated, left = _first_sightings(validated, indexes, attempt, settled if resuming else None)
+    # Before those that are settled are left out: their keys count too.
+    validated, left = _without_duplicates(validated, indexes, context, settled if resuming else None)
     if not resuming:
         return validated, left
     left_open = [at for at, index in enumerate(left) if index not in settled]
@@ -122,18 +122,18 @@ def _validated(block: Block, validator: BulkValidator, attempt: SendContext) -> 
     return _only(validated, left, [at for at in left_open if left[at] not in forbidden])
 
 
-def _first_sightings(
-    validated: Validated, indexes: Sequence[int], attempt: SendContext, settled: RangeSet | None = None
+def _without_duplicates(
+    validated: Validated, indexes: Sequence[int], context: SendContext, settled: RangeSet | None = None
 ) -> tuple[Validated, Sequence[int]]:
     """
     Settle the valid records of a block that are duplicates, and leave them out.
 
     :param settled: indexes that an earlier attempt has settled, where the block holds some
     """
-    if attempt.deduplicator is None or not (found := attempt.deduplicator.duplicates(validated.lines, indexes)):
+    if context.deduplicator is None or not (found := context.deduplicator.duplicates(validated.lines, indexes)):
         return validated, indexes
     duplicates = indexes if len(found) == len(indexes) else [indexes[at] for at in found]
-    attempt.outcomes.duplicates(duplicates if settled is None else [at for at in duplicates if at not in settled])
+    context.outcomes.duplicates(duplicates if settled is None else [at for at in duplicates if at not in settled])
     gone = set(found)
     return _only(validated, indexes, [at for at in range(len(indexes)) if at not in gone])
 

@@ -1,4 +1,4 @@
-"""The progress line of a delivery: what a person who reads the task log wants to know, every 10 seconds."""
+"""The progress line of a delivery in the task log, every 10 seconds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PERIOD = 10.0
 
 class Progress:
     """
-    Say how far a delivery is, at most every :data:`PERIOD` seconds.
+    Log how far a delivery is, at most every :data:`PERIOD` seconds.
 
     :param tally: the running counts
-    :param share: returns the share of the source that is read, 0 to 1, or ``None`` where nobody knows
+    :param share: returns the share of the source that is read, 0 to 1, or ``None`` where it is not known
     :param say: takes the line
     :param clock: seconds that only ever grow
     """
@@ -44,7 +44,7 @@ class Progress:
         self._settled = 0
 
     def tick(self) -> None:
-        """Say a line if it is time for one."""
+        """Log a line if it is time for one."""
         now = self._clock()
         if now - self._last < PERIOD:
             return

@@ -1,4 +1,4 @@
-"""Deliver a failures file again: the records in it as themselves, with where and why they failed first."""
+"""Deliver the records of a failures file again; a new failure keeps where and why the record failed first."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def is_failure_record(value: Any) -> bool:
 
 class ReplaySource:
     """
-    A source that takes the records out of failure records, where that is what it finds, and else changes nothing.
+    A source that takes the records out of failure records, and passes other records through.
 
     :param source: where lines come from
     :param mapping: field name to source column: a record that was sent before has the field names, and gets the
-        columns' back, for whatever reads it next expects those
+        columns' back, as the mapping expects those
     """
 
     def __init__(self, source: Source, mapping: Mapping[str, str] | None = None) -> None:
@@ -74,7 +74,7 @@ class ReplaySource:
             yield from whole
 
     def origin(self, index: int) -> bytes:
-        """Return what a new failure record of a record says of its first, as the end of a JSON object."""
+        """Return the fields with a record's first failure for its new one, as the end of a JSON object."""
         if index >= len(self._first_indexes):
             return b""
         error = json.dumps(self._first_errors[index], ensure_ascii=False).encode(errors="replace")

@@ -1,4 +1,4 @@
-"""The report of a delivery: what became of how many records, and at what price."""
+"""The report of a delivery: how many records have which outcome, and how many requests it took."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Tally:
     def report(
         self, delivery_id: str, *, seconds: float, failures_path: str | None, report_path: str | None, error: str | None
     ) -> DeliveryReport:
-        """Close the books."""
+        """Return the report of these counts."""
         return DeliveryReport(
             delivery_id=delivery_id,
             read=self.read,

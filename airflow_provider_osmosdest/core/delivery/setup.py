@@ -1,4 +1,4 @@
-"""Put one attempt at a delivery together: what all its requests share, and the write mode that sends them."""
+"""Build what one attempt at a delivery needs: its tools, its send context and its write mode."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.http.transport import Body
     from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
 
-__all__ = ["Tools", "attempt_at", "mode_of", "tools_of"]
+__all__ = ["Tools", "context_of", "mode_of", "tools_of"]
 
 _LONGEST_DEFERRAL = 24 * 3600.0
-"""Seconds that a deferrable delivery lets an API put it off at most."""
+"""Seconds a deferrable delivery waits at most when the API asks it to."""
 
 _P = TypeVar("_P", bound=Destination)
 
@@ -43,10 +43,10 @@ _P = TypeVar("_P", bound=Destination)
 @dataclass(frozen=True, slots=True)
 class Tools:
     """
-    What of a delivery depends on its values alone.
+    What depends on the values of a delivery alone.
 
-    :param endpoint: makes a URL of each record, where it has places for fields
-    :param validator: says which records are valid
+    :param endpoint: makes a URL from each record, where it has placeholders for fields
+    :param validator: validates records
     :param compress: compresses a body, ``None`` for no compression
     """
 
@@ -57,7 +57,7 @@ class Tools:
 
 def tools_of(delivery: Delivery[Destination]) -> Tools:
     """
-    Check that options, schema and mapping fit together, and make what they ask for; nothing is touched.
+    Check that options, schema and mapping fit together, and build their tools; storage and network are not touched.
 
     :raises ConfigurationError: naming what does not fit
     """
@@ -66,7 +66,7 @@ def tools_of(delivery: Delivery[Destination]) -> Tools:
     return Tools(endpoint, validator, compressor(delivery.options.compression))
 
 
-def attempt_at(
+def context_of(
     delivery: Delivery[_P],
     tools: Tools,
     transport: TransportFactory[_P],
@@ -77,18 +77,18 @@ def attempt_at(
     deduplicator: Deduplicator | None,
 ) -> SendContext:
     """
-    Return an attempt; whoever asked for it closes its transport.
+    Return the send context of an attempt; the caller closes its transport.
 
-    :param delivery: what to do
+    :param delivery: the delivery
     :param tools: of the delivery
     :param transport: makes what carries the requests
     :param outcomes: settles records
-    :param progress: is told that time goes by
-    :param run_context: what the delivery may ask of its caller
-    :param deduplicator: tells duplicates, ``None`` where every record is sent
+    :param progress: logs how far the delivery is
+    :param run_context: what the caller provides
+    :param deduplicator: finds duplicates, ``None`` where every record is sent
     """
     options, target = delivery.options, delivery.target
-    judge = ResponseClassifier(
+    classifier = ResponseClassifier(
         success_when=options.success_when,
         item_errors=options.item_errors,
         already_exists_when=options.already_exists_when,
@@ -100,16 +100,16 @@ def attempt_at(
         target,
         in_flight=most_in_flight(options),
         headers=_headers(options),
-        answer_bytes=_answer_bytes(judge, most_in_flight(options)),
+        answer_bytes=_answer_bytes(classifier, most_in_flight(options)),
         may_repeat=not options.once,
     )
-    # Who can wait without a worker slot can wait as long as the API asks.
+    # A deferrable caller waits without a worker slot, so it can wait as long as the API asks.
     asked = _LONGEST_DEFERRAL if run_context.deferrable else options.max_backoff
     backoff = Backoff(options.backoff, options.max_backoff, max(asked, options.max_backoff))
     return SendContext(
         options=options,
         transport=carrier,
-        judge=judge,
+        classify=classifier,
         backoff=backoff,
         pacer=Pacer(options, backoff),
         stop_policy=StopPolicy(
@@ -129,11 +129,11 @@ def attempt_at(
     )
 
 
-def mode_of(attempt: SendContext, tools: Tools) -> WriteMode:
+def mode_of(context: SendContext, tools: Tools) -> WriteMode:
     """Return the write mode that the options ask for."""
-    if attempt.options.write_mode == "record":
-        return RecordMode(attempt, tools.endpoint)
-    return BatchMode(attempt, ChunkSender(attempt))
+    if context.options.write_mode == "record":
+        return RecordMode(context, tools.endpoint)
+    return BatchMode(context, ChunkSender(context))
 
 
 def _endpoint(delivery: Delivery[Destination]) -> EndpointTemplate:
@@ -145,9 +145,9 @@ def _endpoint(delivery: Delivery[Destination]) -> EndpointTemplate:
     return endpoint
 
 
-def _answer_bytes(judge: ResponseClassifier, in_flight: int) -> int:
+def _answer_bytes(classifier: ResponseClassifier, in_flight: int) -> int:
     """Return how much of each answer to keep, so that all that may be in flight together stay within bounds."""
-    return max(ANSWER_BYTES, READ_BYTES // in_flight) if judge.reads_bodies else ANSWER_BYTES
+    return max(ANSWER_BYTES, READ_BYTES // in_flight) if classifier.reads_bodies else ANSWER_BYTES
 
 
 def _headers(options: DeliveryOptions) -> dict[str, str]:

@@ -1,5 +1,5 @@
 """
-What HTTP is, for every room that speaks it: transports, authorization, retries, URLs.
+Carry HTTP requests for deliveries and pulls: transports, authorization, redirects, back-off, URLs.
 
 In come requests and the settings of a connection; out go responses, or errors that say how far a request got.
 """

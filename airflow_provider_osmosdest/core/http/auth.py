@@ -1,4 +1,4 @@
-"""A transport around another: adds what shows who sends a request."""
+"""Wrap a transport, and add OAuth2 tokens and signatures to its requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["AuthorizingTransport"]
 
 
 class _InFlight:
-    """The caller's request, and what has been tried for it."""
+    """A caller's request, with the token it was sent with."""
 
     __slots__ = ("renewed", "request", "token")
 
@@ -55,25 +55,25 @@ class AuthorizingTransport:
         items = [*self._again, *(_InFlight(request) for request in starting)]
         self._again = []
         answers: list[Response] = []
-        dressed: list[Request] = []
+        authorized: list[Request] = []
         failed: TransportError | None = None
         for item in items:
             if failed is None:
                 try:
-                    dressed.append(self._dressed(item))
+                    authorized.append(self._authorized(item))
                     continue
                 except TransportError as error:
                     failed = error
-            # Where there was no token for one there is none for the next, and to ask may take a time-out each.
+            # The next request would get no token either, and each try may take a time-out.
             answers.append(Response(item.request, error=failed))
-        received = self._inner.exchange(dressed, 0.0 if answers else wait)
-        return [*answers, *(answer for answer in map(self._received, received) if answer is not None)]
+        received = self._inner.exchange(authorized, 0.0 if answers else wait)
+        return [*answers, *(answer for answer in map(self._receive, received) if answer is not None)]
 
     def close(self) -> None:
         """Give up what is in flight and close the connections."""
         self._inner.close()
 
-    def _dressed(self, item: _InFlight) -> Request:
+    def _authorized(self, item: _InFlight) -> Request:
         request = item.request
         headers: dict[str, str] = dict(request.headers or {})
         if self._tokens is not None:
@@ -84,7 +84,7 @@ class AuthorizingTransport:
             headers.update(self._signer.headers(request.message_id, request.body))
         return replace(request, key=item, headers=headers)
 
-    def _received(self, answer: Response) -> Response | None:
+    def _receive(self, answer: Response) -> Response | None:
         """Return the caller's answer, ``None`` where its request goes out once more."""
         item: _InFlight = answer.request.key
         if answer.status == 401 and self._tokens is not None and not item.renewed:  # noqa: PLR2004 - RFC 9110

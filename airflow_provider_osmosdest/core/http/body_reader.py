@@ -1,4 +1,4 @@
-"""A request's body as the file object ``requests`` wants, which counts what was taken of it and can be cut off."""
+"""Read a request's body as the file object ``requests`` needs, count what was read, and cut it off."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class BodyReader:
 
     @property
     def begun(self) -> bool:
-        """Whether it was asked for any of it."""
+        """Whether reading has begun."""
         return self._begun
 
     @property

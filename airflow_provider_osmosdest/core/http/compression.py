@@ -22,7 +22,7 @@ _GZIP_WRAPPER = 31  # zlib's window of 15 bits, plus 16 for a gzip header and tr
 
 def compressor(compression: str) -> Callable[[Body], Body] | None:
     """
-    Return what compresses a body, ``None`` for ``none``.
+    Return a function that compresses a body, ``None`` for ``none``.
 
     :param compression: ``none``, ``gzip`` (RFC 1952) or ``zstd`` (RFC 8878)
     :raises MissingExtraError: when zstandard is needed and not installed

@@ -1,8 +1,8 @@
 """
-The transport: libcurl's multi interface, one thread, many requests in flight.
+Carry requests with libcurl's multi interface: one thread, many requests in flight.
 
 Measured at 12-18 µs of processor time a request, against 480 for ``HttpHook.run`` (docs/benchmarks.md). libcurl also
-tells how far a request got, which the verdict table needs; :mod:`~.curl_errors` reads it.
+reports how far a request got, which the verdict table needs; :mod:`~.curl_errors` reads it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class _Handle:
             curl.setopt(pycurl.CUSTOMREQUEST, target.method)
         curl.setopt(pycurl.HTTPHEADER, list(lines))
         curl.setopt(pycurl.NOSIGNAL, 1)
-        # What left of a body is told by byte counts, which only HTTP/1.1 keeps per request.
+        # How much of a body left is known from byte counts, which only HTTP/1.1 keeps per request.
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
@@ -115,7 +115,7 @@ class _Handle:
         curl.setopt(pycurl.PATH_AS_IS, 1)
         curl.setopt(pycurl.UPLOAD_BUFFERSIZE, 512 * 1024)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(target.connect_timeout * 1000))
-        # Some servers compress whether asked or not; libcurl undoes it only where it has asked.
+        # Some servers compress unasked; libcurl decompresses only where it has asked for it.
         curl.setopt(pycurl.ENCODING, "gzip, deflate")
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._may_connect)
         curl.setopt(pycurl.PREREQFUNCTION, self._may_send)
@@ -172,7 +172,7 @@ class _Handle:
             self._timeout_raised = False
 
     def _change_kind(self, lines: Sequence[bytes]) -> None:
-        """Go over from bodies in one piece to bodies in many, or back; connections stay open."""
+        """Switch from bodies in one piece to bodies in many, or back; connections stay open."""
         self.curl.reset()
         self.url, self.extra = self._target.url, None
         self._configure(self._target, lines)
@@ -211,7 +211,7 @@ class _Handle:
         return pycurl.SOCKOPT_OK
 
     def _may_send(self, *_: object) -> int:
-        """Say whether the request may go out: once; the second connection may be one that was kept, too."""
+        """Allow the request to go out once; the second connection may be one that was kept, too."""
         if self._begun:
             self._repeated = True
             return pycurl.PREREQFUNC_ABORT
@@ -237,7 +237,7 @@ class _Handle:
             self.kept.append(data)
 
     def answer(self, code: int = 0, reason: str = "") -> Response:
-        """Make the answer of what the handle came to."""
+        """Return the response that the handle received, or the error it ended with."""
         request, self.request = self.request, None
         assert request is not None
         curl = self.curl

@@ -1,8 +1,8 @@
 """
-What became of an exchange that libcurl reports an error for: the one place that reads its codes.
+Translate libcurl's errors; no other module reads its codes.
 
-How far a request got is told by facts, never by the code: libcurl ends with "could not connect" where a kept connection
-took the request and closed, and there is no other to be had.
+How far a request got is decided by what was connected and sent, never by the code: libcurl ends with "could not
+connect" where a kept connection took the request and closed, and no other can be opened.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _TLS = frozenset(
         _ECH_REQUIRED,
     }
 )
-# What breaks a connection while TLS is agreed on, and says nothing of a setting.
+# Errors that break a connection during the TLS handshake, and are not about a setting.
 _RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ECONNREFUSED})
 
 _SUCCESS = 200
 _STANDS = 300
-"""The first status that is an answer even where the rest of it is missing; a success may promise what is not there."""
+"""The first status that is an answer even where its body is missing; a success may announce one that did not come."""
 
 
 def status_stands(code: int, status: int, *, begun: bool) -> bool:
     """
     Whether a status is the answer although the exchange ended in an error.
 
-    libcurl tells a status only once its whole line is in; refusals often come before the body is out.
+    libcurl reports a status only once its whole line is in; refusals often come before the body is out.
 
     :param code: libcurl's error
     :param status: the status code, 0 where none came
@@ -63,7 +63,7 @@ def translated(
     code: int, reason: str, status: int, *, begun: bool, sent: int | None, length: int, os_errno: int
 ) -> TransportError:
     """
-    Tell from how far an exchange got whether the API can have any of the request's body.
+    Return the error that says whether the API can have received any of the request's body.
 
     :param code: libcurl's error
     :param reason: its message

@@ -29,10 +29,10 @@ class ClientCredentials:
     How to get a token.
 
     :param url: the token endpoint
-    :param client_id: who asks
-    :param client_secret: its secret
-    :param scope: what for, separated by spaces
-    :param audience: for whom, where the server wants to know
+    :param client_id: the client's id
+    :param client_secret: the client's secret
+    :param scope: scopes to request, separated by spaces
+    :param audience: the API the token is for, where the server needs it
     """
 
     url: str
@@ -44,11 +44,11 @@ class ClientCredentials:
 
 class TokenSource:
     """
-    Give out a token that is good now.
+    Give out a token that is valid now.
 
     :param credentials: how to get one
     :param post: posts a form: URL, body and headers to status and text; raises ``OSError`` where none comes back
-    :param learned: is told every token, so that it can be masked
+    :param learned: is called with every token, so that it can be masked
     :param clock: seconds that only ever grow
     """
 
@@ -71,31 +71,31 @@ class TokenSource:
         Return a token, a new one if the last is about to expire.
 
         :raises CredentialsError: when the server refuses to give one
-        :raises NotSentError: when it cannot be asked, or is not well
+        :raises NotSentError: when the server cannot be reached, or fails
         """
         if self._token is None or self._clock() >= self._good_until:
-            self._token = self._fetched()
+            self._token = self._fetch()
             self._learned(self._token)
         return self._token
 
     def forget(self, token: str | None) -> None:
-        """Give a token out no more: an API did not take it."""
+        """Drop a token that an API did not accept."""
         if token == self._token:
             self._token = None
 
-    def _fetched(self) -> str:
+    def _fetch(self) -> str:
         from oauthlib.oauth2 import BackendApplicationClient, InsecureTransportError, OAuth2Error
 
-        asked = self._credentials
-        where = masked_url(asked.url)
-        client = BackendApplicationClient(asked.client_id)
-        more: dict[str, Any] = {"audience": asked.audience} if asked.audience else {}
+        credentials = self._credentials
+        where = masked_url(credentials.url)
+        client = BackendApplicationClient(credentials.client_id)
+        more: dict[str, Any] = {"audience": credentials.audience} if credentials.audience else {}
         try:
             url, headers, body = client.prepare_token_request(
-                asked.url,
-                scope=asked.scope,
+                credentials.url,
+                scope=credentials.scope,
                 include_client_id=True,
-                client_secret=asked.client_secret,
+                client_secret=credentials.client_secret,
                 **more,
             )
         except InsecureTransportError:
@@ -109,7 +109,7 @@ class TokenSource:
         if status >= 500 or status == 429:  # noqa: PLR2004 - RFC 9110 section 15
             raise NotSentError(f"the token endpoint {where} answered {status}")
         try:
-            answer: dict[str, Any] = client.parse_request_body_response(text, scope=asked.scope)
+            answer: dict[str, Any] = client.parse_request_body_response(text, scope=credentials.scope)
         except OAuth2Error as error:
             # Its description is the server's own words for the person who set this up; it names no secret.
             raise CredentialsError(

@@ -1,4 +1,4 @@
-"""Which redirects may be followed with records and credentials in hand."""
+"""Decide which redirects a request with records and credentials may follow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def next_url(status: int, location: str | None, here: str, followed: int) -> str
     """
     Return where a request goes from here, ``None`` where the redirect is not followed.
 
-    Only on the same scheme, host and port: headers and body are for nobody else.
+    Only on the same scheme, host and port: no other server may get headers and body.
 
     :param status: of the answer
     :param location: where it points to

@@ -1,5 +1,5 @@
 """
-The other transport: a ``requests`` session and a few threads.
+Carry requests with a ``requests`` session and a few threads.
 
 For what libcurl cannot carry: custom ``AuthBase`` classes, mounted adapters, and ``requests-mock`` in tests. It costs
 some 20 times the processor time a request (docs/architecture/delivery.md, Fast).
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["RequestsTransport"]
 
 _STANDS = 300
-"""The first status that is an answer even where the rest of it is missing; a success may promise what is not there."""
+"""The first status that is an answer even where its body is missing; a success may announce one that did not come."""
 
 
 class _Exchange:
@@ -79,8 +79,8 @@ class RequestsTransport:
     ) -> None:
         self._target = target
         self._session = session
-        # A session looks for the next address of a redirect even where it may not follow, and raises what it likes
-        # for one that is none.
+        # A session looks for the next address of a redirect even where it may not follow, and raises many
+        # kinds of errors for one that is no URL.
         session.get_redirect_target = _nowhere  # type: ignore[assignment,method-assign]
         read_strictly(session)
         self._headers = request_headers(target.headers, headers or {})
@@ -162,9 +162,9 @@ class RequestsTransport:
 
     def _give_up(self, exchange: _Exchange) -> Response:
         """
-        Wait for an answer no longer: its time is over, however busily the server drips it.
+        Stop waiting for an answer whose time is over, even where the server still sends it bit by bit.
 
-        ``requests`` can only be told how long each single read may take. Its thread is left to itself: it ends when
+        ``requests`` only takes a time-out for each single read. Its thread is left running: it ends when
         the body is to be read on, or with the connection.
         """
         with self._lock:
@@ -189,7 +189,7 @@ class RequestsTransport:
         followed = 0
         while True:
             try:
-                answer = self._ask(exchange, url)
+                answer = self._request(exchange, url)
             except requests.exceptions.RequestException as error:
                 return Response(request, error=_translated(error, exchange))
             except Exception as error:  # noqa: BLE001 - an adapter or auth class may raise anything, at any time
@@ -199,7 +199,7 @@ class RequestsTransport:
                 return answer
             url, followed = there, followed + 1
 
-    def _ask(self, exchange: _Exchange, url: str) -> Response:
+    def _request(self, exchange: _Exchange, url: str) -> Response:
         target = self._target
         exchange.response = None
         exchange.reader.rewind()
@@ -208,7 +208,7 @@ class RequestsTransport:
             url,
             data=exchange.reader,
             headers=_encoded({**self._headers, **(exchange.request.headers or {})}),
-            # Said again, as the environment's bundle would win over the session's.
+            # Passed again, as the environment's bundle would win over the session's.
             verify=self._session.verify,
             timeout=(target.connect_timeout, target.timeout),
             allow_redirects=False,
@@ -233,7 +233,7 @@ class RequestsTransport:
                     if response.status_code >= _STANDS:
                         # Unlike libcurl's, this connection is not worth keeping for the price of reading the rest.
                         break
-                    # A success is one only if it comes to its end.
+                    # A success counts only if its body comes to its end.
                     del exchange.kept[self._limit :]
         except RequestException as error:
             # The status came whole, whatever became of the rest: a refusal stands.
@@ -254,12 +254,12 @@ class RequestsTransport:
 
 
 def _encoded(headers: Mapping[str, str]) -> dict[str, str | bytes]:
-    """Return headers as they go over the wire: ``requests`` itself knows no letters beyond Latin-1."""
+    """Return headers as they go over the wire: ``requests`` itself encodes no letters beyond Latin-1."""
     return {name: value if value.isascii() else value.encode() for name, value in headers.items()}
 
 
 def _translated(error: Exception, exchange: _Exchange) -> TransportError:
-    """Tell from how far an exchange got, whatever ``requests`` raised, whether the API can have any of the body."""
+    """Return the error that says whether the API can have received any of the body, whatever ``requests`` raised."""
     import requests
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
@@ -273,7 +273,7 @@ def _translated(error: Exception, exchange: _Exchange) -> TransportError:
 
 def _by_progress(text: str, exchange: _Exchange) -> TransportError:
     """
-    Tell whether any of the body can have left.
+    Return the error that says whether any of the body can have left.
 
     urllib3 reads it only once connected, TLS and the proxy's tunnel agreed on, and the headers sent. An adapter that
     answers without reading it has sent it all the same; an empty one, requests does not read.

@@ -1,9 +1,9 @@
 """
-The head of an answer, read more strictly than libcurl and ``http.client`` do.
+Read the head of an answer more strictly than libcurl and ``http.client`` do.
 
 Both take a connection that closes among the headers for the end of an answer without a body. ``http.client``, which
 ``requests`` stands on, also takes a length that is no number for none, and any interim answer but 100 for the answer.
-Each of them would call records delivered, or refused, of which the API has said nothing yet.
+Each of them would settle records as delivered or refused before the API has answered.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class Signer:
         :param message_id: the same each time the same chunk is sent
         :param body: the bytes as they go out, after compression
         """
-        moment = str(int(self._clock()))
+        timestamp = str(int(self._clock()))
         pieces = body.pieces if isinstance(body, Body) else (body,)
-        bare = signature_of(self._key, message_id.encode(), moment.encode(), pieces)
+        bare = signature_of(self._key, message_id.encode(), timestamp.encode(), pieces)
         signature = base64.b64encode(bare).decode()
-        return {"webhook-id": message_id, "webhook-timestamp": moment, "webhook-signature": f"v1,{signature}"}
+        return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": f"v1,{signature}"}

@@ -1,4 +1,4 @@
-"""Where a delivery goes: a frozen value made from the connection, the only thing a transport needs of it."""
+"""Where requests go: a frozen value made from the connection, all that a transport needs of it."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Destination(Protocol):
-    """What the engine needs to know of where a delivery goes; the transport knows the rest."""
+    """What the engine needs of a destination; its transport needs more."""
 
     @property
     def url(self) -> str:
-        """Where to, perhaps with ``{field}`` templates; may be secret."""
+        """The URL, perhaps with ``{field}`` templates; may be secret."""
 
     @property
     def described(self) -> str:
-        """What the log and errors call it: fit for logs and pages."""
+        """What the log and errors call it, without secrets."""
 
     @property
     def request_noun(self) -> str:
@@ -53,7 +53,7 @@ class Destination(Protocol):
         """Whether it may refuse what is sent."""
 
     def redact(self, text: str) -> str:
-        """Return ``text`` without what is secret about the place."""
+        """Return ``text`` without the destination's secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Target:
     :param proxies: proxy URL by scheme, as ``requests`` has it
     :param timeout: seconds to wait for an answer once the body is sent
     :param connect_timeout: seconds to wait for a connection
-    :param secrets: texts that :meth:`redact` takes out of whatever a server says, lest it echoes them
+    :param secrets: texts that :meth:`redact` takes out of a server's answers, which may echo them
     :param oauth2: how to get a bearer token for each request, ``None`` for no OAuth2
     :param signing_secret: signs each request's body, ``None`` for no signatures
     :raises ConnectorError: for a URL, method or header that cannot be sent
@@ -89,7 +89,7 @@ class Target:
     signing_secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what could not be sent, or would be sent as something else."""
+        """Check that URL, method and headers can be sent as they are."""
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             msg = f"URL: found {masked_url(self.url)!r}, expected http:// or https:// and a host"
@@ -174,5 +174,5 @@ def join_url(base: str, endpoint: str) -> str:
 
 
 def climbs(path: str) -> bool:
-    """Whether a path holds ``.`` or ``..`` between slashes, and so names another path than it seems to."""
+    """Whether a path holds ``.`` or ``..`` between slashes, and so leads to another path than it seems to."""
     return "." in path and _DOTS.search(path) is not None

@@ -1,4 +1,4 @@
-"""The seam between what decides and what talks HTTP: requests in, answers out, one method."""
+"""The interface of a transport: requests in, responses out, one method."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Request:
     :param key: the caller's own mark, handed back with the answer
     :param url: where to, if not the target's URL
     :param headers: headers for this request alone
-    :param message_id: names what is sent, the same each time it is sent
+    :param message_id: id of what is sent, the same each time it is sent
     :param fresh: on a connection of its own: the one before it broke, and others kept as long may be broken, too
     """
 
@@ -63,7 +63,7 @@ class Request:
 @dataclass(slots=True)
 class Response:
     """
-    What one request came to: a whole answer, or an error that says how far it got.
+    The result of one request: a whole answer, or an error that says how far the request got.
 
     :param status: the status code, ``None`` where no whole answer came
     :param body: the answer's first bytes, up to the transport's bound
@@ -84,7 +84,7 @@ class Response:
 
 class Transport(Protocol):
     """
-    What carries requests. Several may be in flight; they are started and collected by one method.
+    Carry requests. Several may be in flight; one method starts and collects them.
 
     A transport never retries, follows only what :mod:`~.redirects` allows, and never raises for what happened on the
     wire: that stands in the answer's ``error``.
@@ -105,7 +105,7 @@ class Transport(Protocol):
 
 def seconds_for(timeout: float, length: int) -> float:
     """
-    Return how long one request may take from its begin to the end of its answer, in seconds.
+    Return how long one request may take, from its start to the end of its answer, in seconds.
 
     :param timeout: the target's, which does not count the sending of a body
     :param length: bytes of the body

@@ -1,4 +1,4 @@
-"""URLs as they go over the wire and as they are shown, and the certificates that are trusted."""
+"""Encode URLs for the wire, mask them for the log, and find the certificates to trust."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-What signing and verifying Standard Webhooks have in common: the key of a secret, and what is signed.
+Sign bodies by Standard Webhooks: what signing requests and verifying them share.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -22,7 +22,7 @@ _PREFIX = "whsec_"
 
 def key_of(secret: str) -> bytes:
     """
-    Return the key that a secret stands for, nothing where it is none.
+    Return the key in a secret, empty where it holds none.
 
     :param secret: ``whsec_`` and the key in base64, or the key in base64 alone, with its padding or without
     """
@@ -42,7 +42,7 @@ def signature_of(key: bytes, message_id: bytes, timestamp: bytes, body: Iterable
 
 
 def decoded(text: str) -> bytes:
-    """Return what base64 stands for, and nothing where it is none; some leave the padding out."""
+    """Decode base64 with or without its padding; return nothing where it is not base64."""
     text = text.rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

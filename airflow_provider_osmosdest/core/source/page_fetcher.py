@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, judge
+from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, verdict_of
 from airflow_provider_osmosdest.core.errors import PagingError, StoppedError, UnavailableError
 from airflow_provider_osmosdest.core.http.retry import Backoff
 from airflow_provider_osmosdest.core.http.urls import masked_url
@@ -101,7 +101,7 @@ class PageFetcher:
     def _why_again(self, answer: PageResponse | None, error: TransportError | None) -> str | None:
         """Return why to retry, ``None`` for a response that stands."""
         if answer is None:
-            verdict = judge(None, error)
+            verdict = verdict_of(None, error)
             if verdict is Verdict.MISCONFIGURED:
                 raise PagingError(
                     self.client.shown(
@@ -119,7 +119,7 @@ class PageFetcher:
         if action == "fail":
             raise PagingError(f"{answer.name}: {said}, and response_actions say that this is a failure.")
         # A GET may be repeated whatever became of it (RFC 9110 section 9.2.2).
-        if judge(answer.status, None) in (Verdict.TRANSIENT, Verdict.IN_DOUBT, Verdict.FAILED):
+        if verdict_of(answer.status, None) in (Verdict.TRANSIENT, Verdict.IN_DOUBT, Verdict.FAILED):
             return said
         raise PagingError(f"{answer.name}: {said}. {_advice(answer)}")
 

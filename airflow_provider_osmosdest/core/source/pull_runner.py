@@ -139,7 +139,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
     if order.spec.incremental is not None and order.watermark is not None:
         tracker = Tracker(order.spec.incremental, _before(order, order.watermark))
     pull = Pull(order.spec, landing, order.fetcher, tracker, say)
-    pull.open(order.spec.digest(order.schema.to_dict(), dict(order.mapping or {})), run_context.occasion)
+    pull.open(order.spec.digest(order.schema.to_dict(), dict(order.mapping or {})), run_context.run_key)
     before = pull.state.requests
     say(f"Pulling from {order.where}{_since(tracker)}.")
     delivery = Delivery(

@@ -245,7 +245,7 @@ def attempt(url: str, source: Path, out: Path, options: dict[str, Any]) -> Resul
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 
     delivery = Delivery(Target(url), DeliveryOptions(**options), DestinationSchema.load(SCHEMA), out)
-    return deliver(delivery, open_source(source), CurlTransport, lambda _: None, RunContext(occasion="retries"))
+    return deliver(delivery, open_source(source), CurlTransport, lambda _: None, RunContext(run_key="retries"))
 
 
 def _deliver(url: str, folder: str, options: dict[str, Any]) -> None:

@@ -215,7 +215,7 @@ def test_an_object_store_that_fails_for_a_while(tmp_path, seed, write_mode):
                 open_source(tmp_path / "in.ndjson"),
                 lambda *_, in_flight, **__: HandlerTransport(api, in_flight=in_flight),
                 lambda _: None,
-                RunContext(occasion="retries"),
+                RunContext(run_key="retries"),
             )
         except StorageError as error:
             errors.append(str(error))

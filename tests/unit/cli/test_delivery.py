@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import deliver
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
@@ -59,7 +59,7 @@ def keep(folder, entry):
 
 
 def kept(folder):
-    return read_entry(FolderLedgerStore(folder).load())
+    return read_ledger(FolderLedgerStore(folder).load())
 
 
 class TestShow:
@@ -155,7 +155,7 @@ def attempt(folder, handler, occasion="1", **options):
     schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
     delivery = Delivery(Target("http://api.test"), DeliveryOptions(batch_size=5, **options), schema, folder)
     transport = HandlerTransport(handler)
-    return deliver(delivery, open_source(RECORDS), transport.factory, lambda _: None, RunContext(occasion=occasion))
+    return deliver(delivery, open_source(RECORDS), transport.factory, lambda _: None, RunContext(run_key=occasion))
 
 
 class TestForget:

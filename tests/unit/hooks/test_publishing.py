@@ -74,7 +74,7 @@ def publish(osmos_home, mailbox):
         delivery = make_publishing(INSTANCE, "orders", into, options={**QUICK, **options})
         delivery = fast(delivery)
         transport = publishing_transport(into, "/".join(INSTANCE))
-        run_context = run_context or RunContext(occasion="retries")
+        run_context = run_context or RunContext(run_key="retries")
         return deliver(delivery, open_source(records), transport, said.append, run_context), said
 
     return run
@@ -210,11 +210,11 @@ def test_nothing_is_lost_or_doubled_whatever_happens(publish, mailbox, seed):
 
 
 def test_clearing_a_complete_delivery_publishes_again(publish, mailbox):
-    first, _ = publish(ids(3), run_context=RunContext(occasion="0"))
-    again, _ = publish(ids(3), run_context=RunContext(occasion="0"))
+    first, _ = publish(ids(3), run_context=RunContext(run_key="0"))
+    again, _ = publish(ids(3), run_context=RunContext(run_key="0"))
     assert again.report.delivery_id == first.report.delivery_id
     assert len(logged(mailbox)) == 1
-    cleared, _ = publish(ids(3), run_context=RunContext(occasion="1"))
+    cleared, _ = publish(ids(3), run_context=RunContext(run_key="1"))
     assert cleared.report.delivery_id != first.report.delivery_id
     assert logged(mailbox) == [[0, 1, 2], [0, 1, 2]]
 
@@ -232,13 +232,13 @@ def test_a_task_is_stopped_while_the_store_hangs(publish, mailbox):
         return "The task was told to stop" if hangs.is_set() else None
 
     try:
-        result, _ = publish(ids(3), Hanging(mailbox, iter(())), RunContext(occasion="0", stopping=stopping))
+        result, _ = publish(ids(3), Hanging(mailbox, iter(())), RunContext(run_key="0", stopping=stopping))
     finally:
         goes_on.set()
     assert isinstance(result.error, StoppedError)
     assert result.report.unknown == 3
     # What it sent then is in the log, or not; the retry sends it under the same batch_id.
-    result, _ = publish(ids(3), run_context=RunContext(occasion="0"))
+    result, _ = publish(ids(3), run_context=RunContext(run_key="0"))
     assert result.report.delivered == 3
     assert logged(mailbox) == [[0, 1, 2]]
 

@@ -46,7 +46,7 @@ class BatchAccumulator:
         self._section: tuple[int, int] | None = None
 
     def add(self, run: Run) -> Iterator[Batch]:
-        """Add a run; yield the batches that are full by it."""
+        """Add a run; yield the batches it completes."""
         start, size = 0, len(run.indexes)
         while start < size:
             section, end, bounded = self._find_section(run.indexes[start])
@@ -65,7 +65,7 @@ class BatchAccumulator:
             start = stop
 
     def _find_section(self, index: int) -> tuple[tuple[int, int], int, bool]:
-        """Return what an index's batch goes by, the index it ends before, and whether bytes may end it sooner."""
+        """Return an index's section, the index its batch ends before, and whether bytes may end it sooner."""
         number = index // self._batch_size
         end = (number + 1) * self._batch_size
         passed = 0

@@ -12,7 +12,7 @@ poison records, with three things changed because a test is a request that deliv
   walked record by record and the group size gallops up again behind it;
 - a single record is settled only by an answer to itself alone, whatever could be inferred.
 
-Nothing here does I/O: :class:`GroupTesting` names the next range, the caller says what came of it.
+Nothing here does I/O: :class:`GroupTesting` names the next range, the caller reports what came of it.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class GroupTesting:
     Walk a refused batch of ``size`` records until each is accepted, or refused alone.
 
     Parts are worked off from the left, so that what is left behind a found record is one part again.
-    Call :meth:`next_range`, send that range, then say :meth:`accepted` or :meth:`refused`. Ranges are
-    half-open and count the records of the batch from 0. The whole batch counts as refused already.
+    Call :meth:`next_range`, send that range, then call :meth:`accepted` or :meth:`refused`. Ranges are
+    half-open and count the records of the batch from 0. The whole batch counts as refused from the start.
 
     :param size: records in the refused batch, at least 1
     """
@@ -82,13 +82,13 @@ class GroupTesting:
         return self._current.start, self._current.stop
 
     def accepted(self) -> None:
-        """Say that the range named last was accepted."""
+        """Record that the range returned last was accepted."""
         # Where the whole was known to be bad, the poison must now be in the rest: its mark stays on.
         _, rest = self._sent()
         self._push(rest)
 
     def refused(self) -> None:
-        """Say that the range named last was refused."""
+        """Record that the range returned last was refused."""
         current, rest = self._sent()
         bad = _Part(current.start, current.stop, bad=True)
         alone = current.stop - current.start == 1
@@ -105,7 +105,7 @@ class GroupTesting:
             self._parts.append(bad)
 
     def unsettled(self) -> list[tuple[int, int]]:
-        """Return the ranges that nothing was said of yet, the one named last included, in order."""
+        """Return the ranges without a result, the one returned last included, in order."""
         parts = [*self._segments, *self._parts, *(part for part in (self._current, self._rest) if part)]
         return sorted((part.start, part.stop) for part in parts if part.start < part.stop)
 

@@ -14,21 +14,21 @@ class SizeLimit:
 
     @property
     def limit(self) -> int | None:
-        """How large a body should be at most; ``None`` while nothing was too large."""
+        """The most bytes a body should have; ``None`` while no body was too large."""
         if self._failed is None:
             return None
         # What passed once passes again; below it there is nothing to win, and half is the safe guess.
         return max(self._passed, self._failed // 2)
 
     def passed(self, length: int) -> None:
-        """Say that a body of this many bytes was accepted."""
+        """Record that a body of this many bytes was accepted."""
         self._passed = max(self._passed, length)
         if self._failed is not None and self._passed >= self._failed:
-            # The API takes more than it did a moment ago: what was learned is out of date.
+            # The API takes more than it did before: what was learned is out of date.
             self._failed = None
 
     def failed(self, length: int) -> None:
-        """Say that a body of this many bytes was too large."""
+        """Record that a body of this many bytes was too large."""
         self._failed = length if self._failed is None else min(self._failed, length)
         if self._passed >= self._failed:
             self._passed = 0

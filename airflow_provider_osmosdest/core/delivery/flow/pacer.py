@@ -1,8 +1,7 @@
 """
-Be a good neighbour: how many requests may start now, and how long to wait for the next.
+Decide how many requests may start now, and how long to wait before the next.
 
-Pure: the time is passed in, in seconds that only ever grow. What is decided here is how fast; what an answer means for
-its records is decided elsewhere.
+Pure: the time is passed in, in seconds that only ever grow.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class AdaptivePace:
     Find how many requests in flight, and how many a second, an API takes.
 
     In flight: grows while latency holds and shrinks when it does not, as TCP Vegas and Vector's adaptive request
-    concurrency do. A second: see :class:`~.rate_limit.RateProbe`.
+    concurrency do. A second: see :class:`~.rate_probe.RateProbe`.
     """
 
     def __init__(self) -> None:
@@ -55,11 +54,11 @@ class AdaptivePace:
         return self._rate.bucket
 
     def succeeded(self, latency: float, in_flight: int, now: float) -> None:
-        """Hear that a request was accepted after ``latency`` seconds."""
+        """Adapt to a request that was accepted after ``latency`` seconds."""
         self._began = now if self._began is None else self._began
         self._fastest = latency if self._fastest is None else min(self._fastest * 1.001, latency)
         self._latency = latency if self._latency is None else 0.9 * self._latency + 0.1 * latency
-        # Doubled latency says that requests wait in a queue at the other end; a millisecond is this machine's noise.
+        # Doubled latency means that requests wait in a queue at the other end; a millisecond is this machine's noise.
         if self._latency > 2 * self._fastest + 0.001:
             self._shrink(0.9, now)
         elif in_flight >= int(self._limit):
@@ -67,12 +66,12 @@ class AdaptivePace:
         self._rate.taken(self._latency, now)
 
     def overloaded(self, now: float) -> None:
-        """Hear of a time-out, a 503 or the like."""
+        """Adapt to a time-out, a 503 or the like."""
         self._shrink(0.7, now)
 
     def on_rate_limited(self, wait: float | None, now: float) -> float:
         """
-        Hear of a 429.
+        Adapt to a 429.
 
         :param wait: seconds the server asked for
         :return: seconds in which nothing should start
@@ -104,7 +103,7 @@ class AdaptivePace:
 @dataclass(slots=True)
 class CircuitBreaker:
     """
-    Stop asking an API that is down, but for one request now and then.
+    Stop sending to an API that is down, except one request now and then as a probe.
 
     :param after: transient failures in a row that open it, ``None`` for never
     :param backoff: how long it stays open
@@ -122,11 +121,11 @@ class CircuitBreaker:
         return self.after is not None and self._failures >= self.after
 
     def succeeded(self) -> None:
-        """Close it: an answer came that was no transient failure."""
+        """Close the circuit after an answer that is no transient failure."""
         self._failures = self.openings = 0
 
     def failed(self, retry_after: float | None, now: float) -> None:
-        """Hear of a transient failure."""
+        """Count a transient failure; open the circuit after too many in a row."""
         self._failures += 1
         if self.is_open and now >= self.until:
             self.until = now + self.backoff.wait(self.openings, retry_after)
@@ -142,7 +141,7 @@ def most_in_flight(options: DeliveryOptions) -> int:
 
 class Pacer:
     """
-    All that bounds how fast requests start.
+    Bound how fast requests start: concurrency, rates and the circuit breaker.
 
     :param options: the write options
     :param backoff: how long a circuit stays open
@@ -185,23 +184,23 @@ class Pacer:
             bucket.take(records if bucket is self._records else requests, now)
 
     def is_hopeless(self, retries: int) -> bool:
-        """Whether so many probes in a row have failed that the API is as good as down."""
+        """Whether so many probes in a row have failed that the API counts as down."""
         return self._circuit.openings > retries
 
     @property
     def measures(self) -> bool:
-        """Whether latencies are wanted."""
+        """Whether the caller should measure latencies."""
         return self._adaptive is not None
 
     def succeeded(self, latency: float, in_flight: int, now: float) -> None:
-        """Hear of an answer that is no transient failure."""
+        """Adapt to an answer that is no transient failure."""
         self._circuit.succeeded()
         if self._adaptive is not None:
             self._adaptive.succeeded(latency, in_flight, now)
 
     def failed(self, status: int | None, wait: float, retry_after: float | None, now: float) -> None:
         """
-        Hear of a transient failure.
+        Adapt to a transient failure.
 
         :param status: ``None`` for none at all
         :param wait: seconds the request itself waits before it goes again

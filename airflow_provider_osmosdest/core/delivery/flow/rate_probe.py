@@ -3,11 +3,10 @@ Find out how many requests a second an API takes, from its 429s.
 
 Pure: the time is passed in, in seconds that only ever grow.
 
-The usual limiters are buckets that fill evenly and windows of a second, and from a first 429 nobody can tell which it
+The usual limiters are buckets that fill evenly and windows of a second, and a first 429 does not tell which it
 is: what was taken until then may be what a bucket had saved up. So the rate is ramped up until the API refuses again
-and is held there for a second, in which the API refuses now and then, and what it takes is what it takes. Where the API
-asks to wait a whole while after each 429 that would cost more than it brings, so then the rate is taken from what can
-be seen as it is.
+and is held there for a second, to count what the API takes meanwhile. Where the API asks for long waits after each 429,
+that would cost more than it brings: the rate is then taken from what was accepted until the 429.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ _UNBOUNDED = 1e6
 _SOON = 0.15
 # Seconds in which a ramp doubles; longer where its end costs a wait that the API asks for.
 _RAMP_DOUBLING = 0.5
-_TOLD_DOUBLING = 1.0
+_ASKED_DOUBLING = 1.0
 # Round trips in which a ramp at most doubles: what is under way when it meets the limit is refused too.
 _ROUND_TRIPS = 5
 # Seconds after which a rate that is refused was only just too high.
 _LONG = 4.0
-# Just below the limit, so that it is not met every moment; with what is saved up it must stay below it, too.
+# Just below the limit, so that it is not met all the time; with what is saved up it must stay below it, too.
 _BURST = 0.025
 _BELOW = 0.96
 _LOWEST = 0.1
@@ -92,26 +91,26 @@ class RateProbe:
         self.bucket = TokenBucket(_FIRST_RATE, _BURST)
         """The rate to keep to."""
         self.probing = False
-        """Whether one request at a time asks if the API takes more now."""
+        """Whether one request at a time tries if the API takes more now."""
         self._phase = _Phase.OPEN
         self._meter = _Meter()
         self._doubling = _FIRST_DOUBLING
         self._mark: float | None = None
-        self._deaf_until = float("-inf")
+        self._held_until = float("-inf")
         self._grown_at = 0.0
         self._hold = _HOLD
 
     def taken(self, latency: float, now: float) -> None:
-        """Hear that the API took a request after ``latency`` seconds."""
+        """Count a request that the API took after ``latency`` seconds; raise the rate where it is due."""
         self._meter.count(now)
-        if now >= self._deaf_until:
+        if now >= self._held_until:
             self.probing = False
             self._hold = _HOLD
         if self._mark is None:
             self._mark = self._grown_at = now
         if now <= self._grown_at:
             return
-        # Only time in which answers come says that the rate is borne.
+        # Only time in which answers come shows that the API bears the rate.
         passed, self._grown_at = min(0.1, now - self._grown_at), now
         if self._phase in (_Phase.OPEN, _Phase.RAMP):
             growth = 2 ** (passed / max(self._doubling, _ROUND_TRIPS * latency))
@@ -122,39 +121,39 @@ class RateProbe:
 
     def refused(self, wait: float | None, latency: float, now: float) -> float:
         """
-        Hear of a 429.
+        Lower the rate after a 429.
 
         :param wait: seconds the server asked for
         :param latency: seconds a request usually takes
         :return: seconds in which nothing should start
         """
-        if now < self._deaf_until:
-            # It was under way when the last one came, and is the same news.
+        if now < self._held_until:
+            # It was under way when the last one came, and tells nothing new.
             return 0.0
         if not self.probing or self._phase is _Phase.MEASURE:
-            self._learn(now, told=wait is not None)
+            self._learn(now, asked=wait is not None)
         hold = self._hold if wait is None else wait
         self._hold = min(_LONGEST_HOLD, self._hold * 1.5)
         self.probing = True
-        self._deaf_until = self._grown_at = now + max(hold, 1.5 * latency)
+        self._held_until = self._grown_at = now + max(hold, 1.5 * latency)
         return hold
 
-    def _learn(self, now: float, *, told: bool) -> None:
+    def _learn(self, now: float, *, asked: bool) -> None:
         rate = self.bucket.rate
         last_second = float(self._meter.last_second(now))
         since = now if self._mark is None else self._mark
         match self._phase:
             case _Phase.OPEN:
-                # What is refused so soon had more likely saved up little than it takes little.
-                sure = told and now - since >= _SOON
+                # A 429 so soon more likely means that little was saved up than that the rate is low.
+                sure = asked and now - since >= _SOON
                 self._phase = _Phase.STAND if sure else _Phase.RAMP
-                self._doubling = _TOLD_DOUBLING if told else _RAMP_DOUBLING
+                self._doubling = _ASKED_DOUBLING if asked else _RAMP_DOUBLING
                 rate = last_second
-            case _Phase.RAMP if told:
+            case _Phase.RAMP if asked:
                 self._phase = _Phase.STAND
                 rate = max(last_second, 0.7 * rate)
-            case _Phase.STAND if told:
-                rate = self._seen(last_second, now - since)
+            case _Phase.STAND if asked:
+                rate = self._estimated(last_second, now - since)
             case _Phase.RAMP | _Phase.STAND:
                 self._phase = _Phase.MEASURE
             case _ if now - since >= 1.0:
@@ -162,13 +161,13 @@ class RateProbe:
                 rate = last_second
             case _:
                 return
-        # Just below, so that it is not met every moment; a ramp's rate is held as it is.
+        # Just below, so that it is not met all the time; a ramp's rate is held as it is.
         self.bucket.rate = rate if self._phase is _Phase.MEASURE else max(_LOWEST, _BELOW * rate)
         self._mark = now
         self._meter.since_mark = 0
 
-    def _seen(self, last_second: float, passed: float) -> float:
-        """Return what the API takes, as far as one can tell from the time since the last 429."""
+    def _estimated(self, last_second: float, passed: float) -> float:
+        """Estimate the rate the API takes, from the time since the last 429."""
         rate = self.bucket.rate
         if last_second < 0.9 * rate:
             # It was used up before a second was over: a limit on each second.

@@ -1,4 +1,4 @@
-"""When to give up: bounds that keep a dead or deaf endpoint from being asked half a million times."""
+"""Decide when to stop a delivery, so that an endpoint that is down or misconfigured gets no half a million requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SPENT_IN_FULL = 3
 
 class StopPolicy:
     """
-    Watch what answers come and say when to stop.
+    Decide when to stop a delivery, from the classified responses so far.
 
     :param systemic_after: refused single records, all with one status, after which to stop where none was accepted
     :param where: the endpoint, for messages
@@ -47,11 +47,11 @@ class StopPolicy:
         self, classification: Classification, records: int, *, in_full: bool = True, hopeless: bool = False
     ) -> DeliveryError | None:
         """
-        Hear the last classification on a chunk; return the error to stop with, if it is time to.
+        Take in the last classification of a chunk; return the error to stop with, ``None`` to go on.
 
         :param records: how many are in the chunk
         :param in_full: it had all the retries the options allow
-        :param hopeless: so many probes have failed that the API is as good as down
+        :param hopeless: so many probes have failed that the API counts as down
         """
         match classification.verdict:
             case Verdict.ACCEPTED:
@@ -95,7 +95,7 @@ class StopPolicy:
         )
 
     def accepted(self) -> None:
-        """Hear that a chunk was accepted."""
+        """Take in that a chunk was accepted."""
         self._accepted = True
         self._spent = self._spent_in_full = 0
 
@@ -127,7 +127,7 @@ class StopPolicy:
             return None
         return GivenUpError(
             f"{self._where} stayed unavailable through all retries; it last answered {classification.error}. "
-            "What was not sent is 'unsent'; retry the task when the API is well again."
+            "What was not sent is 'unsent'; retry the task when the API is available again."
         )
 
 

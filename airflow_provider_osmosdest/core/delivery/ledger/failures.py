@@ -47,7 +47,7 @@ class FailuresFile:
     :param folder: the delivery's folder
     :param prefix: what the names of its parts begin with
     :param parts: names of parts that are there already and stay
-    :param origin: returns what else to say of a record with this index, as the end of a JSON object
+    :param origin: returns further fields for the record with an index, as the end of a JSON object
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class FailuresFile:
         attempts: int,
     ) -> list[int]:
         """
-        Write records that share one fate; they are durable after :meth:`close`.
+        Write records with the same outcome and error; they are durable after :meth:`close`.
 
         :param records: index and JSON of each
         :return: their indexes
@@ -160,7 +160,7 @@ def check_parts(folder: Folder, parts: Iterable[str]) -> None:
     """
     Make sure that the parts an earlier attempt wrote are there still.
 
-    :raises StorageError: when one is gone: the records in it are settled, and nobody could say any more which they are
+    :raises StorageError: when one is gone: its records are settled, and which they are stands nowhere else
     """
     for part in parts:
         try:
@@ -220,7 +220,7 @@ def fold_parts(folder: Folder, parts: Collection[str], name: str) -> bool:
 
 def remove_parts(folder: Folder, keep: Collection[str]) -> None:
     """
-    Remove the parts that are not to be kept: they speak of records that are not settled.
+    Remove the parts that are not to be kept: the records in them are not settled.
 
     :raises StorageError: when the folder cannot be written
     """
@@ -242,7 +242,7 @@ def _encoded(error: str) -> bytes:
     try:
         return encode(error)
     except UnicodeEncodeError:
-        # A lone surrogate, out of somebody's exception.
+        # A lone surrogate, out of an exception's text.
         return encode(error.encode(errors="replace").decode())
 
 

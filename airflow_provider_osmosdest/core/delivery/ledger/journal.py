@@ -1,4 +1,4 @@
-"""Keep the ledger true: what is settled, counted and durable, written down before and after each send."""
+"""Write the ledger of a running delivery: before each send what is sent, after it what is settled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.ledger.failures import FailuresFile, check_parts, fold_parts, remove_parts
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Ledger, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.errors import SupersededError
 
@@ -24,8 +24,8 @@ __all__ = ["PERIOD", "Journal", "begin", "check_holder"]
 PERIOD = 1.0
 """Seconds between two writes at most, while answers come all the time."""
 
-_MOMENT = 0.1
-"""Seconds in which a second write for one batch is not worth its price."""
+_BATCH_SECONDS = 0.1
+"""Seconds after a write in which the end of a batch alone causes no other."""
 
 # Failure records wait this long, in records and in seconds, before a part of the failures file is closed over them:
 # a part each would be a thousand small objects. Until then the ledger does not call them settled.
@@ -34,61 +34,61 @@ _WAITING_SECONDS = 10.0
 
 
 def begin(
-    store: LedgerStore, fingerprint: str | None, say: Callable[[str], None], occasion: str | None = None
+    store: LedgerStore, fingerprint: str | None, say: Callable[[str], None], run_key: str | None = None
 ) -> Ledger:
     """
     Find the ledger of a delivery, or begin one.
 
-    One that is complete is found only by a retry on the same occasion: the attempt that completed it was killed, or
-    failed, before its caller heard of it, and sending all of it again would be the worst answer to that.
+    A complete one counts only for a retry with the same run key: the attempt that completed it was killed, or failed,
+    before its caller got the result, and all of it must not be sent again.
 
     :param store: where it is kept
     :param fingerprint: of the source as it is now
     :param say: takes the line that says what was found
-    :param occasion: the same in every retry, another once somebody asks for the delivery again
+    :param run_key: the same in every retry, another one when the task is cleared or run anew
     :raises StorageError: when it cannot be read, or is damaged
     """
     document = store.load()
-    entry = None if document is None else read_entry(document)
-    if entry is None or (entry.complete and (occasion is None or entry.occasion != occasion)):
-        return Ledger.new(fingerprint, occasion)
-    if entry.complete:
+    ledger = None if document is None else read_ledger(document)
+    if ledger is None or (ledger.complete and (run_key is None or ledger.run_key != run_key)):
+        return Ledger.new(fingerprint, run_key)
+    if ledger.complete:
         say(
-            f"Delivery {entry.delivery_id} is complete already, with {entry.counts.get('delivered', 0):,} records "
+            f"Delivery {ledger.delivery_id} is complete already, with {ledger.counts.get('delivered', 0):,} records "
             "delivered: an attempt finished it and ended before it could say so. Nothing is sent."
         )
-        return entry
-    entry.occasion = occasion
-    if not entry.settled and not entry.doubts():
-        if fingerprint is None or fingerprint != entry.fingerprint:
-            # An index of another source says nothing of this one.
-            entry.fingerprint = fingerprint
-        return entry
+        return ledger
+    ledger.run_key = run_key
+    if not ledger.settled and not ledger.doubts():
+        if fingerprint is None or fingerprint != ledger.fingerprint:
+            # No record has an outcome, so another source can take over the ledger.
+            ledger.fingerprint = fingerprint
+        return ledger
     if fingerprint is None:
         say(
             "Warning: an earlier attempt delivered records of this source, but nothing can tell whether it still holds "
             "the same ones. Starting afresh, so some may be sent twice. A list or a file can be resumed."
         )
-        return Ledger.new(fingerprint, occasion)
-    if fingerprint != entry.fingerprint:
+        return Ledger.new(fingerprint, run_key)
+    if fingerprint != ledger.fingerprint:
         say(
-            f"Warning: the source has changed since the last attempt, which had settled {len(entry.settled):,} of its "
+            f"Warning: the source has changed since the last attempt, which had settled {len(ledger.settled):,} of its "
             "records. Starting afresh."
         )
-        return Ledger.new(fingerprint, occasion)
+        return Ledger.new(fingerprint, run_key)
     say(
-        f"Going on with delivery {entry.delivery_id}, attempt {entry.attempts + 1}: {len(entry.settled):,} records are "
-        f"settled already ({entry.counts.get('delivered', 0):,} delivered) and are not sent again."
+        f"Going on with delivery {ledger.delivery_id}, attempt {ledger.attempts + 1}: {len(ledger.settled):,} records "
+        f"are settled already ({ledger.counts.get('delivered', 0):,} delivered) and are not sent again."
     )
-    return entry
+    return ledger
 
 
 def check_holder(store: LedgerStore, attempt: str, delivery_id: str) -> None:
     """
-    Make sure that an attempt is still the one that goes on with its delivery.
+    Make sure that no later attempt has claimed the delivery.
 
     :raises SupersededError: when a later one has begun
-    :raises StorageError: when that cannot be found out
+    :raises StorageError: when the claim cannot be read
     """
     if (store.holder() or attempt) != attempt:
         raise SupersededError(
@@ -101,20 +101,20 @@ class Journal:
     """
     The ledger of a delivery that is under way.
 
-    :param entry: what it says
+    :param ledger: its document, which is changed
     :param store: where it is kept
     :param folder: where the failures file is
-    :param tally: the running counts, which go on from the entry's
+    :param tally: the running counts, which go on from its own
     :param clock: seconds that only ever grow
-    :param origin: returns what else a failure record says of the record with an index
-    :param deduplicator: keeps what is delivered as seen
+    :param origin: returns further fields of the failure record of the record with an index
+    :param deduplicator: keeps the keys of delivered records
     :param once: nothing may be sent again that may have been taken
     :param attempt: names this attempt, which has claimed the delivery; ``None`` where no other can begin
     """
 
     def __init__(
         self,
-        entry: Ledger,
+        ledger: Ledger,
         store: LedgerStore,
         folder: Folder,
         tally: Tally,
@@ -125,7 +125,7 @@ class Journal:
         once: bool = False,
         attempt: str | None = None,
     ) -> None:
-        self._entry = entry
+        self._ledger = ledger
         self._deduplicator = deduplicator
         self._store = store
         self._folder = folder
@@ -134,36 +134,36 @@ class Journal:
         self._attempt = attempt
         # What the ledger does not name may be what a later attempt is writing.
         self._check_holder()
-        remove_parts(folder, entry.parts)
-        check_parts(folder, entry.parts)
-        self._failures = FailuresFile(folder, parts=entry.parts, origin=origin)
+        remove_parts(folder, ledger.parts)
+        check_parts(folder, ledger.parts)
+        self._failures = FailuresFile(folder, parts=ledger.parts, origin=origin)
         self._open = FailuresFile(folder, prefix="failures-open-", origin=origin)
         self._open_counts: Counter[str] = Counter()
         self._open_reasons: Counter[str] = Counter()
         self._waiting: dict[int, tuple[str, str]] = {}
         self._must_last = False
         self._waiting_since = self._written = self._started = clock()
-        self._seconds = entry.seconds
+        self._seconds = ledger.seconds
         self._indexes: list[int] = []
         self._once = once
         self._sending: tuple[Chunk, ...] = ()
-        self._owed = [chunk for chunk in entry.sending if not entry.settled.covers(chunk.start, chunk.stop)]
+        self._owed = [chunk for chunk in ledger.sending if not ledger.settled.covers(chunk.start, chunk.stop)]
         self._window = (0, 0)
-        self.earlier = entry.settled.copy()
-        self.in_doubt = entry.in_doubt = entry.doubts()
+        self.earlier = ledger.settled.copy()
+        self.in_doubt = ledger.in_doubt = ledger.doubts()
         """Indexes of which a send may have been taken; what is settled since may be among them."""
         self.resumed = () if once else tuple(self._owed)
         self.forbidden = self.in_doubt.copy() if once else RangeSet()
         """Indexes that must not be sent, as an earlier attempt may have sent them."""
-        entry.attempts += 1
+        ledger.attempts += 1
         for name in COUNTS:
-            setattr(tally, name, entry.counts.get(name, 0))
-        tally.reasons.update(entry.reasons)
+            setattr(tally, name, ledger.counts.get(name, 0))
+        tally.reasons.update(ledger.reasons)
 
     @property
     def delivery_id(self) -> str:
         """The same in every attempt."""
-        return self._entry.delivery_id
+        return self._ledger.delivery_id
 
     @property
     def has_open(self) -> bool:
@@ -176,9 +176,9 @@ class Journal:
         return self._seconds + self._clock() - self._started
 
     def deliver(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Settle ranges of indexes that the API took, or has no need of."""
+        """Settle ranges of indexes that the API took, or had already."""
         for start, stop in ranges:
-            self._entry.settled.add(start, stop)
+            self._ledger.settled.add(start, stop)
 
     def deliver_each(self, indexes: Iterable[int]) -> None:
         """Settle single indexes that the API took; they are put together when the ledger is written."""
@@ -195,7 +195,7 @@ class Journal:
         final: bool = True,
     ) -> None:
         """
-        Keep failure records that share one fate.
+        Keep failure records with the same outcome and error.
 
         :param records: index and JSON of each
         :param final: whether a retry leaves them as they are; else they are not settled
@@ -209,7 +209,7 @@ class Journal:
         self._tally.count(outcome, len(indexes), error)
         reason = f"{outcome}: {error}"
         if final:
-            # A refused record may be asked about again after a crash; one that may have arrived must not.
+            # A refused record may be sent again after a crash; one that may have arrived must not.
             self._must_last = self._must_last or outcome == "unknown"
             self._wait(dict.fromkeys(indexes, (outcome, reason)))
         else:
@@ -294,11 +294,11 @@ class Journal:
 
     def settled(self) -> None:
         """
-        Write that a batch is settled, unless the ledger was written a moment ago.
+        Write that a batch is settled, unless the ledger was written less than 0.1 s ago.
 
-        The note of the next batch says so, too; a crash before it finds the last chunk in doubt, and no other.
+        The note of the next batch does so, too; a crash before it finds the last chunk in doubt, and no other.
         """
-        if self._clock() - self._written >= _MOMENT:
+        if self._clock() - self._written >= _BATCH_SECONDS:
             self.write()
 
     def tick(self) -> None:
@@ -320,29 +320,29 @@ class Journal:
             self._must_last or len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
         ):
             self._make_durable()
-        entry = self._entry
+        ledger = self._ledger
         if self._indexes:
-            entry.settled.add_all(self._indexes)
+            ledger.settled.add_all(self._indexes)
             self._indexes = []
         # What an earlier attempt may have sent stays noted until its turn comes: records before it may come first.
-        entry.sending = (*self._sending, *self._owed)
-        entry.window = self._window
-        entry.seconds = self.seconds
-        entry.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
-        entry.reasons = self._tally.reasons - self._open_reasons
-        settled = entry.settled
+        ledger.sending = (*self._sending, *self._owed)
+        ledger.window = self._window
+        ledger.seconds = self.seconds
+        ledger.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
+        ledger.reasons = self._tally.reasons - self._open_reasons
+        settled = ledger.settled
         if self.in_doubt:
-            self.in_doubt = entry.in_doubt = self.in_doubt.without(settled)
+            self.in_doubt = ledger.in_doubt = self.in_doubt.without(settled)
         if self._deduplicator is not None:
-            # What the last ledger calls settled is never read again: it has to be known as seen before.
+            # What the last ledger calls settled is never read again: its keys must be durable first.
             self._deduplicator.keep(settled, last=last)
         if self._waiting:
             # A crash now loses the failure records that wait; so their records are not settled yet.
-            entry.settled = settled.minus(self._waiting)
-            entry.counts = dict(Counter(entry.counts) - Counter(outcome for outcome, _ in self._waiting.values()))
-            entry.reasons -= Counter(reason for _, reason in self._waiting.values())
-        self._store.save(entry.to_json(), last=last)
-        entry.settled = settled
+            ledger.settled = settled.minus(self._waiting)
+            ledger.counts = dict(Counter(ledger.counts) - Counter(outcome for outcome, _ in self._waiting.values()))
+            ledger.reasons -= Counter(reason for _, reason in self._waiting.values())
+        self._store.save(ledger.to_json(), last=last)
+        ledger.settled = settled
         self._written = self._clock()
 
     def close(self, *, complete: bool) -> str | None:
@@ -355,27 +355,27 @@ class Journal:
         self._check_holder()
         self._open.close()
         self._make_durable()
-        self._entry.complete = complete
+        self._ledger.complete = complete
         # What was sent is settled, or noted as in doubt, by now.
         self._window = (0, 0)
         self.left_in_doubt()
-        self._owed = [chunk for chunk in self._owed if not self._entry.settled.covers(chunk.start, chunk.stop)]
-        parts = self._entry.parts
+        self._owed = [chunk for chunk in self._owed if not self._ledger.settled.covers(chunk.start, chunk.stop)]
+        parts = self._ledger.parts
         if len(parts) > 1:
-            name = f"failures-all-{self._entry.attempts}.ndjson"
+            name = f"failures-all-{self._ledger.attempts}.ndjson"
             if fold_parts(self._folder, parts, name):
-                self._entry.parts = [name]
+                self._ledger.parts = [name]
         self.write(last=True)
-        if len(parts) > len(self._entry.parts):
-            remove_parts(self._folder, [*self._entry.parts, *self._open.parts])
-        names = [*self._entry.parts, *self._open.parts]
+        if len(parts) > len(self._ledger.parts):
+            remove_parts(self._folder, [*self._ledger.parts, *self._open.parts])
+        names = [*self._ledger.parts, *self._open.parts]
         if not names:
             return None
         return str(self._folder / (names[0] if len(names) == 1 else "failures-*.ndjson"))
 
     def _make_durable(self) -> None:
         self._failures.close()
-        self._entry.settled.add_all(self._waiting)
-        self._entry.parts = list(self._failures.parts)
+        self._ledger.settled.add_all(self._waiting)
+        self._ledger.parts = list(self._failures.parts)
         self._waiting.clear()
         self._must_last = False

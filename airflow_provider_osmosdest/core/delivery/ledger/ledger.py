@@ -1,7 +1,7 @@
 """
 The ledger: which records are settled and which are in doubt, so that a retried task goes on instead of starting again.
 
-One small JSON document. What it says is true of storage at every moment: a record that failed stands in it only once
+One small JSON document, true of storage at all times: a record that failed stands in it only once
 its failure record is durable, and what is sent stands in it before.
 """
 
@@ -21,7 +21,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["COUNTS", "Chunk", "DocumentStore", "Ledger", "LedgerStore", "read_entry"]
+__all__ = ["COUNTS", "Chunk", "DocumentStore", "Ledger", "LedgerStore", "read_ledger"]
 
 _VERSION = 2
 # As version 0.1.0 wrote it: without a checksum.
@@ -51,19 +51,19 @@ class DocumentStore(Protocol):
 
 
 class LedgerStore(DocumentStore, Protocol):
-    """Where a ledger is kept, and beside it which attempt may go on with the delivery."""
+    """Where a ledger is kept, and beside it the attempt that may go on with the delivery."""
 
     def claim(self, attempt: str) -> None:
         """
-        Make an attempt the one that goes on with the delivery; whichever came before must stop.
+        Let an attempt take over the delivery; an attempt before it must stop.
 
-        :param attempt: names it
+        :param attempt: the attempt's id
         :raises StorageError: when that cannot be written
         """
 
     def holder(self) -> str | None:
         """
-        Return the attempt that claimed the delivery last, ``None`` where that is not known.
+        Return the id of the attempt that claimed the delivery last, ``None`` where none has.
 
         :raises StorageError: when it cannot be read
         """
@@ -92,23 +92,23 @@ class Chunk:
 @dataclass(slots=True)
 class Ledger:
     """
-    What a ledger says.
+    The state of a delivery, as its ledger holds it.
 
     :param delivery_id: the same in every retry
     :param fingerprint: of the source, ``None`` where it has none
     :param complete: the delivery is over and nothing of it is left to mend
     :param settled: indexes whose outcome is final and durable
-    :param sending: chunks in doubt: about to be sent when this was written, or sent without an answer that tells; the
-        next attempt sends them again as they were
+    :param sending: chunks in doubt: about to be sent when this was written, or sent without an answer that settles it;
+        the next attempt sends them again as they were
     :param window: in record mode the indexes that may be sent before this is written again, from the first up to,
         but without, the second
-    :param in_doubt: other indexes that may have been sent without an answer that tells
+    :param in_doubt: other indexes that may have been sent without an answer that settles it
     :param counts: of the settled records, and of all requests
     :param reasons: why settled records failed
     :param parts: names of the durable parts of the failures file
     :param seconds: how long all attempts took
     :param attempts: how many attempts were begun
-    :param occasion: what the last attempt was made for, the same in every retry; ``None`` where nobody says
+    :param run_key: of the last attempt, the same in every retry; ``None`` where the caller gave none
     """
 
     delivery_id: str
@@ -123,15 +123,15 @@ class Ledger:
     parts: list[str] = field(default_factory=list)
     seconds: float = 0.0
     attempts: int = 0
-    occasion: str | None = None
+    run_key: str | None = None
 
     @classmethod
-    def new(cls, fingerprint: str | None, occasion: str | None = None) -> Ledger:
+    def new(cls, fingerprint: str | None, run_key: str | None = None) -> Ledger:
         """Begin a delivery."""
-        return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint, occasion=occasion)
+        return cls(delivery_id=uuid.uuid4().hex, fingerprint=fingerprint, run_key=run_key)
 
     def doubts(self) -> RangeSet:
-        """Return all indexes that are not settled and may have been sent without an answer that tells."""
+        """Return all indexes that are not settled and may have been sent without an answer that settles it."""
         doubts = self.in_doubt.copy()
         doubts.add(*self.window)
         for chunk in self.sending:
@@ -155,7 +155,7 @@ class Ledger:
             "parts": self.parts,
             "seconds": round(self.seconds, 3),
             "attempts": self.attempts,
-            "occasion": self.occasion,
+            "occasion": self.run_key,
         }
         # As it will be read: half a character is written as a question mark.
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
@@ -163,7 +163,7 @@ class Ledger:
 
 
 def _checksum(values: Mapping[str, Any]) -> str:
-    """Return a digest of what a ledger says; stores may change the order of its keys, and its spaces."""
+    """Return a digest of a ledger's values; stores may change the order of its keys, and its spaces."""
     canonical = json.dumps({name: values[name] for name in values if name != "checksum"}, sort_keys=True)
     return sha256(canonical.encode()).hexdigest()[:32]
 
@@ -173,7 +173,7 @@ def _window(borders: Sequence[Any]) -> tuple[int, int]:
     return int(start), int(stop)
 
 
-def read_entry(document: bytes) -> Ledger:
+def read_ledger(document: bytes) -> Ledger:
     """
     Read a ledger.
 
@@ -204,7 +204,7 @@ def read_entry(document: bytes) -> Ledger:
             parts=[str(name) for name in values["parts"]],
             seconds=float(values["seconds"]),
             attempts=int(values["attempts"]),
-            occasion=values["occasion"],
+            run_key=values["occasion"],
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StorageError(

@@ -1,4 +1,4 @@
-"""Settle records: every record of a delivery passes here exactly once, and leaves with its outcome."""
+"""Settle records: give every record of a delivery its outcome, exactly once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Outcomes:
 
     def duplicates(self, indexes: Iterable[int]) -> None:
         """
-        Settle records the API has: delivered before, by its own word, or by one before them in this delivery.
+        Settle records the API has already: delivered before, or equal to one before them in this delivery.
 
         :param indexes: ascending
         """
@@ -88,20 +88,20 @@ class Outcomes:
         attempts: int,
         *,
         error: str = "",
-        perhaps: str = "",
+        earlier_error: str = "",
     ) -> None:
         """
-        Settle records by what the answers to them came to.
+        Settle records by the classification of the answers to them.
 
         What the API refused is ``rejected`` for good, and ``unknown`` where an earlier send of it may have been taken.
-        What the API did not take, by its own word, is ``unsent``, and another attempt of the task sends it again.
+        What the API says it did not take is ``unsent``, and another attempt of the task sends it again.
         What may have been taken is ``unknown``, which may be sent again only if twice is better than never.
 
         :param records: index and JSON of each
-        :param classification: what the answers came to
+        :param classification: of the answers
         :param attempts: requests their chunk took
-        :param error: what the answer says of these records, if more than of the chunk
-        :param perhaps: what was said when an earlier send of the chunk may have been taken
+        :param error: the answer's error for these records, where it differs from the chunk's
+        :param earlier_error: the error of an earlier send of the chunk that may have been taken
         """
         error = error or classification.error
         status = classification.status
@@ -116,7 +116,7 @@ class Outcomes:
             case _:
                 refused, in_doubt = self._apart(records)
                 if in_doubt:
-                    said = with_earlier(error, perhaps or EARLIER)
+                    said = with_earlier(error, earlier_error or EARLIER)
                     self._refused("unknown", in_doubt, status, said, attempts)
                 self._refused("rejected", refused, status, error, attempts)
 
@@ -172,7 +172,7 @@ class Outcomes:
     def _apart(
         self, records: Iterable[tuple[int, bytes]]
     ) -> tuple[Iterable[tuple[int, bytes]], list[tuple[int, bytes]]]:
-        """Tell records of which no send is in doubt from those of which one is."""
+        """Separate records without a send in doubt from those with one."""
         in_doubt = self.journal.in_doubt
         if not in_doubt:
             return records, []

@@ -1,4 +1,4 @@
-"""Take up again what an earlier attempt had settled as failed: ``retry_rejected``."""
+"""Reopen the records that an earlier attempt settled as failed: ``retry_rejected``."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["reopen"]
 _TAKEN_UP = ("rejected", "invalid")
 
 
-def reopen(entry: Ledger, store: LedgerStore, folder: Folder) -> None:
+def reopen(ledger: Ledger, store: LedgerStore, folder: Folder) -> None:
     """
     Unsettle the records that were ``rejected`` or ``invalid``; those that are ``unknown`` stay as they are.
 
-    :param entry: the ledger, which is changed
+    :param ledger: the ledger, which is changed
     :param store: where it is kept; it is written, as parts that it does not name are removed next
     :param folder: the delivery's folder
     :raises StorageError: when failures file or ledger cannot be read or written
     """
     kept: list[bytes] = []
     indexes: set[int] = set()
-    name = f"failures-kept-{entry.attempts}.ndjson"
+    name = f"failures-kept-{ledger.attempts}.ndjson"
     try:
-        for part in entry.parts:
+        for part in ledger.parts:
             with (folder / part).open("rb") as file:
                 for line in file.read().splitlines(keepends=True):
                     failure = json.loads(line)
@@ -45,12 +45,12 @@ def reopen(entry: Ledger, store: LedgerStore, folder: Folder) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"the failures file in {folder} cannot be taken up again: {error}") from error
     # What was refused is in no doubt, whatever else was noted along with it as about to be sent.
-    entry.in_doubt, entry.window = entry.doubts(), (0, 0)
-    entry.settled = entry.settled.minus(indexes)
-    entry.parts = [name] if kept else []
+    ledger.in_doubt, ledger.window = ledger.doubts(), (0, 0)
+    ledger.settled = ledger.settled.minus(indexes)
+    ledger.parts = [name] if kept else []
     for outcome in _TAKEN_UP:
-        entry.counts[outcome] = 0
-    for reason in list(entry.reasons):
+        ledger.counts[outcome] = 0
+    for reason in list(ledger.reasons):
         if reason.startswith(tuple(f"{outcome}: " for outcome in _TAKEN_UP)):
-            del entry.reasons[reason]
-    store.save(entry.to_json())
+            del ledger.reasons[reason]
+    store.save(ledger.to_json())

@@ -1,4 +1,4 @@
-"""Which records may be sent before the ledger is written again: what tells what was sent when a task is killed."""
+"""Bound which records may be sent before the ledger is written again, so that a killed task leaves few in doubt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST = 65_536
 
 class SendWindow:
     """
-    Note a window of indexes before any of them is sent, so that the ledger is written once a second, not once a record.
+    Choose windows of indexes to note before they are sent: one ledger write a second, not one a record.
 
     After a crash every unsettled record of the window is in doubt, sent or not: the smaller it is, the fewer.
     """

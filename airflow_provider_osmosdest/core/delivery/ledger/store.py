@@ -14,7 +14,7 @@ __all__ = ["FolderLedgerStore", "MemoryLedgerStore"]
 
 _NAME = "ledger.json"
 _HOLDER = "attempt"
-"""Names the attempt that goes on with the delivery."""
+"""The file with the id of the attempt that goes on with the delivery."""
 
 
 class FolderLedgerStore:
@@ -32,7 +32,7 @@ class FolderLedgerStore:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a file of this machine's, which is written in no time."""
+        """Whether it is a local file, which is fast to write."""
         return is_local(self._path)
 
     def load(self) -> bytes | None:
@@ -44,11 +44,11 @@ class FolderLedgerStore:
         self._write(self._path, document)
 
     def claim(self, attempt: str) -> None:
-        """Make an attempt the one that goes on."""
+        """Let an attempt take over the delivery."""
         self._write(self._folder / _HOLDER, attempt.encode())
 
     def holder(self) -> str | None:
-        """Return the attempt that claimed the delivery last."""
+        """Return the id of the attempt that claimed the delivery last."""
         content = self._read(self._folder / _HOLDER)
         return None if content is None else content.decode(errors="replace")
 
@@ -80,7 +80,7 @@ def _failed(path: Any, what: str, error: OSError) -> StorageError:
 
 
 class MemoryLedgerStore:
-    """Keep a ledger for as long as the process lives: for deliveries that nobody retries."""
+    """Keep a ledger in memory: for deliveries that are not retried."""
 
     def __init__(self) -> None:
         self.document: bytes | None = None
@@ -95,9 +95,9 @@ class MemoryLedgerStore:
         self.document = document
 
     def claim(self, attempt: str) -> None:
-        """Make an attempt the one that goes on."""
+        """Let an attempt take over the delivery."""
         self.attempt = attempt
 
     def holder(self) -> str | None:
-        """Return the attempt that claimed the delivery last."""
+        """Return the id of the attempt that claimed the delivery last."""
         return self.attempt

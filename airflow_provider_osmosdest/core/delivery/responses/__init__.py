@@ -1,5 +1,5 @@
 """
-What responses mean: the table of statuses, what expressions find in a body, and what several sends tell together.
+Classify responses: by the table of statuses, by expressions over a body, and by all sends of a chunk together.
 
 In come responses and transport errors; out go classifications. Nothing here does I/O.
 """

@@ -1,4 +1,4 @@
-"""Read an answer: the verdict table, and what the expressions of the write options find in its body."""
+"""Classify a response, by the verdict table and the expressions of the write options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.responses.idempotency import TOO_EARLY, about_the_key
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, judge
+from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, verdict_of
 from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Classification:
     :param verdict: from the table
     :param status: the status code, ``None`` where there was no answer
     :param error: what the API said, or what happened, on one line and without secrets
-    :param items: what the answer says of single records: position in the chunk to error
-    :param existing: positions of the records that the API has already, by its own word
+    :param items: errors of single records: position in the chunk to error
+    :param existing: positions of the records that the API says it has already
     :param retry_after: seconds the server asked to wait
     """
 
@@ -54,14 +54,14 @@ _PLAIN_SUCCESS = Classification(Verdict.ACCEPTED)
 
 class ResponseClassifier:
     """
-    ResponseClassifier the answers of one delivery.
+    Classify the responses of one delivery.
 
     :param success_when: JMESPath that must be true for a 2xx answer to be a success
     :param item_errors: JMESPath that lists the refused items of an answer
     :param already_exists_when: JMESPath over ``{status, body}`` that is true where the API has the record already
     :param url_of_record: request URLs are made from records
     :param keyed: requests carry an idempotency key
-    :param redact: takes secrets out of what a server says
+    :param redact: takes secrets out of a server's text
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class ResponseClassifier:
 
     def __call__(self, answer: Response, size: int) -> Classification:
         """
-        ResponseClassifier an answer to a chunk of ``size`` records.
+        Classify the response to a chunk of ``size`` records.
 
-        Where no expression can be read from a success, it is not known what it is one for: the API and the expression
-        do not fit, and the delivery must stop.
+        Where an expression cannot be applied to a success, what was taken is not known: the two do not fit, and the
+        delivery must stop.
         """
-        verdict = judge(answer.status, answer.error, url_of_record=self._url_of_record)
+        verdict = verdict_of(answer.status, answer.error, url_of_record=self._url_of_record)
         if verdict is Verdict.ACCEPTED and not self.reads_bodies:
             return _PLAIN_SUCCESS
         if answer.status is None:
@@ -113,13 +113,13 @@ class ResponseClassifier:
         return self._read(verdict, answer, size)
 
     def _read(self, verdict: Verdict, answer: Response, size: int) -> Classification:
-        """ResponseClassifier an answer by what ``success_when`` and ``item_errors`` find in it."""
+        """Classify a response by what ``success_when`` and ``item_errors`` find in it."""
         try:
             document = json.loads(answer.body)
         except (ValueError, RecursionError):
             if verdict is not Verdict.ACCEPTED:
                 return self._classification(verdict, answer)
-            # What has to say that it is a success, and does not, is none; what only lists what it refused may be one.
+            # Without the sign that success_when needs it is no success; with item_errors alone it may be one.
             if self._success is not None:
                 return self._classification(Verdict.REFUSED, answer, "the answer is not JSON")
             return self._classification(Verdict.MISCONFIGURED, answer, "what is not JSON")
@@ -148,7 +148,7 @@ class ResponseClassifier:
         """
         Read what ``item_errors`` found: positions, or objects with ``index`` and perhaps ``error`` and ``status``.
 
-        :return: refused positions with what is said of each, and positions of records the API has already
+        :return: refused positions with their errors, and positions of records the API has already
         :raises ValueError: when it is something else, or a position lies outside the chunk
         """
         if found is None:
@@ -218,7 +218,7 @@ def _excerpt(text: str) -> str:
 
 def _item(entry: Any, size: int, redact: Callable[[str], str]) -> tuple[int, str]:
     """
-    Read one entry of what ``item_errors`` found: its position, and what is said of it.
+    Read one entry of what ``item_errors`` found: its position and its error.
 
     :raises ValueError: when it has no position in the chunk
     """

@@ -1,9 +1,9 @@
 """
-What an answer says of the idempotency key it was asked with.
+Classify responses that are about the request's idempotency key.
 
 Source: draft-ietf-httpapi-idempotency-key-header, sections 2.6 and 2.7: 409 while a request with the same key is
 outstanding, 422 where the key was used with another body. APIs say it in words of their own (Stripe:
-``idempotency_key_in_use``), so what tells is that the answer speaks of the key at all.
+``idempotency_key_in_use``), so what counts is that the answer mentions the key at all.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OTHER_BODY = re.compile(rb"already|different|another|mismatch|re-?used|does not
 
 def about_the_key(status: int, body: bytes, retry_after: float | None) -> Verdict | None:
     """
-    Return what a refusal says of the key, ``None`` where it speaks of the records.
+    Return the verdict of a refusal about the key, ``None`` where it is about the records.
 
     :param status: of the answer
     :param body: its first bytes

@@ -1,4 +1,4 @@
-"""What the answers to the sends of one chunk tell together: whether to send it again, and what became of it."""
+"""Decide from all sends of one chunk whether to send it again, and what became of it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CONFLICT_SECONDS = 10.0
 """How long a plain conflict may be a request in progress at least, in seconds; else as long as the time-out."""
 
 _ASKS = 10
-"""How often to ask at most, within the time-out of a request, whether the one before it is done."""
+"""How often to send at most, within the time-out of a request, to find out whether the one before it is done."""
 
 EARLIER = "it was sent, and no answer that tells came back"
-"""What is said of a send of which nothing but that is known."""
+"""The error of a send without an error of its own: from an earlier attempt, or cut short by a stop."""
 
 _PASSING = frozenset({Verdict.TRANSIENT, Verdict.UNREACHABLE})
 _PERHAPS_TAKEN = frozenset({Verdict.IN_DOUBT, Verdict.FAILED})
@@ -44,7 +44,7 @@ class Sends:
     :param inherited: a send of an earlier attempt is in doubt
     """
 
-    __slots__ = ("_inherited", "_once", "_own", "_progress_since", "_retries", "_timeout", "attempts", "perhaps")
+    __slots__ = ("_inherited", "_once", "_own", "_progress_since", "_retries", "_timeout", "attempts", "earlier_error")
 
     def __init__(self, retries: int, *, timeout: float, once: bool, inherited: bool) -> None:
         self._retries = retries
@@ -54,8 +54,8 @@ class Sends:
         self._own = False
         self._progress_since: float | None = None
         self.attempts = 0
-        self.perhaps: str = EARLIER if inherited else ""
-        """What was said when a send may have been taken, empty where none was."""
+        self.earlier_error: str = EARLIER if inherited else ""
+        """The error of a send that may have been taken, empty where there is none."""
 
     @property
     def in_doubt(self) -> bool:
@@ -77,7 +77,7 @@ class Sends:
             and classification.status is not None
             and classification.status < _REDIRECTS
         ):
-            # A success by its status that does not read like one.
+            # A success by its status, but not by its body.
             self.lost(classification.error)
         if verdict is Verdict.IN_PROGRESS or self._conflicts(classification):
             self._progress_since = now if self._progress_since is None else self._progress_since
@@ -93,14 +93,14 @@ class Sends:
         in_progress = classification.verdict is Verdict.IN_PROGRESS or self._conflicts(classification)
         return self._timeout / _ASKS if in_progress else 0.0
 
-    def lost(self, said: str, *, in_doubt: bool = True) -> None:
-        """Note that a send may have been taken, and what was said of it."""
+    def lost(self, error: str, *, in_doubt: bool = True) -> None:
+        """Note that a send may have been taken, and its error."""
         self._own = self._own or in_doubt
-        self.perhaps = said
+        self.earlier_error = error
 
     def conclude(self, classification: Classification) -> Classification:
         """
-        Return what the last answer means, in view of the sends before it.
+        Return the classification of the chunk: the last answer, in view of the sends before it.
 
         What may still be under way at the API is in doubt: a part of it, under another key, could be taken twice. A
         conflict or a failure (500) through all retries of an attempt whose own sends were all answered is no such case:
@@ -111,7 +111,7 @@ class Sends:
             self._own and (self._conflicts(classification) or verdict is Verdict.FAILED)
         ):
             return self._as(Verdict.IN_DOUBT, classification)
-        if verdict in _PASSING and self.perhaps:
+        if verdict in _PASSING and self.earlier_error:
             return self._as(Verdict.IN_DOUBT if self.in_doubt else Verdict.FAILED, classification)
         return classification
 
@@ -119,9 +119,9 @@ class Sends:
         return self.in_doubt and classification.verdict is Verdict.REFUSED and classification.status in _CONFLICT
 
     def _as(self, verdict: Verdict, classification: Classification) -> Classification:
-        return replace(classification, verdict=verdict, error=with_earlier(classification.error, self.perhaps))
+        return replace(classification, verdict=verdict, error=with_earlier(classification.error, self.earlier_error))
 
 
-def with_earlier(error: str, perhaps: str) -> str:
-    """Return what an answer said, and what was said of a request before it that may have been taken."""
-    return error if not perhaps or perhaps == error else f"{error}; an earlier request may have been taken: {perhaps}"
+def with_earlier(error: str, earlier: str) -> str:
+    """Return an error together with that of an earlier request that may have been taken."""
+    return error if not earlier or earlier == error else f"{error}; an earlier request may have been taken: {earlier}"

@@ -16,11 +16,11 @@ from airflow_provider_osmosdest.core.errors import (
     TransportError,
 )
 
-__all__ = ["REFUSALS", "Verdict", "judge"]
+__all__ = ["REFUSALS", "Verdict", "verdict_of"]
 
 
 class Verdict(Enum):
-    """What an exchange tells about the chunk that was sent."""
+    """What a response means for the chunk that was sent."""
 
     ACCEPTED = "accepted"
     EXISTS = "exists"
@@ -28,7 +28,7 @@ class Verdict(Enum):
     TOO_LARGE = "too large"
     REFUSED = "refused"
     TRANSIENT = "transient"
-    """Not taken, by the API's own word, and may be taken later."""
+    """Not taken, as the API says, and may be taken later."""
     UNREACHABLE = "unreachable"
     """Not sent."""
     FAILED = "failed"
@@ -36,14 +36,14 @@ class Verdict(Enum):
     IN_DOUBT = "in doubt"
     """Sent, and no answer of the API itself came back: it may have been taken."""
     IN_PROGRESS = "in progress"
-    """The API is still at an earlier request with the same idempotency key: ask again."""
+    """The API is still at an earlier request with the same idempotency key: send again later."""
     MISCONFIGURED = "misconfigured"
     UNREADABLE = "unreadable"
     """A success that cannot be read: some records may have been taken, some not."""
 
 
 REFUSALS = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE})
-"""What a record may be refused with by itself."""
+"""The verdicts of a refusal, which can be about a single record."""
 
 _TOO_LARGE = frozenset({413})
 _TRANSIENT = frozenset({408, 425, 429, 503})
@@ -51,22 +51,22 @@ _MISCONFIGURED = frozenset({401, 403, 404, 405, 407, 410, 501, 505})
 # A gateway lost the answer of the API behind it (RFC 9110 sections 15.6.3 and 15.6.5); 520, 522 and 524 are
 # Cloudflare's for an origin that answered garbage, or nothing in time.
 _GATEWAY = frozenset({502, 504, 520, 522, 524})
-# Where each record has a URL of its own, "not found" and "gone" speak of that record.
+# Where each record has a URL of its own, "not found" and "gone" are about that record.
 _ABOUT_THE_URL = frozenset({404, 410})
 
 
-def judge(  # noqa: PLR0911 - a table has a return for each line
+def verdict_of(  # noqa: PLR0911 - a table has a return for each line
     status: int | None, error: TransportError | None, *, url_of_record: bool = False
 ) -> Verdict:
     """
-    Decide what came back.
+    Return what a response, or the lack of one, means.
 
     :param status: the status code of the whole answer, ``None`` where there was none
     :param error: why there was none
     :param url_of_record: the URL was made from the record, so 404 and 410 are about the data
     """
     if status is None:
-        return _judge_error(error)
+        return _verdict_of_error(error)
     if 200 <= status < 300:  # noqa: PLR2004 - the class of success, RFC 9110 section 15.3
         return Verdict.ACCEPTED
     if status in _TOO_LARGE:
@@ -85,7 +85,7 @@ def judge(  # noqa: PLR0911 - a table has a return for each line
     return Verdict.MISCONFIGURED
 
 
-def _judge_error(error: TransportError | None) -> Verdict:
+def _verdict_of_error(error: TransportError | None) -> Verdict:
     match error:
         case TlsError() | CredentialsError():
             return Verdict.MISCONFIGURED

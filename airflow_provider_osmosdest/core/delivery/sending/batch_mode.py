@@ -18,7 +18,7 @@ from airflow_provider_osmosdest.core.errors import DeliveryError, StoppedError, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk as Noted
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk as NotedChunk
     from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
     from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import ChunkSender
     from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
@@ -30,7 +30,7 @@ __all__ = ["BatchMode"]
 _ITEM_ROUNDS = 3
 # A part of a chunk whose retries are spent has seen the API fail through all of the backoff already.
 _RETRIES_OF_A_PART = 1
-# What is known of the records themselves, and so settles them even where it stops the delivery.
+# Verdicts on the records themselves, which settle them even where they stop the delivery.
 _SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.IN_DOUBT, Verdict.FAILED, Verdict.UNREADABLE})
 
 
@@ -42,15 +42,15 @@ class _Chunk:
     :param batch: the batch
     :param start: ordinal of the first record
     :param stop: ordinal behind the last
-    :param in_doubt: an earlier attempt sent just these records, and no answer that tells came back
-    :param perhaps: what was said when a larger chunk they were part of may have been taken, empty where none was
+    :param in_doubt: an earlier attempt sent exactly these records, and their outcome is not known
+    :param earlier_error: the error of a larger chunk with them that may have been taken, empty where there is none
     """
 
     batch: Batch
     start: int
     stop: int
     in_doubt: bool = False
-    perhaps: str = ""
+    earlier_error: str = ""
 
     @property
     def size(self) -> int:
@@ -65,30 +65,30 @@ class _Chunk:
         return self.batch.items(self.start, self.stop)
 
     @property
-    def noted(self) -> Noted:
+    def noted(self) -> NotedChunk:
         return self.batch.chunk(self.start, self.stop)
 
     def part(self, start: int, stop: int) -> _Chunk:
         """Return the records from the chunk's ``start``-th up to, but without, its ``stop``-th."""
-        return _Chunk(self.batch, self.start + start, self.start + stop, perhaps=self.perhaps)
+        return _Chunk(self.batch, self.start + start, self.start + stop, earlier_error=self.earlier_error)
 
 
 class BatchMode:
     """
     Deliver in batches.
 
-    :param attempt: what all requests share
+    :param context: what all requests of the attempt share
     :param sender: sends a chunk
     """
 
-    def __init__(self, attempt: SendContext, sender: ChunkSender) -> None:
-        options = attempt.options
-        self._attempt = attempt
+    def __init__(self, context: SendContext, sender: ChunkSender) -> None:
+        options = context.options
+        self._context = context
         self._options = options
         self._sender = sender
-        self._outcomes = attempt.outcomes
-        self._journal = attempt.outcomes.journal
-        self._stop_policy = attempt.stop_policy
+        self._outcomes = context.outcomes
+        self._journal = context.outcomes.journal
+        self._stop_policy = context.stop_policy
         self._sizes = SizeLimit()
         around = Envelope.of(options.envelope)
         if options.batch_format == "json":
@@ -179,12 +179,12 @@ class BatchMode:
                 self._conclude(chunk, sends, in_doubt=sends.in_doubt)
             case _:
                 self._conclude(chunk, sends, in_doubt=False)
-        chunk.perhaps = sends.perhaps or chunk.perhaps
+        chunk.earlier_error = sends.earlier_error or chunk.earlier_error
         return classification, sends
 
     def _conclude(self, chunk: _Chunk, sends: Sends, *, in_doubt: bool) -> None:
-        """Note what is known of a chunk for later sends of its records, in this attempt and in the next."""
-        if sends.perhaps:
+        """Note whether a chunk is in doubt, for later sends of its records in this attempt and the next."""
+        if sends.earlier_error:
             self._journal.doubt(chunk.noted.ranges())
         if in_doubt:
             self._journal.left_in_doubt()
@@ -199,7 +199,7 @@ class BatchMode:
         """Send the chunk on top; settle it, or put in its place what it is cut into."""
         classification, sends = self._send(chunk, self._options.max_retries)
         verdict = classification.verdict
-        error = self._heard(classification, chunk, in_full=not self._attempt.once)
+        error = self._observe(classification, chunk, in_full=not self._context.once)
         if error is not None:
             if verdict in _SETTLING:
                 self._chunks.popleft()
@@ -215,35 +215,35 @@ class BatchMode:
             chunk.in_doubt = False
         elif (classification.items or classification.existing) and rounds:
             self._chunks.popleft()
-            rest = self._take_its_word(chunk, classification, sends)
+            rest = self._settle_named(chunk, classification, sends)
             if rest is not None:
-                self._chunks.appendleft(_Chunk(rest, 0, rest.size, perhaps=chunk.perhaps))
+                self._chunks.appendleft(_Chunk(rest, 0, rest.size, earlier_error=chunk.earlier_error))
             return rounds - 1
         elif chunk.size == 1 or self._options.on_batch_failure == "fail" or self._is_final(classification):
             self._chunks.popleft()
             self._failed(chunk, classification, sends)
         else:
             self._chunks.popleft()
-            spent = self._attempt.passing(classification)
+            spent = self._context.passing(classification)
             self._split(chunk, min(self._options.max_retries, _RETRIES_OF_A_PART) if spent else None)
         return rounds
 
-    def _heard(self, classification: Classification, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
-        """Return why to stop after this answer, ``None`` to go on."""
+    def _observe(self, classification: Classification, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
+        """Return the error to stop with after this answer, ``None`` to go on."""
         if classification.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(classification):
             return self._stop_policy.unanswered(classification, chunk.size)
-        if classification.verdict in REFUSALS and chunk.size == 1 and chunk.perhaps:
-            # It may be refused for having been taken, which says nothing of the others.
+        if classification.verdict in REFUSALS and chunk.size == 1 and chunk.earlier_error:
+            # It may be refused because it was taken before, which says nothing about the others.
             return None
         return self._stop_policy.observe(classification, chunk.size, in_full=in_full)
 
     def _may_not_cut(self, classification: Classification) -> bool:
         """Whether a chunk in doubt must stay whole until an answer settles it; ``at_most_once`` gives it up instead."""
-        return not self._attempt.once and not self._splits_unanswered and classification.verdict is Verdict.IN_DOUBT
+        return not self._context.once and not self._splits_unanswered and classification.verdict is Verdict.IN_DOUBT
 
     def _is_final(self, classification: Classification) -> bool:
         """Whether a chunk may have been taken, and nothing may be sent again that may have been."""
-        return classification.verdict in (Verdict.IN_DOUBT, Verdict.FAILED) and self._attempt.once
+        return classification.verdict in (Verdict.IN_DOUBT, Verdict.FAILED) and self._context.once
 
     def _split(self, chunk: _Chunk, retries: int | None) -> None:
         """
@@ -251,33 +251,33 @@ class BatchMode:
 
         :param retries: of each part, ``None`` for all that the options allow
         """
-        splitter = GroupTesting(chunk.size)
+        testing = GroupTesting(chunk.size)
         self._outcomes.tally.splits += 1
         sent = 0
         try:
-            while (borders := splitter.next_range()) is not None:
+            while (borders := testing.next_range()) is not None:
                 self._check_bound(sent)
                 sent += 1
                 part = chunk.part(*borders)
                 classification, sends = self._send(part, self._options.max_retries if retries is None else retries)
-                error = self._heard(classification, part, in_full=retries is None)
+                error = self._observe(classification, part, in_full=retries is None)
                 if error is not None and classification.verdict not in _SETTLING:
                     raise error
                 if classification.verdict is Verdict.ACCEPTED or (
                     classification.verdict is Verdict.EXISTS and part.size == 1
                 ):
-                    splitter.accepted()
+                    testing.accepted()
                     self._accepted(part, classification, sends)
                 elif part.size == 1 or error is not None or self._is_final(classification):
-                    splitter.refused() if part.size == 1 else splitter.accepted()
+                    testing.refused() if part.size == 1 else testing.accepted()
                     self._failed(part, classification, sends)
                 else:
-                    splitter.refused()
+                    testing.refused()
                     self._outcomes.tally.splits += 1
                 if error is not None:
                     raise error
         except DeliveryError:
-            left = [chunk.part(first, last) for first, last in splitter.unsettled()]
+            left = [chunk.part(first, last) for first, last in testing.unsettled()]
             self._chunks.extendleft(reversed(left))
             raise
 
@@ -289,20 +289,24 @@ class BatchMode:
         others = chunk.size - len(classification.items) - len(classification.existing)
         self._outcomes.delivered(others, chunk.noted.ranges())
 
-    def _take_its_word(self, chunk: _Chunk, classification: Classification, sends: Sends) -> Batch | None:
-        """Settle the items a refusal names and return the others, which were refused only along with them."""
+    def _settle_named(self, chunk: _Chunk, classification: Classification, sends: Sends) -> Batch | None:
+        """Settle the items a refusal names; return the others, which were only refused along with them."""
         self._settle_items(chunk, classification, sends)
         return chunk.batch.part(chunk.start, chunk.stop).without({*classification.items, *classification.existing})
 
     def _settle_items(self, chunk: _Chunk, classification: Classification, sends: Sends) -> None:
         for position, error in sorted(classification.items.items()):
             at = chunk.start + position
-            self._failed(_Chunk(chunk.batch, at, at + 1, perhaps=chunk.perhaps), classification, sends, error)
+            self._failed(
+                _Chunk(chunk.batch, at, at + 1, earlier_error=chunk.earlier_error), classification, sends, error
+            )
         if classification.existing:
             self._outcomes.duplicates(chunk.batch.index(chunk.start + at) for at in sorted(classification.existing))
 
     def _failed(self, chunk: _Chunk, classification: Classification, sends: Sends, error: str = "") -> None:
-        self._outcomes.failed(chunk.items, classification, sends.attempts, error=error, perhaps=chunk.perhaps)
+        self._outcomes.failed(
+            chunk.items, classification, sends.attempts, error=error, earlier_error=chunk.earlier_error
+        )
 
     def _check_bound(self, sent: int) -> None:
         if sent >= self._options.max_split_requests:
@@ -313,7 +317,7 @@ class BatchMode:
             raise SystemicError(msg)
 
 
-def _exactly(inside: Batch, noted: Noted) -> list[_Chunk]:
+def _exactly(inside: Batch, noted: NotedChunk) -> list[_Chunk]:
     """Return the chunk that was noted, and each record that lies inside its borders and was not part of it."""
     left_out = [at for hole in noted.without for at in range(*inside.ordinals(hole, hole + 1))]
     same = inside.as_noted(noted)

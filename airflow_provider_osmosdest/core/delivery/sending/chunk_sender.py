@@ -21,16 +21,16 @@ __all__ = ["ChunkSender"]
 
 class ChunkSender:
     """
-    Carry chunks one after another.
+    Send chunks one after another.
 
-    :param attempt: what all requests share
+    :param context: what all requests of the attempt share
     """
 
-    def __init__(self, attempt: SendContext) -> None:
-        self._attempt = attempt
-        self._transport = attempt.transport
-        self._pacer = attempt.pacer
-        self._tally = attempt.outcomes.tally
+    def __init__(self, context: SendContext) -> None:
+        self._context = context
+        self._transport = context.transport
+        self._pacer = context.pacer
+        self._tally = context.outcomes.tally
 
     def send(self, body: Body, size: int, key: str, sends: Sends, note: Callable[[], None]) -> Classification:
         """
@@ -39,68 +39,68 @@ class ChunkSender:
         :param body: its bytes
         :param size: how many records are in it
         :param key: its idempotency key, the same each time
-        :param sends: what is known of its sends, which goes on from here
+        :param sends: the sends of the chunk so far, which this adds to
         :param note: called before the first of them
-        :return: what the answers came to
+        :return: the classification of the chunk
         :raises StoppedError: when the task is to stop; ``sends`` says whether the chunk is in doubt then
         :raises WaitError: before a wait that is too long to hold a worker slot for
         """
-        attempt = self._attempt
-        if attempt.compress is not None:
-            body = attempt.compress(body)
-        request = Request(body, headers=attempt.key_header(key), message_id=key)
+        context = self._context
+        if context.compress is not None:
+            body = context.compress(body)
+        request = Request(body, headers=context.key_header(key), message_id=key)
         self._wait_turn(size)
         note()
         while True:
             classification = self._once(request, size, sends)
-            now = attempt.now()
+            now = context.now()
             wait = max(
-                attempt.backoff.wait(sends.attempts - 1, classification.retry_after), sends.least_wait(classification)
+                context.backoff.wait(sends.attempts - 1, classification.retry_after), sends.least_wait(classification)
             )
-            if attempt.passing(classification):
-                # The sender waits itself; the pacer is told only of what holds beyond this chunk.
+            if context.passing(classification):
+                # The sender waits itself; only what holds beyond this chunk goes to the pacer.
                 self._pacer.failed(classification.status, wait, None, now)
             else:
                 self._pacer.succeeded(0.0, 1, now)
             if not sends.again(classification, now):
                 return sends.conclude(classification)
-            attempt.check_wait(wait)
+            context.check_wait(wait)
             self._tally.retries += 1
             request.fresh = classification.status is None
             self._wait(wait)
             self._wait_turn(size)
 
     def _wait_turn(self, size: int) -> None:
-        attempt = self._attempt
-        attempt.check_stop()
-        while not self._pacer.may_start(0, attempt.now()):
-            wait = max(0.001, self._pacer.wait(attempt.now()))
-            attempt.check_wait(wait)
+        context = self._context
+        context.check_stop()
+        while not self._pacer.may_start(0, context.now()):
+            wait = max(0.001, self._pacer.wait(context.now()))
+            context.check_wait(wait)
             self._wait(wait)
-        self._pacer.started(1, size, attempt.now())
+        self._pacer.started(1, size, context.now())
 
     def _once(self, request: Request, size: int, sends: Sends) -> Classification:
-        attempt = self._attempt
-        attempt.outcomes.journal.guard()
+        context = self._context
+        context.outcomes.journal.guard()
         sends.attempts += 1
         self._tally.requests += 1
         self._tally.bytes_sent += request.length
-        started = attempt.now()
+        started = context.now()
         answers = self._transport.exchange([request], CHECK_IN_SECONDS)
         try:
             while not answers:
-                attempt.check_in()
+                context.check_in()
                 answers = self._transport.exchange([], CHECK_IN_SECONDS)
         except StoppedError:
             sends.lost(EARLIER)
             raise
-        if attempt.timed is not None:
-            attempt.timed(attempt.now() - started)
-        attempt.progress.tick()
-        return attempt.judge(answers[0], size)
+        if context.timed is not None:
+            context.timed(context.now() - started)
+        context.progress.tick()
+        return context.classify(answers[0], size)
 
     def _wait(self, seconds: float) -> None:
         while seconds > 0:
             self._transport.exchange([], min(seconds, CHECK_IN_SECONDS))
             seconds -= CHECK_IN_SECONDS
-            self._attempt.check_in()
+            self._context.check_in()

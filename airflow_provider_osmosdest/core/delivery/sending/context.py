@@ -1,4 +1,4 @@
-"""What every request of one attempt shares, whichever write mode sends it."""
+"""What all requests of one attempt share, in either write mode."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CHECK_IN_SECONDS", "SendContext"]
 
 CHECK_IN_SECONDS = 1.0
-"""Seconds between two looks at progress, ledger and the wish to stop, while answers are awaited."""
+"""Seconds between two check-ins (progress, ledger, stop signal) while answers are awaited."""
 
 _PASSING = frozenset({Verdict.TRANSIENT, Verdict.UNREACHABLE})
 _PERHAPS_TAKEN = frozenset({Verdict.IN_DOUBT, Verdict.FAILED})
@@ -35,26 +35,26 @@ _PERHAPS_TAKEN = frozenset({Verdict.IN_DOUBT, Verdict.FAILED})
 @dataclass(frozen=True, slots=True)
 class SendContext:
     """
-    One attempt at a delivery.
+    What all requests of one attempt share.
 
     :param options: the write options
     :param transport: carries requests
-    :param judge: says what an answer means
-    :param backoff: says how long to wait before a retry
-    :param pacer: says how fast requests may start
-    :param stop_policy: says when to give up
+    :param classify: classifies responses
+    :param backoff: decides how long to wait before a retry
+    :param pacer: decides how fast requests may start
+    :param stop_policy: decides when to stop the delivery
     :param outcomes: settles records
-    :param progress: is told that time goes by
+    :param progress: logs how far the delivery is
     :param compress: compresses a body
     :param stopping: returns why to stop, ``None`` to go on
     :param deferrable: whether the caller can wait without holding a worker slot
-    :param timed: takes how long a request took, in seconds, ``None`` where nobody wants to know
-    :param deduplicator: tells duplicates, ``None`` where every record is sent
+    :param timed: takes how long a request took, in seconds, ``None`` where it is not measured
+    :param deduplicator: finds duplicates, ``None`` where every record is sent
     """
 
     options: DeliveryOptions
     transport: Transport
-    judge: ResponseClassifier
+    classify: ResponseClassifier
     backoff: Backoff
     pacer: Pacer
     stop_policy: StopPolicy
@@ -72,12 +72,12 @@ class SendContext:
         return self.options.once
 
     def passing(self, classification: Classification) -> bool:
-        """Whether the API is unavailable as it seems, and the same request may fare better later."""
+        """Whether the API seems to be unavailable, so that the same request may succeed later."""
         return classification.verdict in _PASSING or (classification.verdict in _PERHAPS_TAKEN and not self.once)
 
     def check_stop(self) -> None:
         """
-        Stop if somebody wishes it.
+        Stop the delivery if the caller asks for it.
 
         :raises StoppedError: with the reason
         """
@@ -86,7 +86,7 @@ class SendContext:
 
     def check_wait(self, seconds: float) -> None:
         """
-        Leave a wait that is too long to hold a worker slot for to whoever can wait without one.
+        Leave a wait that is too long to hold a worker slot for to a deferrable caller.
 
         :raises WaitError: with the seconds
         """
@@ -99,7 +99,7 @@ class SendContext:
         return None if name == NO_HEADER else {name: key}
 
     def check_in(self) -> None:
-        """Look up from the work: say how far it is, and stop if somebody wishes it."""
+        """Log progress and write the ledger where they are due; stop if the caller asks for it."""
         self.progress.tick()
         self.check_stop()
 

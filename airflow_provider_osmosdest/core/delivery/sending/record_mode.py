@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["RecordMode"]
 
 _MOST_WAITING = 1_000
-"""Records waiting for a retry at which no new one is started: an API that is down must not be asked for each."""
+"""Records waiting for a retry at which no new one is started: an API that is down must not get each of them."""
 
 _GRACE = 1.0
-"""Seconds that answers under way are waited for when somebody wishes to stop."""
+"""Seconds to wait for answers under way when the task is to stop."""
 
 _UNTOUCHED = frozenset({Verdict.MISCONFIGURED, Verdict.UNREACHABLE, Verdict.TRANSIENT})
-"""Verdicts that say nothing of the record: where the delivery stops, it goes again once the cause is mended."""
+"""Verdicts that are not about the record: where the delivery stops, it is sent again once the cause is mended."""
 
 
 class _InFlight:
@@ -51,7 +51,7 @@ class _InFlight:
         self.record = record
         self.attempts = 0
         self.started = 0.0
-        # What answers other than a plain success tell together; most records have none.
+        # Only for records with an answer that is no plain success; most have none.
         self.sends: Sends | None = None
 
 
@@ -59,28 +59,28 @@ class RecordMode:
     """
     Deliver one by one.
 
-    :param attempt: what all requests share
-    :param endpoint: makes a URL of each record, where it has places for fields
+    :param context: what all requests of the attempt share
+    :param endpoint: makes a URL from each record, where it has placeholders for fields
     """
 
-    def __init__(self, attempt: SendContext, endpoint: EndpointTemplate) -> None:
-        self._attempt = attempt
-        self._transport = attempt.transport
-        self._judge = attempt.judge
-        self._pacer = attempt.pacer
-        self._outcomes = attempt.outcomes
-        self._journal = attempt.outcomes.journal
-        self._stop_policy = attempt.stop_policy
+    def __init__(self, context: SendContext, endpoint: EndpointTemplate) -> None:
+        self._context = context
+        self._transport = context.transport
+        self._classify = context.classify
+        self._pacer = context.pacer
+        self._outcomes = context.outcomes
+        self._journal = context.outcomes.journal
+        self._stop_policy = context.stop_policy
         self._endpoint = endpoint
-        self._compress = attempt.compress
-        self._retries = attempt.options.max_retries
-        envelope = Envelope.of(attempt.options.envelope)
+        self._compress = context.compress
+        self._retries = context.options.max_retries
+        envelope = Envelope.of(context.options.envelope)
         self._prefix, self._suffix = envelope.prefix, envelope.suffix
         self._in_flight: dict[_InFlight, Request] = {}
         self._ready: deque[Request] = deque()
         self._later: list[tuple[float, int, Request]] = []
         self._stop: DeliveryError | None = None
-        self._heard = False
+        self._answered = False
         self._window = SendWindow()
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
@@ -108,8 +108,8 @@ class RecordMode:
 
         :param at_once: wait for answers no longer than a second
         """
-        until = self._attempt.now() + _GRACE
-        while self._in_flight and not (at_once and self._attempt.now() >= until):
+        until = self._context.now() + _GRACE
+        while self._in_flight and not (at_once and self._context.now() >= until):
             for answer in self._transport.exchange((), CHECK_IN_SECONDS / 4 if at_once else CHECK_IN_SECONDS):
                 self._settle_last(answer, reason)
         for item in self._in_flight:
@@ -124,7 +124,7 @@ class RecordMode:
     def _requests(self, validated: Validated, indexes: Sequence[int]) -> Iterator[Request]:
         lines = validated.lines.split(b"\n")
         records = validated.records if self._endpoint else None
-        delivery_id, key_header = self._journal.delivery_id, self._attempt.key_header
+        delivery_id, key_header = self._journal.delivery_id, self._context.key_header
         for position, (index, line) in enumerate(zip(indexes, lines, strict=False)):
             url = None
             if records is not None:
@@ -145,19 +145,19 @@ class RecordMode:
 
     def _turn(self) -> None:
         """Start what may start, wait for an answer, and act on all that came."""
-        now = self._attempt.now()
+        now = self._context.now()
         starting = self._starting(now)
         answers = self._transport.exchange(starting, self._wait(now))
-        now = self._attempt.now()
+        now = self._context.now()
         accepted: list[int] = []
         others: list[tuple[Request, Classification]] = []
         if answers:
-            self._heard = True
-            if self._attempt.timed is not None:
-                # One a turn tells how the API is doing; one a record would cost as much as sending it.
-                self._attempt.timed(now - answers[0].request.key.started)
+            self._answered = True
+            if self._context.timed is not None:
+                # One sample a turn is enough; one a record would cost as much as sending it.
+                self._context.timed(now - answers[0].request.key.started)
         for answer in answers:
-            classification = self._judge(answer, 1)
+            classification = self._classify(answer, 1)
             item: _InFlight = answer.request.key
             del self._in_flight[item]
             if classification.verdict is Verdict.ACCEPTED and not (classification.items or classification.existing):
@@ -174,13 +174,13 @@ class RecordMode:
         for request, classification in others:
             self._act(request, classification, now)
         self._journal.tick()
-        self._attempt.check_in()
+        self._context.check_in()
         if self._stop is not None:
             raise self._stop
 
     def _starting(self, now: float) -> list[Request]:
         free = self._pacer.may_start(len(self._in_flight), now)
-        if not self._heard:
+        if not self._answered:
             # The first goes alone: a wrong token or URL must not be tried as often as there may be requests in flight.
             free = min(free, 1 - len(self._in_flight))
         starting: list[Request] = []
@@ -221,7 +221,7 @@ class RecordMode:
         due = 0.0 if self._ready and len(self._later) < _MOST_WAITING else self._later[0][0] - now
         wait = max(due, self._pacer.wait(now))
         if not self._in_flight:
-            self._attempt.check_wait(wait)
+            self._context.check_wait(wait)
             return min(CHECK_IN_SECONDS, wait)
         if wait > 0 and self._pacer.may_start(len(self._in_flight), now + wait):
             return min(CHECK_IN_SECONDS, wait)
@@ -232,11 +232,11 @@ class RecordMode:
         item: _InFlight = request.key
         sends = self._sends_of(item)
         again = sends.again(classification, now)
-        if sends.perhaps:
+        if sends.earlier_error:
             self._journal.doubt([(item.index, item.index + 1)])
-        wait = self._attempt.backoff.wait(item.attempts - 1, classification.retry_after)
+        wait = self._context.backoff.wait(item.attempts - 1, classification.retry_after)
         wait = max(wait, sends.least_wait(classification))
-        if self._attempt.passing(classification):
+        if self._context.passing(classification):
             self._pacer.failed(classification.status, wait, classification.retry_after, now)
         else:
             self._pacer.succeeded(now - item.started, len(self._in_flight) + 1, now)
@@ -247,9 +247,9 @@ class RecordMode:
             heapq.heappush(self._later, (now + wait, item.index, request))
             return
         classification = sends.conclude(classification)
-        if classification.verdict not in REFUSALS or not sends.perhaps:
-            # What may be refused for having been taken says nothing of the others.
-            error = self._stop_policy.observe(classification, 1, in_full=not self._attempt.once, hopeless=hopeless)
+        if classification.verdict not in REFUSALS or not sends.earlier_error:
+            # What may be refused because it was taken before says nothing about the others.
+            error = self._stop_policy.observe(classification, 1, in_full=not self._context.once, hopeless=hopeless)
             self._stop = self._stop or error
         if self._stop is not None and classification.verdict in _UNTOUCHED:
             self._ready.appendleft(request)
@@ -260,13 +260,13 @@ class RecordMode:
         """Settle an answer that came after the delivery was stopped."""
         item: _InFlight = answer.request.key
         del self._in_flight[item]
-        classification = self._judge(answer, 1)
+        classification = self._classify(answer, 1)
         if classification.verdict is Verdict.ACCEPTED and not (classification.items or classification.existing):
             self._outcomes.delivered_each([item.index])
             return
         sends = self._sends_of(item)
-        sends.again(classification, self._attempt.now())
-        if sends.perhaps:
+        sends.again(classification, self._context.now())
+        if sends.earlier_error:
             self._journal.doubt([(item.index, item.index + 1)])
         classification = sends.conclude(classification)
         if classification.verdict in _UNTOUCHED:
@@ -276,7 +276,7 @@ class RecordMode:
 
     def _sends_of(self, item: _InFlight) -> Sends:
         if item.sends is None:
-            options = self._attempt.options
+            options = self._context.options
             item.sends = Sends(
                 options.max_retries,
                 timeout=options.timeout,
@@ -286,7 +286,7 @@ class RecordMode:
         return item.sends
 
     def _leave(self, item: _InFlight, reason: str) -> None:
-        """Count a record that the delivery stopped before, or before it was known whether it was taken."""
+        """Count a record that was not sent before the stop, or whose outcome was not known by then."""
         self._outcomes.unsent([(item.index, item.record)], reason)
 
     def _settle(self, item: _InFlight, classification: Classification) -> None:
@@ -295,4 +295,6 @@ class RecordMode:
             return
         record = [(item.index, item.record)]
         error = classification.items.get(0, "")
-        self._outcomes.failed(record, classification, item.attempts, error=error, perhaps=self._sends_of(item).perhaps)
+        self._outcomes.failed(
+            record, classification, item.attempts, error=error, earlier_error=self._sends_of(item).earlier_error
+        )

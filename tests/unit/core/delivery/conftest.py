@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import deliver
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
@@ -174,7 +174,7 @@ class Attempts:
         source = ListSource(self.records, block)
         source.fingerprint = "the same each time"
         delivery = Delivery(target or Target("http://api.test/v1"), DeliveryOptions(**options), SCHEMA, self.folder)
-        run_context = RunContext(self.ledger, stopping or (lambda: None), occasion="retries")
+        run_context = RunContext(self.ledger, stopping or (lambda: None), run_key="retries")
         result = deliver(delivery, source, transport.factory, log.append, run_context)
         lines = [
             json.loads(line)
@@ -194,7 +194,7 @@ class Attempts:
     @property
     def written(self):
         """What the ledger says."""
-        return read_entry(self.ledger.document)
+        return read_ledger(self.ledger.document)
 
 
 @pytest.fixture(scope="session")

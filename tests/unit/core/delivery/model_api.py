@@ -377,7 +377,7 @@ class World:
         return self
 
     def story(self):
-        """Tell what happened."""
+        """Return what happened."""
         return "\n".join(
             entry if isinstance(entry, str) else f"   {entry[0].number}: {list(entry[0].ids)} {_told(*entry[1:])}"
             for entry in self.trace

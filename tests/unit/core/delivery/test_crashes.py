@@ -92,13 +92,13 @@ def run_until_done(folder, draw, server, guarantees=(None,), watch=lambda guaran
                     open_source(folder / "in.ndjson"),
                     lambda target, deadly=deadly, **needs: KillingTransport(server, draw, deadly),
                     lambda line: None,
-                    RunContext(occasion="retries"),
+                    RunContext(run_key="retries"),
                 )
         except Killed:
             kills += 1
             continue
         if draw.random() < deadly:
-            # All is over and written down, and nobody has heard of it yet.
+            # All is over and written down, and the caller has no result yet.
             kills += 1
             continue
         if result.error is None and not result.mendable:

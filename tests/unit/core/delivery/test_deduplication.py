@@ -92,7 +92,7 @@ def run(tmp_path, api):
             open_source(records),
             lambda target, **needs: Wire(api, dies),
             said.append,
-            run_context or RunContext(occasion="o"),
+            run_context or RunContext(run_key="o"),
         )
         report = result.report
         outcomes = (report.delivered, report.duplicate, report.invalid, report.rejected, report.unknown, report.unsent)
@@ -180,8 +180,8 @@ def test_a_dry_run_tells_duplicates_and_takes_none(run, api, tmp_path):
         TARGET, DeliveryOptions(deduplicate="records"), SCHEMA, tmp_path / "dry", seen=tmp_path / "seen"
     )
     before = sorted((tmp_path / "seen").rglob("*"))
-    rehearsal = dry_run(delivery, open_source(rows((1, "a"), (2, "b"))), lambda line: None)
-    assert (rehearsal.result.report.duplicate, rehearsal.result.report.unsent) == (1, 1)
+    tried = dry_run(delivery, open_source(rows((1, "a"), (2, "b"))), lambda line: None)
+    assert (tried.result.report.duplicate, tried.result.report.unsent) == (1, 1)
     assert sorted((tmp_path / "seen").rglob("*")) == before
 
 
@@ -237,53 +237,53 @@ def test_mornings_with_kills_send_what_is_new_once(run, api, tmp_path, mode, see
 
 
 class DyingFolder:
-    """A folder whose process dies before the n-th look or change."""
+    """A folder whose process dies before the n-th read or change."""
 
     protocol = "memory"
 
-    def __init__(self, path, lives):
-        self._path, self._lives = path, lives
+    def __init__(self, path, touches):
+        self._path, self._touches = path, touches
         self.name = path.name
 
-    def _live(self):
-        self._lives[0] -= 1
-        if self._lives[0] < 0:
+    def _touch(self):
+        self._touches[0] -= 1
+        if self._touches[0] < 0:
             raise Killed
 
     def __truediv__(self, name):
-        return DyingFolder(self._path / name, self._lives)
+        return DyingFolder(self._path / name, self._touches)
 
     def __str__(self):
         return str(self._path)
 
     def mkdir(self, **options):
-        self._live()
+        self._touch()
         self._path.mkdir(**options)
 
     def glob(self, pattern):
-        self._live()
-        return [DyingFolder(path, self._lives) for path in self._path.glob(pattern)]
+        self._touch()
+        return [DyingFolder(path, self._touches) for path in self._path.glob(pattern)]
 
     def stat(self):
         return self._path.stat()
 
     def unlink(self):
-        self._live()
+        self._touch()
         self._path.unlink()
 
     def open(self, mode):
-        self._live()
+        self._touch()
         return self._path.open(mode)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("lives", range(0, 40, 2))
-def test_a_kill_at_any_touch_of_what_was_seen_or_of_the_ledger(run, api, tmp_path, mode, lives):
+@pytest.mark.parametrize("touches", range(0, 40, 2))
+def test_a_kill_at_any_touch_of_what_was_seen_or_of_the_ledger(run, api, tmp_path, mode, touches):
     for number in range(8):
         run(rows((100 + number, "earlier")), write_mode=mode)
     api.taken.clear()
     records = rows(*((number, "a") for number in range(5)), (100, "earlier"), (1, "a"))
-    left = [lives]
+    left = [touches]
     ledger = FolderLedgerStore(DyingFolder(tmp_path / "ledger", left))
     with contextlib.suppress(Killed):
         run(
@@ -292,11 +292,11 @@ def test_a_kill_at_any_touch_of_what_was_seen_or_of_the_ledger(run, api, tmp_pat
             write_mode=mode,
             batch_size=2,
             seen=DyingFolder(tmp_path / "seen", left),
-            run_context=RunContext(ledger=ledger, occasion="o"),
+            run_context=RunContext(ledger=ledger, run_key="o"),
         )
     ledger = FolderLedgerStore(tmp_path / "ledger")
     result, _ = run(
-        records, name="dying", write_mode=mode, batch_size=2, run_context=RunContext(ledger=ledger, occasion="o")
+        records, name="dying", write_mode=mode, batch_size=2, run_context=RunContext(ledger=ledger, run_key="o")
     )
     assert (result.report.delivered, result.report.duplicate) == (5, 2)
     assert sorted(api.taken) == [(number, "a") for number in range(5)]
@@ -339,20 +339,20 @@ class TestFiles:
         result, _ = run(tmp_path / "one.ndjson", deduplicate="files", max_failures=0)
         assert (result.report.delivered, result.report.duplicate) == (2, 0)
 
-    @pytest.mark.parametrize("lives", range(14))
-    def test_a_kill_at_any_touch_of_what_was_taken_or_of_the_ledger(self, run, api, tmp_path, lives):
+    @pytest.mark.parametrize("touches", range(14))
+    def test_a_kill_at_any_touch_of_what_was_taken_or_of_the_ledger(self, run, api, tmp_path, touches):
         folder = tmp_path / "in"
         folder.mkdir()
         for number in range(2):
             (folder / f"{number}.ndjson").write_text(f'{{"id":{number},"note":"a"}}\n')
-        left = [lives]
+        left = [touches]
         options = {"name": "dying", "deduplicate": "files", "batch_size": 1}
         with contextlib.suppress(Killed):
             ledger = FolderLedgerStore(DyingFolder(tmp_path / "ledger", left))
             seen = DyingFolder(tmp_path / "seen", left)
-            run(folder / "*.ndjson", seen=seen, run_context=RunContext(ledger=ledger, occasion="o"), **options)
+            run(folder / "*.ndjson", seen=seen, run_context=RunContext(ledger=ledger, run_key="o"), **options)
         ledger = FolderLedgerStore(tmp_path / "ledger")
-        result, _ = run(folder / "*.ndjson", run_context=RunContext(ledger=ledger, occasion="o"), **options)
+        result, _ = run(folder / "*.ndjson", run_context=RunContext(ledger=ledger, run_key="o"), **options)
         assert (result.report.read, result.report.delivered) == (2, 2)
         assert sorted(api.taken) == [(0, "a"), (1, "a")]
         assert run(folder / "*.ndjson", deduplicate="files")[0].report.duplicate == 2

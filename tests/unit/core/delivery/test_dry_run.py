@@ -11,7 +11,7 @@ from tests.unit.core.delivery.conftest import ListSource, MemoryFolder
 
 
 @pytest.fixture
-def rehearsed():
+def tried():
     def run(records, **options):
         target = Target("http://api.test/v1", headers={"X-Key": "hush-hush"}, secrets=("hush-hush",))
         delivery = Delivery(target, DeliveryOptions(**options), DestinationSchema.any_object(), MemoryFolder())
@@ -21,8 +21,8 @@ def rehearsed():
 
 
 @pytest.mark.parametrize("mode", ["batch", "record"])
-def test_the_first_request_is_shown_as_it_would_go_out(rehearsed, mode):
-    came = rehearsed([{"a": 1}], write_mode=mode)
+def test_the_first_request_is_shown_as_it_would_go_out(tried, mode):
+    came = tried([{"a": 1}], write_mode=mode)
     lines = came.first_request.splitlines()
     assert lines[0] == "POST http://api.test/v1 HTTP/1.1"
     assert "X-Key: ***" in lines
@@ -30,15 +30,15 @@ def test_the_first_request_is_shown_as_it_would_go_out(rehearsed, mode):
     assert lines[-1] == ('[{"a":1}]' if mode == "batch" else '{"a":1}')
 
 
-def test_what_is_off_is_not_shown(rehearsed):
-    assert "Idempotency" not in rehearsed([{"a": 1}], idempotency_header="none").first_request
+def test_what_is_off_is_not_shown(tried):
+    assert "Idempotency" not in tried([{"a": 1}], idempotency_header="none").first_request
 
 
-def test_nothing_is_delivered(rehearsed):
-    came = rehearsed([{"a": 1}, {"a": 2}])
+def test_nothing_is_delivered(tried):
+    came = tried([{"a": 1}, {"a": 2}])
     report = came.result.report
     assert (report.read, report.delivered, report.unsent, report.requests) == (2, 0, 2, 0)
 
 
-def test_without_a_valid_record_there_is_no_request(rehearsed):
-    assert rehearsed([]).first_request is None
+def test_without_a_valid_record_there_is_no_request(tried):
+    assert tried([]).first_request is None

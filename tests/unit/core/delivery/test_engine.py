@@ -417,6 +417,8 @@ def test_whatever_a_server_does_the_books_are_true(bench, data, seed, weights, m
             "rejected by an answer to itself alone, or by its own entry"
         )
     if mode == "record":
-        assert not [index for index in came.indexes("unsent") if chaos.maybe[index]], "unsent is what nobody can have"
+        assert not [index for index in came.indexes("unsent") if chaos.maybe[index]], (
+            "unsent is what the API cannot have"
+        )
     for line in came.lines:
         assert line["record"] == {"id": None if line["index"] in bad else line["index"], "note": f"n{line['index']}"}

@@ -1,4 +1,4 @@
-"""The folder of a delivery: tried out before anything is sent, and nobody else's to read."""
+"""The folder of a delivery: tried out before anything is sent, and readable by its owner alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORDS = [{"id": number if number % 7 else None, "note": "n"} for number in ran
 
 
 class Unread(ListSource):
-    """Records that nobody has any reason to read."""
+    """Records that must not be read."""
 
     def blocks(self):
         pytest.fail("the source was read")
@@ -55,7 +55,7 @@ def test_all_that_attempts_leave_is_private(tmp_path, access, files, folders, de
         delivery = delivery_to(root / "delivery", root / "seen", deduplicate=deduplicate, **options)
         with umask(0):
             source = open_source(tmp_path / "in.ndjson")
-            deliver(delivery, source, HandlerTransport(handler).factory, lambda _: None, RunContext(occasion="0"))
+            deliver(delivery, source, HandlerTransport(handler).factory, lambda _: None, RunContext(run_key="0"))
         assert modes_below(tmp_path / "disk") == {"files": {files}, "folders": {folders}}
         left |= {path.name.split("-")[0] for path in (root / "delivery").iterdir()}
     assert left == {"attempt", "failures", "ledger.json", "report.json"}

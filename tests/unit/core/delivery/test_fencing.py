@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.ledger import journal
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import SupersededError
 from tests.unit.core.delivery.two_attempts import COUNT, POISON, RECORDS, Server, stopped_at
@@ -48,7 +48,7 @@ def test_the_older_one_sends_and_writes_no_more(tmp_path, write_mode, guarantee,
             most = (1 if write_mode == "batch" else 4) if course.reached == "send" else 0
             assert len(course.late) <= most, course
         assert max(server.taken.values()) == 1, course
-        entry = read_entry(FolderLedgerStore(folder).load())
+        entry = read_ledger(FolderLedgerStore(folder).load())
         assert entry.complete
         if guarantee == "at_least_once":
             assert set(server.taken) == VALID - POISON

@@ -196,7 +196,7 @@ class Desk:
             ledger=world,
             stopping=lambda: world.stopping,
             deferrable=plan.deferrable and not calm,
-            occasion="the same each time",
+            run_key="the same each time",
         )
         source = Source(self.records, plan.block)
         try:

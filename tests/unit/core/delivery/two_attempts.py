@@ -28,7 +28,7 @@ POISON = frozenset({4, 13})
 
 
 class Server:
-    """Is away for a moment now and then, refuses poison, and counts what it takes."""
+    """Is away for a short time now and then, refuses poison, and counts what it takes."""
 
     def __init__(self, *, honours: bool) -> None:
         self.taken: Counter[int] = Counter()
@@ -146,7 +146,7 @@ def attempt(folder: Path, server: Server, store: Any, transport: type = HandlerT
         open_source(RECORDS),
         carrier.factory,
         lambda _: None,
-        RunContext(ledger=store, occasion="retries"),
+        RunContext(ledger=store, run_key="retries"),
     )
 
 

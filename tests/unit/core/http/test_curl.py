@@ -54,7 +54,7 @@ def one(transport, body=b"[1]", **more):
 
 
 class Exchange:
-    """What libcurl says of an exchange: the facts a handle judges by."""
+    """What libcurl reports about an exchange."""
 
     def __init__(self, url="http://api.test/", *, proxies=None):
         self.transport = CurlTransport(Target(url, proxies=proxies or {}))

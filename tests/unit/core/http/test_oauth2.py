@@ -12,7 +12,7 @@ CREDENTIALS = ClientCredentials("https://login.test/token?tenant=hidden", "me", 
 
 
 class Endpoint:
-    """A token endpoint: hands out tokens by number, or answers what it is told."""
+    """A token endpoint: hands out tokens by number, or gives a fixed answer."""
 
     def __init__(self, answer=None, **fields):
         self._answer, self._fields = answer, {"expires_in": 600, **fields}

@@ -39,7 +39,7 @@ class TestContract(TransportContract):
 
 
 class Adapter(requests.adapters.BaseAdapter):
-    """Do with a request what a function says."""
+    """Answer a request by a function."""
 
     def __init__(self, act):
         super().__init__()

@@ -50,8 +50,8 @@ def test_each_send_is_of_its_own_moment_and_the_message_keeps_its_name():
     first, second = signer.headers("d-1", b"{}"), signer.headers("d-1", b"{}")
     assert first["webhook-id"] == second["webhook-id"] == "d-1"
     assert first["webhook-signature"] != second["webhook-signature"]
-    moment = datetime.fromtimestamp(2_000, tz=UTC)
-    assert second["webhook-signature"] == Webhook(SECRET).sign("d-1", moment, "{}")
+    when = datetime.fromtimestamp(2_000, tz=UTC)
+    assert second["webhook-signature"] == Webhook(SECRET).sign("d-1", when, "{}")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Pulling:
         )
 
     def __call__(self, *, occasion="0", **more):
-        return run_pull(self.order(**more), self.said.append, RunContext(occasion=occasion))
+        return run_pull(self.order(**more), self.said.append, RunContext(run_key=occasion))
 
     @property
     def records(self):

@@ -16,11 +16,11 @@ BATCH = 250_000
 def walk(size, poison):
     """Split against a server that refuses what holds poison; return requests and records sent, and what was settled."""
     poison = sorted(poison)
-    splitter = GroupTesting(size)
+    testing = GroupTesting(size)
     requests, sent = 1, size  # the batch that was refused
     accepted, rejected = [], []
     most = min(3 * size, 40 * (len(poison) + 1)) + SEGMENTS
-    while (part := splitter.next_range()) is not None:
+    while (part := testing.next_range()) is not None:
         start, stop = part
         requests += 1
         assert requests <= most, "it does not come to an end"
@@ -29,11 +29,11 @@ def walk(size, poison):
         if at < len(poison) and poison[at] < stop:
             if stop - start == 1:
                 rejected.append(start)
-            splitter.refused()
+            testing.refused()
         else:
             accepted.append(part)
-            splitter.accepted()
-    assert splitter.unsettled() == []
+            testing.accepted()
+    assert testing.unsettled() == []
     return requests, sent, accepted, rejected
 
 
@@ -62,14 +62,14 @@ def test_every_poison_record_is_refused_alone_once_and_every_other_accepted_once
 @settings(max_examples=examples(80), deadline=None)
 @given(st.integers(1, 300), st.randoms(use_true_random=False), st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
 def test_a_server_without_rhyme_or_reason_settles_every_record_once_and_in_bounds(size, rnd, refusing):
-    splitter = GroupTesting(size)
+    testing = GroupTesting(size)
     settled = set()
     requests = 0
     while True:
-        before = splitter.unsettled()
-        part = splitter.next_range()
-        assert all(start < stop for start, stop in splitter.unsettled())
-        assert sorted(set(range(size)) - settled) == flat(splitter.unsettled()), "unsettled is the complement"
+        before = testing.unsettled()
+        part = testing.next_range()
+        assert all(start < stop for start, stop in testing.unsettled())
+        assert sorted(set(range(size)) - settled) == flat(testing.unsettled()), "unsettled is the complement"
         if part is None:
             assert before == []
             break
@@ -79,11 +79,11 @@ def test_a_server_without_rhyme_or_reason_settles_every_record_once_and_in_bound
         assert 0 <= start < stop <= size
         assert settled.isdisjoint(range(start, stop))
         if rnd.random() < refusing:
-            splitter.refused()
+            testing.refused()
             if stop - start == 1:
                 settled.add(start)
         else:
-            splitter.accepted()
+            testing.accepted()
             settled.update(range(start, stop))
     assert settled == set(range(size))
 
@@ -106,19 +106,19 @@ def test_poison_in_one_run_is_walked_and_not_searched_for(start):
 
 
 def test_first_come_sixteen_equal_segments():
-    splitter = GroupTesting(160)
+    testing = GroupTesting(160)
     seen = []
     for _ in range(SEGMENTS):
-        seen.append(splitter.next_range())
-        splitter.accepted()
+        seen.append(testing.next_range())
+        testing.accepted()
     assert seen == [(start, start + 10) for start in range(0, 160, 10)]
-    assert splitter.next_range() is None
+    assert testing.next_range() is None
 
 
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 100, 1_000])
 def test_segments_are_nearly_equal_and_no_more_than_records(size):
-    splitter = GroupTesting(size)
-    segments = splitter.unsettled()
+    testing = GroupTesting(size)
+    segments = testing.unsettled()
     lengths = [stop - start for start, stop in segments]
     assert flat(segments) == list(range(size))
     assert len(segments) == min(16, size)
@@ -126,15 +126,15 @@ def test_segments_are_nearly_equal_and_no_more_than_records(size):
 
 
 def after_the_segments(size, bad):
-    """Return a splitter that was told that the first segments hold poison, and the others none."""
-    splitter = GroupTesting(size)
+    """Return a group testing that has found poison in the first segments, and none in the others."""
+    testing = GroupTesting(size)
     for number in range(SEGMENTS):
-        splitter.next_range()
+        testing.next_range()
         if number < bad:
-            splitter.refused()
+            testing.refused()
         else:
-            splitter.accepted()
-    return splitter
+            testing.accepted()
+    return testing
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_the_first_group_is_as_large_as_the_clean_segments_allow(size, bad, firs
     assert after_the_segments(size, bad).next_range() == (0, first)
 
 
-def way(splitter, poison):
+def way(testing, poison):
     """Return the ranges that are sent from now on, those that are refused with a minus before their length."""
     sent = []
-    while (part := splitter.next_range()) is not None:
+    while (part := testing.next_range()) is not None:
         start, stop = part
         refused = any(start <= each < stop for each in poison)
-        (splitter.refused if refused else splitter.accepted)()
+        (testing.refused if refused else testing.accepted)()
         sent.append((start, start - stop if refused else stop - start))
         assert len(sent) < 1_000, "it does not come to an end"
     return sent
@@ -194,8 +194,8 @@ def test_a_batch_of_poison_alone_does_not_take_more_than_a_request_a_record_and_
 def test_an_answer_without_a_request_is_a_mistake_of_the_caller():
     with pytest.raises(RuntimeError, match=r"^no range is under way: call next_range\(\) first$"):
         GroupTesting(3).accepted()
-    splitter = GroupTesting(3)
-    splitter.next_range()
-    splitter.refused()
+    testing = GroupTesting(3)
+    testing.next_range()
+    testing.refused()
     with pytest.raises(RuntimeError, match="next_range"):
-        splitter.refused()
+        testing.refused()

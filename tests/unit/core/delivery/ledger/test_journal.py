@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal, begin
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
@@ -22,34 +22,34 @@ from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
 
 
-def found(entry, fingerprint, occasion):
+def found(ledger, fingerprint, run_key):
     store = MemoryLedgerStore()
-    store.save(entry.to_json())
+    store.save(ledger.to_json())
     said = []
-    return begin(store, fingerprint, said.append, occasion), " ".join(said)
+    return begin(store, fingerprint, said.append, run_key), " ".join(said)
 
 
 class TestBegin:
-    def entry(self, **values):
-        return Ledger("d", "f", settled=RangeSet([(0, 7)]), counts={"delivered": 7}, occasion="1", **values)
+    def ledger(self, **values):
+        return Ledger("d", "f", settled=RangeSet([(0, 7)]), counts={"delivered": 7}, run_key="1", **values)
 
-    def test_an_unfinished_delivery_goes_on_whoever_asks(self):
-        for occasion in ("1", "2", None):
-            entry, said = found(self.entry(), "f", occasion)
-            assert (entry.delivery_id, entry.occasion) == ("d", occasion)
+    def test_an_unfinished_delivery_goes_on_for_any_run_key(self):
+        for run_key in ("1", "2", None):
+            ledger, said = found(self.ledger(), "f", run_key)
+            assert (ledger.delivery_id, ledger.run_key) == ("d", run_key)
             assert "7 records are settled" in said
 
     def test_a_complete_one_is_done_again_only_when_asked_again(self):
-        for occasion in ("2", None):
-            entry, said = found(self.entry(complete=True), "f", occasion)
-            assert entry.delivery_id != "d"
-            assert (len(entry.settled), entry.occasion, said) == (0, occasion, "")
+        for run_key in ("2", None):
+            ledger, said = found(self.ledger(complete=True), "f", run_key)
+            assert ledger.delivery_id != "d"
+            assert (len(ledger.settled), ledger.run_key, said) == (0, run_key, "")
 
     def test_a_retry_of_a_complete_one_finds_it_complete(self):
         # Also where the source has changed or cannot be told apart: nothing of it is read any more.
         for fingerprint in ("f", "other", None):
-            entry, said = found(self.entry(complete=True), fingerprint, "1")
-            assert (entry.delivery_id, entry.complete) == ("d", True)
+            ledger, said = found(self.ledger(complete=True), fingerprint, "1")
+            assert (ledger.delivery_id, ledger.complete) == ("d", True)
             assert "d is complete already" in said
             assert "Nothing is sent" in said
 
@@ -57,17 +57,17 @@ class TestBegin:
 class TestWhatIsNoted:
     """Every chunk stands in the ledger when it is sent."""
 
-    def sent_and_noted(self, folder, entry, **options):
+    def sent_and_noted(self, folder, ledger, **options):
         records = [{"id": number} for number in range(10)]
         source = open_source(records)
-        entry.fingerprint = source.fingerprint
+        ledger.fingerprint = source.fingerprint
         store = MemoryLedgerStore()
-        store.save(entry.to_json())
+        store.save(ledger.to_json())
         seen = []
 
         def handle(request):
             ids = [record["id"] for record in json.loads(body_of(request))]
-            noted = [(chunk.start, chunk.stop) for chunk in read_entry(store.document).sending]
+            noted = [(chunk.start, chunk.stop) for chunk in read_ledger(store.document).sending]
             seen.append(((ids[0], ids[-1] + 1), noted))
             return Response(request, 200)
 
@@ -82,8 +82,8 @@ class TestWhatIsNoted:
         assert seen == [((0, 5), [(0, 5)]), ((5, 10), [(5, 10)])]
 
     def test_a_resumed_chunk_is_and_so_is_the_rest_of_its_batch(self, tmp_path):
-        entry = Ledger("d", settled=RangeSet([(0, 1)]), sending=(Chunk(2, 3),))
-        seen = self.sent_and_noted(tmp_path, entry, batch_size=5)
+        ledger = Ledger("d", settled=RangeSet([(0, 1)]), sending=(Chunk(2, 3),))
+        seen = self.sent_and_noted(tmp_path, ledger, batch_size=5)
         # The resumed one stays noted until its turn comes.
         assert seen == [((1, 2), [(1, 2), (2, 3)]), ((2, 3), [(2, 3)]), ((3, 5), [(3, 5)]), ((5, 10), [(5, 10)])]
 
@@ -103,12 +103,12 @@ class Accepting:
 class TestCompleteDelivery:
     """An attempt that is killed behind its last record, and the retry after it."""
 
-    def deliver(self, folder, store, occasion, records):
+    def deliver(self, folder, store, run_key, records):
         schema = DestinationSchema.load([{"name": "id", "type": "integer"}])
         options = DeliveryOptions(max_failures=1, retry_rejected=True)
         delivery = Delivery(Target("http://api.test"), options, schema, folder)
         transport = Accepting()
-        run_context = RunContext(ledger=store, occasion=occasion)
+        run_context = RunContext(ledger=store, run_key=run_key)
         source = open_source(records)
         result = deliver(delivery, source, lambda *_, **__: transport, lambda _: None, run_context)
         assert result.error is None
@@ -134,14 +134,14 @@ class TestCompleteDelivery:
 class Desk:
     """A journal on a clock of its own, and what it has written so far."""
 
-    def __init__(self, folder, entry=None):
+    def __init__(self, folder, ledger=None):
         self.folder = folder
         self.now = 0.0
         self.store = MemoryLedgerStore()
         self.tally = Tally()
         self.writes = 0
-        entry = entry or Ledger("d", "f")
-        self.journal = Journal(entry, self, folder, self.tally, clock=lambda: self.now)
+        ledger = ledger or Ledger("d", "f")
+        self.journal = Journal(ledger, self, folder, self.tally, clock=lambda: self.now)
 
     def save(self, document, *, last=False):
         self.writes += 1
@@ -153,7 +153,7 @@ class Desk:
 
     @property
     def written(self):
-        return read_entry(self.store.document)
+        return read_ledger(self.store.document)
 
     @property
     def parts(self):
@@ -219,7 +219,7 @@ class TestWriting:
         assert again.journal.resumed == (first,)
         assert again.journal.in_doubt == RangeSet([(0, 5)])
 
-    def test_what_is_settled_at_the_end_is_left_to_nobody(self, desk):
+    def test_what_is_settled_at_the_end_is_not_left_to_the_next_attempt(self, desk):
         for chunk in (Chunk(0, 5), Chunk(5, 9)):
             desk.journal.note(chunk)
             desk.journal.left_in_doubt()
@@ -261,16 +261,16 @@ class TestWriting:
 
     @pytest.mark.parametrize("once", [True, False])
     def test_under_at_most_once_what_is_in_doubt_is_forbidden_and_else_resumed(self, tmp_path, once):
-        entry = Ledger("d", "f", window=(2, 4), in_doubt=RangeSet([(8, 9)]), sending=(Chunk(10, 20, (12,)),))
-        journal = Journal(entry, MemoryLedgerStore(), tmp_path, Tally(), once=once)
+        ledger = Ledger("d", "f", window=(2, 4), in_doubt=RangeSet([(8, 9)]), sending=(Chunk(10, 20, (12,)),))
+        journal = Journal(ledger, MemoryLedgerStore(), tmp_path, Tally(), once=once)
         doubts = RangeSet([(2, 4), (8, 9), (10, 12), (13, 20)])
         assert journal.in_doubt == doubts
         assert journal.resumed == (() if once else (Chunk(10, 20, (12,)),))
         assert journal.forbidden == (doubts if once else RangeSet())
 
     def test_counts_and_seconds_go_on_from_attempt_to_attempt(self, tmp_path):
-        entry = Ledger("d", "f", counts={"delivered": 3, "requests": 4}, seconds=7.0, attempts=1)
-        desk = Desk(tmp_path, entry)
+        ledger = Ledger("d", "f", counts={"delivered": 3, "requests": 4}, seconds=7.0, attempts=1)
+        desk = Desk(tmp_path, ledger)
         assert (desk.tally.delivered, desk.tally.requests) == (3, 4)
         desk.tally.delivered += 2
         desk.now = 5.0
@@ -380,7 +380,7 @@ class TestFailures:
 
 
 def test_a_failures_file_that_is_gone_is_an_error_and_not_forgotten(tmp_path):
-    entry = Ledger.new("f")
-    entry.parts = ["failures-00000.ndjson"]
+    ledger = Ledger.new("f")
+    ledger.parts = ["failures-00000.ndjson"]
     with pytest.raises(StorageError, match=r"failures-00000.ndjson is gone.*Restore it"):
-        Journal(entry, MemoryLedgerStore(), tmp_path, Tally())
+        Journal(ledger, MemoryLedgerStore(), tmp_path, Tally())

@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Chunk, Ledger, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Chunk, Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore, MemoryLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError
 
 
-def full_entry():
+def full_ledger():
     return Ledger(
         delivery_id="d",
         fingerprint="f",
@@ -28,36 +28,36 @@ def full_entry():
 
 
 def test_what_is_written_is_read_again():
-    assert read_entry(full_entry().to_json()) == full_entry()
+    assert read_ledger(full_ledger().to_json()) == full_ledger()
 
 
 def as_version_0_1_0_wrote_it(**more):
     """Return a ledger from before windows and checksums, with other fields as given."""
-    document = json.loads(full_entry().to_json())
+    document = json.loads(full_ledger().to_json())
     del document["window"], document["in_doubt"], document["checksum"]
     return json.dumps({**document, "version": 1, **more}).encode()
 
 
 def test_a_ledger_of_version_0_1_0_is_read():
-    entry = read_entry(as_version_0_1_0_wrote_it(reach=60, doubtful=[10, 2]))
-    expected = full_entry()
+    ledger = read_ledger(as_version_0_1_0_wrote_it(reach=60, doubtful=[10, 2]))
+    expected = full_ledger()
     expected.window = (0, 60)
-    assert entry == expected
-    assert entry.doubts() == RangeSet([(10, 12), (20, 60)]), "all up to its reach that is not settled"
-    assert read_entry(entry.to_json()) == expected, "and is written in the new way"
+    assert ledger == expected
+    assert ledger.doubts() == RangeSet([(10, 12), (20, 60)]), "all up to its reach that is not settled"
+    assert read_ledger(ledger.to_json()) == expected, "and is written in the new way"
 
 
 def test_a_ledger_from_before_doubt_was_noted_has_none():
-    entry = read_entry(as_version_0_1_0_wrote_it())
-    assert (entry.window, len(entry.in_doubt)) == ((0, 0), 0)
+    ledger = read_ledger(as_version_0_1_0_wrote_it())
+    assert (ledger.window, len(ledger.in_doubt)) == ((0, 0), 0)
 
 
 def test_what_may_have_been_sent_is_all_that_was_noted_and_is_not_settled():
-    entry = full_entry()
-    assert entry.doubts() == RangeSet([(10, 12), (20, 22), (24, 60)]), "but for the holes of a chunk"
-    entry.settled.add(45, 50)
-    assert entry.doubts() == RangeSet([(10, 12), (20, 22), (24, 45), (50, 60)])
-    assert entry.in_doubt == RangeSet([(10, 12)]), "asking changes nothing"
+    ledger = full_ledger()
+    assert ledger.doubts() == RangeSet([(10, 12), (20, 22), (24, 60)]), "but for the holes of a chunk"
+    ledger.settled.add(45, 50)
+    assert ledger.doubts() == RangeSet([(10, 12), (20, 22), (24, 45), (50, 60)])
+    assert ledger.in_doubt == RangeSet([(10, 12)]), "asking changes nothing"
     assert Ledger.new("f").doubts() == RangeSet()
 
 
@@ -68,36 +68,36 @@ def test_every_delivery_has_an_id_of_its_own():
 @pytest.mark.parametrize("damage", [{"version": 3}, {"settled": [1]}, {"sending": [{"start": 1}]}, {"counts": 3}])
 @pytest.mark.parametrize("checked", [True, False])
 def test_a_damaged_ledger_says_so_and_what_to_do(damage, checked):
-    document = full_entry().to_json() if checked else as_version_0_1_0_wrote_it()
+    document = full_ledger().to_json() if checked else as_version_0_1_0_wrote_it()
     with pytest.raises(StorageError, match=r"damaged.*Restore it.*delivery forget"):
-        read_entry(json.dumps({**json.loads(document), **damage}).encode())
+        read_ledger(json.dumps({**json.loads(document), **damage}).encode())
 
 
 @pytest.mark.parametrize("damage", [{"settled": [0, 21]}, {"attempts": 3}, {"fingerprint": "g"}, {"checksum": ""}])
 def test_a_ledger_that_was_changed_by_hand_is_damaged(damage):
-    document = {**json.loads(full_entry().to_json()), **damage}
+    document = {**json.loads(full_ledger().to_json()), **damage}
     with pytest.raises(StorageError, match=r"damaged: its checksum does not fit"):
-        read_entry(json.dumps(document).encode())
+        read_ledger(json.dumps(document).encode())
     del document["checksum"]
     with pytest.raises(StorageError, match="damaged"):
-        read_entry(json.dumps(document).encode())
+        read_ledger(json.dumps(document).encode())
 
 
 def test_a_store_may_write_the_same_ledger_in_another_way():
-    document = json.loads(full_entry().to_json())
+    document = json.loads(full_ledger().to_json())
     other = dict(sorted(document.items(), reverse=True))
-    assert read_entry(json.dumps(other, indent=2).encode()) == full_entry()
+    assert read_ledger(json.dumps(other, indent=2).encode()) == full_ledger()
 
 
 def test_half_a_character_in_a_reason_does_no_harm():
-    entry = full_entry()
-    entry.reasons = Counter({"rejected: \ud800": 1})
-    assert read_entry(entry.to_json()).reasons == {"rejected: ?": 1}
+    ledger = full_ledger()
+    ledger.reasons = Counter({"rejected: \ud800": 1})
+    assert read_ledger(ledger.to_json()).reasons == {"rejected: ?": 1}
 
 
 def test_half_a_ledger_is_damaged():
     with pytest.raises(StorageError, match="damaged"):
-        read_entry(full_entry().to_json()[:-5])
+        read_ledger(full_ledger().to_json()[:-5])
 
 
 class StoreContract:

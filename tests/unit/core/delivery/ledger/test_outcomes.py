@@ -23,9 +23,9 @@ def book(tmp_path):
     return opened(tmp_path)
 
 
-def opened(folder, entry=None, **more):
+def opened(folder, ledger=None, **more):
     tally = Tally()
-    journal = Journal(entry or Ledger.new("f"), MemoryLedgerStore(), folder, tally)
+    journal = Journal(ledger or Ledger.new("f"), MemoryLedgerStore(), folder, tally)
     outcomes = Outcomes(tally, journal, **more)
 
     def lines():
@@ -40,7 +40,7 @@ def fate(outcomes, index):
     tally, journal = outcomes.tally, outcomes.journal
     names = ("delivered", "duplicate", "invalid", "rejected", "unknown", "unsent")
     journal.close(complete=False)
-    return {name: getattr(tally, name) for name in names if getattr(tally, name)}, index in journal._entry.settled
+    return {name: getattr(tally, name) for name in names if getattr(tally, name)}, index in journal._ledger.settled
 
 
 def test_delivered_records_are_counted_and_not_listed(book):
@@ -153,7 +153,7 @@ class TestInDoubt:
         assert (lines[7]["outcome"], lines[7]["status"], lines[7]["attempts"]) == ("unknown", 422, 2)
 
     def test_it_is_told_with_both_answers(self, tmp_path):
-        _, lines = self.refused(tmp_path, perhaps="timed out")
+        _, lines = self.refused(tmp_path, earlier_error="timed out")
         assert lines[7]["error"] == f"{REFUSED.error}; an earlier request may have been taken: timed out"
 
     def test_where_nothing_is_known_of_the_other_it_says_that(self, tmp_path):
@@ -181,8 +181,8 @@ class TestInDoubt:
 class TestHeld:
     """Records refused before anything was accepted."""
 
-    def held(self, folder, entry=None, most=5, records=3):
-        outcomes, lines = opened(folder, entry, most_held=most)
+    def held(self, folder, ledger=None, most=5, records=3):
+        outcomes, lines = opened(folder, ledger, most_held=most)
         outcomes.failed([(index, b"{}") for index in range(records)], REFUSED, 2)
         return outcomes, lines
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, read_entry
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.reopening import reopen
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
@@ -15,7 +15,7 @@ OUTCOMES = ("rejected", "unknown", "invalid", "rejected", "unknown")
 
 
 @pytest.fixture
-def entry(tmp_path):
+def ledger(tmp_path):
     for number, part in enumerate(("failures-00000.ndjson", "failures-00001.ndjson")):
         lines = [json.dumps({"index": at, "outcome": OUTCOMES[at]}) for at in range(5) if at % 2 == number]
         (tmp_path / part).write_text("\n".join([*lines, ""]))
@@ -30,34 +30,34 @@ def entry(tmp_path):
     )
 
 
-def test_rejected_and_invalid_records_are_taken_up_and_unknown_ones_stay(entry, tmp_path):
+def test_rejected_and_invalid_records_are_taken_up_and_unknown_ones_stay(ledger, tmp_path):
     store = MemoryLedgerStore()
-    reopen(entry, store, tmp_path)
-    assert entry.settled == RangeSet([(1, 2), (4, 20)])
-    assert entry.counts == {"delivered": 15, "rejected": 0, "unknown": 2, "invalid": 0}
-    assert entry.reasons == {"unknown: silence": 2}
-    assert len(entry.parts) == 1
-    lines = (tmp_path / entry.parts[0]).read_text().splitlines()
+    reopen(ledger, store, tmp_path)
+    assert ledger.settled == RangeSet([(1, 2), (4, 20)])
+    assert ledger.counts == {"delivered": 15, "rejected": 0, "unknown": 2, "invalid": 0}
+    assert ledger.reasons == {"unknown: silence": 2}
+    assert len(ledger.parts) == 1
+    lines = (tmp_path / ledger.parts[0]).read_text().splitlines()
     assert sorted(json.loads(line)["index"] for line in lines) == [1, 4]
 
 
-def test_the_ledger_knows_before_any_part_is_removed(entry, tmp_path):
+def test_the_ledger_knows_before_any_part_is_removed(ledger, tmp_path):
     store = MemoryLedgerStore()
-    reopen(entry, store, tmp_path)
-    written = read_entry(store.document)
-    assert written.parts == entry.parts
-    assert written.settled == entry.settled
+    reopen(ledger, store, tmp_path)
+    written = read_ledger(store.document)
+    assert written.parts == ledger.parts
+    assert written.settled == ledger.settled
     assert (tmp_path / "failures-00000.ndjson").exists()
 
 
-def test_taken_up_twice_it_is_the_same(entry, tmp_path):
+def test_taken_up_twice_it_is_the_same(ledger, tmp_path):
     store = MemoryLedgerStore()
-    reopen(entry, store, tmp_path)
-    again = read_entry(store.document)
+    reopen(ledger, store, tmp_path)
+    again = read_ledger(store.document)
     store.document = None
     reopen(again, store, tmp_path)
-    assert again.settled == entry.settled
-    assert again.parts == entry.parts
+    assert again.settled == ledger.settled
+    assert again.parts == ledger.parts
     assert store.document is None, "there is nothing left to take up"
 
 
@@ -70,17 +70,17 @@ def test_what_was_refused_is_in_no_doubt_though_it_is_in_the_window_of_an_attemp
 
 def test_nothing_is_left_where_nothing_is_unknown(tmp_path):
     (tmp_path / "failures-00000.ndjson").write_text('{"index": 0, "outcome": "rejected"}\n')
-    entry = Ledger("d", "f", settled=RangeSet([(0, 2)]), parts=["failures-00000.ndjson"])
-    reopen(entry, MemoryLedgerStore(), tmp_path)
-    assert entry.parts == []
-    assert entry.settled == RangeSet([(1, 2)])
+    ledger = Ledger("d", "f", settled=RangeSet([(0, 2)]), parts=["failures-00000.ndjson"])
+    reopen(ledger, MemoryLedgerStore(), tmp_path)
+    assert ledger.parts == []
+    assert ledger.settled == RangeSet([(1, 2)])
 
 
 @pytest.mark.parametrize("damage", ["not json\n", "{}\n", "[]\n", None])
-def test_a_file_that_cannot_be_read_changes_nothing(entry, tmp_path, damage):
+def test_a_file_that_cannot_be_read_changes_nothing(ledger, tmp_path, damage):
     part = tmp_path / "failures-00001.ndjson"
     part.unlink() if damage is None else part.write_text(damage)
-    before = entry.to_json()
+    before = ledger.to_json()
     with pytest.raises(StorageError, match="cannot be taken up again"):
-        reopen(entry, MemoryLedgerStore(), tmp_path)
-    assert entry.to_json() == before
+        reopen(ledger, MemoryLedgerStore(), tmp_path)
+    assert ledger.to_json() == before

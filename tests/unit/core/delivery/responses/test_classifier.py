@@ -21,31 +21,31 @@ def answered(status, document=None, **more):
 
 
 class TestWithoutExpressions:
-    judge = ResponseClassifier()
+    classify = ResponseClassifier()
 
     def test_a_success_is_not_looked_into(self):
-        classification = self.judge(answered(200, b"<html>"), 5)
+        classification = self.classify(answered(200, b"<html>"), 5)
         assert classification.verdict is Verdict.ACCEPTED
         assert classification.items == {}
-        assert not self.judge.reads_bodies
+        assert not self.classify.reads_bodies
 
     def test_an_error_quotes_status_reason_and_the_start_of_the_answer_on_one_line(self):
-        classification = self.judge(answered(422, b'{"detail":\n  "bad\tdate"}'), 5)
+        classification = self.classify(answered(422, b'{"detail":\n  "bad\tdate"}'), 5)
         assert classification.verdict is Verdict.REFUSED
         assert classification.status == 422
         assert classification.error.startswith("422 Unprocessable")
         assert classification.error.endswith('{"detail": "bad date"}')
 
     def test_a_long_answer_is_cut(self):
-        error = self.judge(answered(400, b"x" * 100_000), 5).error
+        error = self.classify(answered(400, b"x" * 100_000), 5).error
         assert error == f"400 Bad Request: {'x' * 300}…"
 
-    def test_bytes_that_are_no_text_and_a_status_nobody_knows(self):
-        assert self.judge(answered(499, b"\xff\xfe!"), 1).error == "499: \ufffd\ufffd!"
-        assert self.judge(answered(500), 1).error == "500 Internal Server Error"
+    def test_bytes_that_are_no_text_and_an_unknown_status(self):
+        assert self.classify(answered(499, b"\xff\xfe!"), 1).error == "499: \ufffd\ufffd!"
+        assert self.classify(answered(500), 1).error == "500 Internal Server Error"
 
     def test_a_redirect_is_told_with_its_address_but_not_its_query(self):
-        classification = self.judge(answered(302, b"moved", location="https://other/login?token=secret"), 1)
+        classification = self.classify(answered(302, b"moved", location="https://other/login?token=secret"), 1)
         assert classification.verdict is Verdict.MISCONFIGURED
         assert classification.error == "302 Found (to https://other/login)"
 
@@ -58,69 +58,69 @@ class TestWithoutExpressions:
         ],
     )
     def test_without_an_answer_the_error_speaks(self, error, verdict):
-        classification = self.judge(Response(REQUEST, error=error), 1)
+        classification = self.classify(Response(REQUEST, error=error), 1)
         assert (classification.verdict, classification.status, classification.error) == (verdict, None, str(error))
 
     def test_retry_after_is_passed_on(self):
-        assert self.judge(answered(429, retry_after=12.0), 1).retry_after == 12.0
+        assert self.classify(answered(429, retry_after=12.0), 1).retry_after == 12.0
 
     def test_a_url_of_the_record_makes_404_a_refusal(self):
         assert ResponseClassifier(url_of_record=True)(answered(404), 1).verdict is Verdict.REFUSED
 
 
 class TestSuccessWhen:
-    judge = ResponseClassifier(success_when="status == 'ok'")
+    classify = ResponseClassifier(success_when="status == 'ok'")
 
     def test_reads_bodies(self):
-        assert self.judge.reads_bodies
+        assert self.classify.reads_bodies
 
     def test_true_is_a_success(self):
-        assert self.judge(answered(200, {"status": "ok"}), 1).verdict is Verdict.ACCEPTED
+        assert self.classify(answered(200, {"status": "ok"}), 1).verdict is Verdict.ACCEPTED
 
     @pytest.mark.parametrize("document", [{"status": "failed"}, {}, [], None, 3, "ok"])
     def test_anything_else_is_a_refusal_that_names_the_expression(self, document):
-        classification = self.judge(answered(200, json.dumps(document).encode()), 1)
+        classification = self.classify(answered(200, json.dumps(document).encode()), 1)
         assert classification.verdict is Verdict.REFUSED
         assert classification.status == 200
         assert classification.error.startswith("success_when (status == 'ok') is not true: 200 OK")
 
     @pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b'{"status": "ok"', b"\xff", b"[" * 100_000])
     def test_what_is_not_json_is_no_success(self, body):
-        classification = self.judge(answered(200, body), 1)
+        classification = self.classify(answered(200, body), 1)
         assert classification.verdict is Verdict.REFUSED
         assert classification.error.startswith("the answer is not JSON: 200 OK")
 
     def test_it_is_not_asked_of_a_refusal_or_an_error(self):
-        assert self.judge(answered(500, {"status": "ok"}), 1).verdict is Verdict.FAILED
-        assert self.judge(answered(503, b"ok"), 1).verdict is Verdict.TRANSIENT
-        assert self.judge(answered(504, b"ok"), 1).verdict is Verdict.IN_DOUBT
-        assert self.judge(answered(400, {"status": "ok"}), 1).error.startswith("400 Bad Request")
-        assert self.judge(Response(REQUEST, error=NotSentError("x")), 1).verdict is Verdict.UNREACHABLE
+        assert self.classify(answered(500, {"status": "ok"}), 1).verdict is Verdict.FAILED
+        assert self.classify(answered(503, b"ok"), 1).verdict is Verdict.TRANSIENT
+        assert self.classify(answered(504, b"ok"), 1).verdict is Verdict.IN_DOUBT
+        assert self.classify(answered(400, {"status": "ok"}), 1).error.startswith("400 Bad Request")
+        assert self.classify(Response(REQUEST, error=NotSentError("x")), 1).verdict is Verdict.UNREACHABLE
 
     def test_a_function_given_another_type_is_not_true(self):
-        judge = ResponseClassifier(success_when="length(errors) == `0`")
-        assert judge(answered(200, {"errors": []}), 1).verdict is Verdict.ACCEPTED
-        assert judge(answered(200, {"errors": 3}), 1).verdict is Verdict.REFUSED
-        assert judge(answered(200, {}), 1).verdict is Verdict.REFUSED
+        classify = ResponseClassifier(success_when="length(errors) == `0`")
+        assert classify(answered(200, {"errors": []}), 1).verdict is Verdict.ACCEPTED
+        assert classify(answered(200, {"errors": 3}), 1).verdict is Verdict.REFUSED
+        assert classify(answered(200, {}), 1).verdict is Verdict.REFUSED
 
 
 class TestItemErrors:
-    judge = ResponseClassifier(item_errors="errors")
+    classify = ResponseClassifier(item_errors="errors")
 
     @pytest.mark.parametrize("status", [200, 207, 400, 422])
     def test_objects_with_index_and_error(self, status):
         answer = answered(status, {"errors": [{"index": 2, "error": "bad\n date"}, {"index": 0, "error": {"code": 7}}]})
-        classification = self.judge(answer, 3)
+        classification = self.classify(answer, 3)
         assert classification.verdict is (Verdict.ACCEPTED if status < 300 else Verdict.REFUSED)
         assert classification.items == {2: "bad date", 0: '{"code": 7}'}
 
     def test_bare_positions_and_positions_as_text(self):
-        items = self.judge(answered(400, {"errors": [1, "0"]}), 2).items
+        items = self.classify(answered(400, {"errors": [1, "0"]}), 2).items
         assert items == {1: "listed by the API as refused", 0: "listed by the API as refused"}
 
     @pytest.mark.parametrize("errors", [None, []])
     def test_nothing_listed_is_nothing_refused(self, errors):
-        classification = self.judge(answered(200, {"errors": errors}), 2)
+        classification = self.classify(answered(200, {"errors": errors}), 2)
         assert classification.verdict is Verdict.ACCEPTED
         assert classification.items == {}
 
@@ -142,40 +142,40 @@ class TestItemErrors:
         ],
     )
     def test_what_does_not_fit_the_chunk_stops_the_delivery(self, errors, found):
-        classification = self.judge(answered(200, {"errors": errors}), 5)
+        classification = self.classify(answered(200, {"errors": errors}), 5)
         assert classification.verdict is Verdict.UNREADABLE
         assert classification.error.startswith("item_errors (errors) does not fit the answer: ")
         assert re.search(found, classification.error)
 
     def test_a_success_that_is_not_json_cannot_be_read_and_a_refusal_that_is_not_json_stays_one(self):
-        classification = self.judge(answered(200, b"ok"), 1)
+        classification = self.classify(answered(200, b"ok"), 1)
         assert classification.verdict is Verdict.MISCONFIGURED
         assert classification.error == "what is not JSON: 200 OK: ok"
-        classification = self.judge(answered(400, b"no"), 1)
+        classification = self.classify(answered(400, b"no"), 1)
         assert classification.verdict is Verdict.REFUSED
         assert classification.error == "400 Bad Request: no"
 
     def test_transient_and_misconfigured_answers_are_not_read(self):
         for status in (500, 429, 401, 404):
-            assert self.judge(answered(status, {"errors": [0]}), 1).items == {}
+            assert self.classify(answered(status, {"errors": [0]}), 1).items == {}
 
     @given(st.sets(st.integers(0, 99)), st.integers(100, 1000))
     def test_every_position_inside_the_chunk_is_taken(self, positions, size):
-        classification = self.judge(answered(200, {"errors": sorted(positions)}), size)
+        classification = self.classify(answered(200, {"errors": sorted(positions)}), size)
         assert set(classification.items) == positions
 
     def test_both_expressions_are_read_from_one_answer(self):
-        judge = ResponseClassifier(success_when="done", item_errors="errors")
-        classification = judge(answered(200, {"done": False, "errors": [1]}), 2)
+        classify = ResponseClassifier(success_when="done", item_errors="errors")
+        classification = classify(answered(200, {"done": False, "errors": [1]}), 2)
         assert classification.verdict is Verdict.REFUSED
         assert set(classification.items) == {1}
 
 
 class TestAlreadyExistsWhen:
-    judge = ResponseClassifier(already_exists_when="status == `409` || contains(to_string(body), 'duplicate')")
+    classify = ResponseClassifier(already_exists_when="status == `409` || contains(to_string(body), 'duplicate')")
 
     def test_the_whole_answer_is_needed(self):
-        assert self.judge.reads_bodies
+        assert self.classify.reads_bodies
         assert not ResponseClassifier().reads_bodies
 
     @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ class TestAlreadyExistsWhen:
         ],
     )
     def test_a_single_record_that_it_is_true_for_is_there_already(self, status, body):
-        classification = self.judge(answered(status, body), 1)
+        classification = self.classify(answered(status, body), 1)
         assert (classification.verdict, classification.status) == (Verdict.EXISTS, status)
         assert classification.error.startswith(f"{status} ")
 
@@ -208,14 +208,14 @@ class TestAlreadyExistsWhen:
         ],
     )
     def test_one_that_it_is_not_true_for_is_judged_as_ever(self, status, body, verdict):
-        assert self.judge(answered(status, body), 1).verdict is verdict
+        assert self.classify(answered(status, body), 1).verdict is verdict
 
     def test_where_there_was_no_answer_there_is_nothing_to_ask_of(self):
-        judge = ResponseClassifier(already_exists_when="`true`")
-        assert judge(Response(REQUEST, error=AmbiguousError("silence")), 1).verdict is Verdict.IN_DOUBT
+        classify = ResponseClassifier(already_exists_when="`true`")
+        assert classify(Response(REQUEST, error=AmbiguousError("silence")), 1).verdict is Verdict.IN_DOUBT
 
     def test_a_batch_refused_with_it_says_so(self):
-        classification = self.judge(answered(409), 5)
+        classification = self.classify(answered(409), 5)
         assert (classification.verdict, classification.items, classification.existing) == (
             Verdict.EXISTS,
             {},
@@ -229,22 +229,22 @@ class TestAlreadyExistsWhen:
         assert ResponseClassifier(already_exists_when="`true`")(answered(status, {}), 5).verdict is verdict
 
     def test_a_text_is_asked_as_text(self):
-        judge = ResponseClassifier(already_exists_when="body == 'E11000 duplicate key'")
-        assert judge(answered(400, b"E11000 duplicate key"), 1).verdict is Verdict.EXISTS
-        assert judge(answered(400, b"E11000"), 1).verdict is Verdict.REFUSED
+        classify = ResponseClassifier(already_exists_when="body == 'E11000 duplicate key'")
+        assert classify(answered(400, b"E11000 duplicate key"), 1).verdict is Verdict.EXISTS
+        assert classify(answered(400, b"E11000"), 1).verdict is Verdict.REFUSED
         assert (
             ResponseClassifier(already_exists_when="contains(body, 'x')")(answered(400, b"\xff x"), 1).verdict
             is Verdict.EXISTS
         )
 
     def test_a_function_given_another_type_is_not_true(self):
-        judge = ResponseClassifier(already_exists_when="contains(body.message, 'exists')")
-        assert judge(answered(400, b"exists"), 1).verdict is Verdict.REFUSED
-        assert judge(answered(400, {"message": "exists"}), 1).verdict is Verdict.EXISTS
+        classify = ResponseClassifier(already_exists_when="contains(body.message, 'exists')")
+        assert classify(answered(400, b"exists"), 1).verdict is Verdict.REFUSED
+        assert classify(answered(400, {"message": "exists"}), 1).verdict is Verdict.EXISTS
 
     def test_it_comes_before_success_when_and_the_words_of_the_key(self):
-        judge = ResponseClassifier(already_exists_when="status == `409`", success_when="ok")
-        assert judge(answered(409, b"idempotency key in use"), 1).verdict is Verdict.EXISTS
+        classify = ResponseClassifier(already_exists_when="status == `409`", success_when="ok")
+        assert classify(answered(409, b"idempotency key in use"), 1).verdict is Verdict.EXISTS
         both = ResponseClassifier(already_exists_when="body.code == 'have it'", success_when="ok")
         assert both(answered(200, {"ok": False, "code": "have it"}), 1).verdict is Verdict.EXISTS
         assert both(answered(200, {"ok": False, "code": "bad"}), 1).verdict is Verdict.REFUSED
@@ -252,35 +252,35 @@ class TestAlreadyExistsWhen:
 
     @pytest.mark.parametrize("status", [200, 207, 422])
     def test_items_by_their_own_status(self, status):
-        judge = ResponseClassifier(item_errors="errors", already_exists_when="status == `409`")
+        classify = ResponseClassifier(item_errors="errors", already_exists_when="status == `409`")
         errors = [
             {"index": 0, "error": "bad", "status": 422},
             {"index": 2, "error": "have it", "status": 409},
             {"index": 3},
             4,
         ]
-        classification = judge(answered(status, {"errors": errors}), 5)
+        classification = classify(answered(status, {"errors": errors}), 5)
         assert classification.verdict is (Verdict.REFUSED if status == 422 else Verdict.ACCEPTED)
         assert classification.existing == {2}
         assert set(classification.items) == {0, 3, 4}
 
     def test_items_by_their_own_words(self):
-        judge = ResponseClassifier(item_errors="errors", already_exists_when="body.error == 'have it'")
-        classification = judge(
+        classify = ResponseClassifier(item_errors="errors", already_exists_when="body.error == 'have it'")
+        classification = classify(
             answered(200, {"errors": [{"index": 0, "error": "bad"}, {"index": 2, "error": "have it"}]}), 5
         )
         assert (classification.existing, classification.items) == ({2}, {0: "bad"})
 
     def test_items_without_a_status_have_the_answers(self):
-        judge = ResponseClassifier(
+        classify = ResponseClassifier(
             item_errors="errors", already_exists_when="status == `207` && body.error == 'have it'"
         )
-        classification = judge(answered(207, {"errors": [{"index": 1, "error": "have it"}]}), 5)
+        classification = classify(answered(207, {"errors": [{"index": 1, "error": "have it"}]}), 5)
         assert (classification.existing, classification.items) == ({1}, {})
 
     def test_items_that_lie_outside_the_batch_do_not_fit_even_so(self):
-        judge = ResponseClassifier(item_errors="errors", already_exists_when="`true`")
-        classification = judge(answered(200, {"errors": [{"index": 9}]}), 5)
+        classify = ResponseClassifier(item_errors="errors", already_exists_when="`true`")
+        classification = classify(answered(200, {"errors": [{"index": 9}]}), 5)
         assert classification.verdict is Verdict.UNREADABLE
         assert classification.existing == frozenset()
 
@@ -292,77 +292,79 @@ class TestAlreadyExistsWhen:
 
 
 class TestOfTheKey:
-    judge = ResponseClassifier()
+    classify = ResponseClassifier()
 
     @pytest.mark.parametrize("size", [1, 5])
     def test_a_request_in_progress(self, size):
-        classification = self.judge(answered(409, b"idempotency_key_in_use"), size)
+        classification = self.classify(answered(409, b"idempotency_key_in_use"), size)
         assert (classification.verdict, classification.status) == (Verdict.IN_PROGRESS, 409)
         assert classification.error == "409 Conflict: idempotency_key_in_use"
 
     @pytest.mark.parametrize("status", [409, 423, 425])
     def test_a_status_that_says_when_to_ask_again(self, status):
-        classification = self.judge(answered(status, retry_after=3.0), 1)
+        classification = self.classify(answered(status, retry_after=3.0), 1)
         assert (classification.verdict, classification.retry_after) == (Verdict.IN_PROGRESS, 3.0)
 
     @pytest.mark.parametrize("status", [408, 429, 503])
     def test_what_was_not_taken_stays_that_when_it_says_when(self, status):
-        assert self.judge(answered(status, retry_after=3.0), 1).verdict is Verdict.TRANSIENT
+        assert self.classify(answered(status, retry_after=3.0), 1).verdict is Verdict.TRANSIENT
 
     def test_too_early_that_does_not_say_when_was_not_taken(self):
-        assert self.judge(answered(425), 1).verdict is Verdict.TRANSIENT
+        assert self.classify(answered(425), 1).verdict is Verdict.TRANSIENT
 
     def test_a_key_used_with_other_bytes(self):
-        classification = self.judge(answered(422, b"Idempotency-Key is already used"), 5)
+        classification = self.classify(answered(422, b"Idempotency-Key is already used"), 5)
         assert (classification.verdict, classification.status) == (Verdict.MISCONFIGURED, 422)
 
     def test_a_plain_conflict_is_a_refusal(self):
-        assert self.judge(answered(409), 5).verdict is Verdict.REFUSED
+        assert self.classify(answered(409), 5).verdict is Verdict.REFUSED
 
     def test_a_success_and_a_failure_are_not_of_the_key(self):
         for status, verdict in ((200, Verdict.ACCEPTED), (500, Verdict.FAILED), (413, Verdict.TOO_LARGE)):
-            assert self.judge(answered(status, b"idempotency key in use, already used"), 5).verdict is verdict
+            assert self.classify(answered(status, b"idempotency key in use, already used"), 5).verdict is verdict
 
     def test_where_no_key_is_sent_nothing_is(self):
-        judge = ResponseClassifier(keyed=False)
-        assert judge(answered(409, b"idempotency key in use"), 1).verdict is Verdict.REFUSED
-        assert judge(answered(409, retry_after=3.0), 1).verdict is Verdict.REFUSED
-        assert judge(answered(422, b"Idempotency-Key is already used"), 1).verdict is Verdict.REFUSED
+        classify = ResponseClassifier(keyed=False)
+        assert classify(answered(409, b"idempotency key in use"), 1).verdict is Verdict.REFUSED
+        assert classify(answered(409, retry_after=3.0), 1).verdict is Verdict.REFUSED
+        assert classify(answered(422, b"Idempotency-Key is already used"), 1).verdict is Verdict.REFUSED
 
     def test_it_comes_before_the_expressions(self):
-        judge = ResponseClassifier(item_errors="errors")
+        classify = ResponseClassifier(item_errors="errors")
         body = {"errors": [{"index": 0, "error": "idempotency key in use"}]}
-        classification = judge(answered(409, body), 5)
+        classification = classify(answered(409, body), 5)
         assert (classification.verdict, classification.items) == (Verdict.IN_PROGRESS, {})
 
 
 class TestSecrets:
     def test_are_taken_out_of_what_a_server_echoes(self):
-        judge = ResponseClassifier(item_errors="errors", redact=lambda text: text.replace("s3cret", "***"))
-        classification = judge(answered(400, {"you_sent": "s3cret", "errors": [{"index": 0, "error": "s3cret no"}]}), 1)
+        classify = ResponseClassifier(item_errors="errors", redact=lambda text: text.replace("s3cret", "***"))
+        classification = classify(
+            answered(400, {"you_sent": "s3cret", "errors": [{"index": 0, "error": "s3cret no"}]}), 1
+        )
         assert "s3cret" not in classification.error + classification.items[0]
         assert classification.items[0] == "*** no"
 
     def test_are_taken_out_of_transport_errors(self):
-        judge = ResponseClassifier(redact=lambda text: text.replace("s3cret", "***"))
-        assert judge(Response(REQUEST, error=NotSentError("proxy s3cret@x")), 1).error == "proxy ***@x"
+        classify = ResponseClassifier(redact=lambda text: text.replace("s3cret", "***"))
+        assert classify(Response(REQUEST, error=NotSentError("proxy s3cret@x")), 1).error == "proxy ***@x"
 
     def test_are_taken_out_before_an_excerpt_is_cut(self):
-        judge = ResponseClassifier(item_errors="e", redact=lambda text: text.replace("s3cret", "***"))
+        classify = ResponseClassifier(item_errors="e", redact=lambda text: text.replace("s3cret", "***"))
         for status in (400, 500):
             for at in range(290, 301):
-                assert "s3c" not in judge(answered(status, b"x" * at + b"s3cret"), 1).error
+                assert "s3c" not in classify(answered(status, b"x" * at + b"s3cret"), 1).error
         for at in range(290, 301):
-            classification = judge(answered(400, {"e": [{"index": 0, "error": "x" * at + "s3cret"}]}), 1)
+            classification = classify(answered(400, {"e": [{"index": 0, "error": "x" * at + "s3cret"}]}), 1)
             assert "s3c" not in classification.items[0]
         for at in range(85, 101):
             for found in ("x" * at + "s3cret", ["x" * at + "s3cret"]):
-                assert "s3c" not in judge(answered(400, {"e": found}), 1).error.split(": 400 ")[0]
+                assert "s3c" not in classify(answered(400, {"e": found}), 1).error.split(": 400 ")[0]
 
 
 def test_what_no_encoding_can_write_is_replaced():
-    judged = ResponseClassifier(item_errors="errors")(answered(200, b'{"errors":[{"index":0,"error":"\\ud800 x"}]}'), 1)
-    assert judged.items == {0: "? x"}
+    found = ResponseClassifier(item_errors="errors")(answered(200, b'{"errors":[{"index":0,"error":"\\ud800 x"}]}'), 1)
+    assert found.items == {0: "? x"}
 
 
 def test_a_long_location_is_cut():
@@ -373,5 +375,5 @@ def test_a_long_location_is_cut():
 def test_a_secret_that_the_end_of_what_is_kept_cuts_in_two_is_not_shown():
     secret = "s3cret-" * 10
     body = (b" " * (ANSWER_BYTES - 30)) + secret.encode()
-    judged = ResponseClassifier(redact=lambda text: text.replace(secret, "***"))(Response(REQUEST, 422, body), 1)
-    assert "s3cret" not in judged.error
+    found = ResponseClassifier(redact=lambda text: text.replace(secret, "***"))(Response(REQUEST, 422, body), 1)
+    assert "s3cret" not in found.error

@@ -140,7 +140,7 @@ def test_the_key_came_with_other_bytes(body):
         (409, b'{"detail": "an invoice is outstanding"}'),
         (423, b'{"detail": "the document is being processed"}'),
         (423, b"Locked"),
-        # It speaks of the key, and not of a request under way.
+        # It is about the key, and not of a request under way.
         (409, b"Idempotency-Key is missing"),
         (409, b"A transaction with the supplied idempotency-key already exists with a conflicting payload"),
     ],
@@ -157,7 +157,7 @@ def test_a_conflict_of_the_records_is_none_of_the_key(status, body, retry_after)
         b'{"errors": [{"field": "email", "message": "belongs to another customer"}]}',
         b'{"errors": [{"field": "vat", "message": "does not match the country"}]}',
         ADYEN_704,
-        # It speaks of the key, and not of another body.
+        # It is about the key, and not of another body.
         b"Idempotency-Key is too long",
         IETF_MISSING,
     ],

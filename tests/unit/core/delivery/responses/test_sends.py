@@ -1,4 +1,4 @@
-"""What the answers to the sends of one chunk tell together."""
+"""The sends of one chunk: when it goes again, and what became of it."""
 
 from __future__ import annotations
 
@@ -157,28 +157,28 @@ class TestLeastWait:
 class TestInDoubt:
     def test_nothing_is_in_doubt_at_first(self):
         made = sends()
-        assert (made.in_doubt, made.perhaps, made.attempts) == (False, "", 0)
+        assert (made.in_doubt, made.earlier_error, made.attempts) == (False, "", 0)
 
     def test_what_an_earlier_attempt_left_is(self):
         made = sends(inherited=True)
-        assert (made.in_doubt, made.perhaps) == (True, EARLIER)
+        assert (made.in_doubt, made.earlier_error) == (True, EARLIER)
 
     def test_silence_is_in_doubt_with_what_was_said(self):
         made = after(SILENCE)
-        assert (made.in_doubt, made.perhaps) == (True, "timed out")
+        assert (made.in_doubt, made.earlier_error) == (True, "timed out")
 
     def test_a_server_error_may_have_taken_it_and_is_an_answer(self):
         made = after(FAILED)
-        assert (made.in_doubt, made.perhaps) == (False, "500: oops")
+        assert (made.in_doubt, made.earlier_error) == (False, "500: oops")
 
     def test_a_request_in_progress_may_take_it(self):
         made = after(IN_PROGRESS)
-        assert (made.in_doubt, made.perhaps) == (True, IN_PROGRESS.error)
+        assert (made.in_doubt, made.earlier_error) == (True, IN_PROGRESS.error)
 
     @pytest.mark.parametrize("classification", [each for each in ANY if each not in (FAILED, SILENCE, IN_PROGRESS)])
     def test_no_other_answer_puts_it_in_doubt(self, classification):
         made = after(classification)
-        assert (made.in_doubt, made.perhaps) == (False, "")
+        assert (made.in_doubt, made.earlier_error) == (False, "")
 
     @pytest.mark.parametrize("classification", [BUSY, UNREACHABLE, FAILED, CONFLICT, IN_PROGRESS])
     def test_what_tells_nothing_of_it_does_not_settle_it(self, classification):
@@ -186,17 +186,17 @@ class TestInDoubt:
         assert after(classification, inherited=True).in_doubt
 
     def test_the_last_that_may_have_taken_it_is_quoted(self):
-        assert after(SILENCE, FAILED).perhaps == "500: oops"
-        assert after(FAILED, SILENCE).perhaps == "timed out"
-        assert after(SILENCE, BUSY).perhaps == "timed out"
-        assert after(SILENCE, inherited=True).perhaps == "timed out"
+        assert after(SILENCE, FAILED).earlier_error == "500: oops"
+        assert after(FAILED, SILENCE).earlier_error == "timed out"
+        assert after(SILENCE, BUSY).earlier_error == "timed out"
+        assert after(SILENCE, inherited=True).earlier_error == "timed out"
 
     def test_a_send_that_was_broken_off_is_lost(self):
         made = sends()
         made.lost("broken off")
-        assert (made.in_doubt, made.perhaps) == (True, "broken off")
+        assert (made.in_doubt, made.earlier_error) == (True, "broken off")
         made.lost("an answer", in_doubt=False)
-        assert (made.in_doubt, made.perhaps) == (True, "an answer")
+        assert (made.in_doubt, made.earlier_error) == (True, "an answer")
 
 
 class TestConclude:
@@ -264,7 +264,7 @@ class TestConclude:
 
     def test_a_success_that_does_not_read_like_one_puts_it_in_doubt(self):
         made = after(Classification(Verdict.MISCONFIGURED, 200, "200: <html>"))
-        assert (made.in_doubt, made.perhaps) == (True, "200: <html>")
+        assert (made.in_doubt, made.earlier_error) == (True, "200: <html>")
         assert not after(Classification(Verdict.MISCONFIGURED, 300, "300: moved")).in_doubt
         assert not after(Classification(Verdict.MISCONFIGURED, None, "wrong name")).in_doubt
 

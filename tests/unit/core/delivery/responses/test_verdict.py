@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, judge
+from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, verdict_of
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
 
 # The table "What a response means" of docs/destination.md, written the other way round: what is said of each status.
@@ -21,13 +21,13 @@ TABLE = {
     ("verdict", "status"), [(verdict, status) for verdict, all_ in TABLE.items() for status in all_]
 )
 def test_the_table(verdict, status):
-    assert judge(status, None) is verdict
+    assert verdict_of(status, None) is verdict
 
 
 def test_every_status_has_a_verdict_and_only_answers_to_errors_mean_more_than_the_status():
     named = {status: verdict for verdict, statuses in TABLE.items() for status in statuses}
     for status in range(100, 600):
-        verdict = judge(status, None)
+        verdict = verdict_of(status, None)
         if status in named:
             continue
         if status < 400:
@@ -40,11 +40,13 @@ def test_every_status_has_a_verdict_and_only_answers_to_errors_mean_more_than_th
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_where_the_url_is_the_records_own_its_absence_is_about_the_record(status):
-    assert judge(status, None, url_of_record=True) is Verdict.REFUSED
+    assert verdict_of(status, None, url_of_record=True) is Verdict.REFUSED
 
 
 def test_a_url_of_the_record_changes_nothing_else():
-    changed = [status for status in range(100, 600) if judge(status, None, url_of_record=True) != judge(status, None)]
+    changed = [
+        status for status in range(100, 600) if verdict_of(status, None, url_of_record=True) != verdict_of(status, None)
+    ]
     assert changed == [404, 410]
 
 
@@ -57,15 +59,15 @@ def test_a_url_of_the_record_changes_nothing_else():
     ],
 )
 def test_without_an_answer_the_error_decides(error, verdict):
-    assert judge(None, error) is verdict
+    assert verdict_of(None, error) is verdict
 
 
 def test_every_transport_error_has_a_verdict():
     for kind in TransportError.__subclasses__():
-        assert isinstance(judge(None, kind("x")), Verdict)
+        assert isinstance(verdict_of(None, kind("x")), Verdict)
 
 
 @pytest.mark.parametrize("error", [None, TransportError("x")])
 def test_an_exchange_must_end_in_something(error):
     with pytest.raises(TypeError, match="neither a status nor a known error"):
-        judge(None, error)
+        verdict_of(None, error)

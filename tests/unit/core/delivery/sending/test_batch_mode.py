@@ -176,7 +176,7 @@ class TestItemErrors:
         came = bench(answering(200, b"[3]"), records(6), item_errors="@", batch_size=3)
         assert isinstance(came.error, MisconfiguredError)
         assert "item_errors (@) does not fit the answer" in str(came.error)
-        assert came.counts == (0, 0, 0, 3, 3), "of a success, nobody knows for which records"
+        assert came.counts == (0, 0, 0, 3, 3), "it is not known which records the success is for"
         assert came.report.requests == 1
 
     def test_a_refusal_is_not_taken_at_its_word_where_its_word_makes_no_sense(self, bench):

@@ -32,12 +32,12 @@ BODY = Body([b"[1,", memoryview(b"2]")], 5)
 
 
 class Desk:
-    """A sender and all it leans on; answers come from a list, the last one again and again."""
+    """A sender and all it needs; answers come from a list, the last one again and again."""
 
     def __init__(self, *answers, compress=None, transport=None, **options):
         self.tally = Tally()
         self.ticks = 0
-        self.wish = None
+        self.stop_reason = None
         left = list(answers)
 
         def handler(request):
@@ -55,20 +55,20 @@ class Desk:
             SendContext(
                 options=options,
                 transport=self.transport,
-                judge=ResponseClassifier(),
+                classify=ResponseClassifier(),
                 backoff=backoff,
                 pacer=Pacer(options, backoff),
                 stop_policy=StopPolicy(100, "POST http://api.test", "wait"),
                 outcomes=SimpleNamespace(tally=self.tally, journal=SimpleNamespace(guard=self._guard)),
                 progress=self.progress,
                 compress=compress,
-                stopping=lambda: self.wish,
+                stopping=lambda: self.stop_reason,
                 deferrable=True,
             )
         )
 
     def send(self, retries=5, *, key="k", inherited=False):
-        """Send the body; return the classification, and what is known of its sends."""
+        """Send the body; return the classification and its sends."""
         self.sends = Sends(retries, timeout=self.timeout, once=self.once, inherited=inherited)
         return self.sender.send(BODY, 2, key, self.sends, self._note), self.sends
 
@@ -194,7 +194,7 @@ def test_silence_is_not_answered_by_a_second_send_where_once_must_do():
 
 def test_a_wish_to_stop_ends_the_wait_and_leaves_nothing_under_way():
     desk = Desk(status(503))
-    desk.wish = "The task was told to stop"
+    desk.stop_reason = "The task was told to stop"
     with pytest.raises(StoppedError, match="told to stop"):
         desk.send()
     assert not desk.sends.in_doubt
@@ -271,19 +271,19 @@ def test_a_stop_while_an_answer_is_awaited_leaves_it_in_doubt(inherited):
     desk = Desk(status(200))
 
     def exchange(starting, wait):
-        desk.wish = "The task was told to stop"
+        desk.stop_reason = "The task was told to stop"
         return []
 
     desk.transport.exchange = exchange
     with pytest.raises(StoppedError):
         desk.send(inherited=inherited)
-    assert (desk.sends.in_doubt, desk.sends.perhaps) == (True, EARLIER)
+    assert (desk.sends.in_doubt, desk.sends.earlier_error) == (True, EARLIER)
 
 
 @pytest.mark.parametrize(("first", "in_doubt"), [(status(503), False), (AmbiguousError("silence"), True)])
 def test_a_stop_between_two_sends_keeps_what_is_known(first, in_doubt):
     desk = Desk(first, status(200))
-    desk.sender._attempt.progress.tick = lambda: setattr(desk, "wish", "Stop")
+    desk.sender._context.progress.tick = lambda: setattr(desk, "stop_reason", "Stop")
     with pytest.raises(StoppedError):
         desk.send()
     assert desk.sends.in_doubt is in_doubt

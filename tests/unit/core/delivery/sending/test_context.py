@@ -11,12 +11,12 @@ from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
 from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
 
 
-def attempt(*, stopping=lambda: None, deferrable=False, **options):
+def context(*, stopping=lambda: None, deferrable=False, **options):
     ticks = []
     made = SendContext(
         options=DeliveryOptions(**options),
         transport=None,
-        judge=None,
+        classify=None,
         backoff=None,
         pacer=None,
         stop_policy=None,
@@ -30,28 +30,28 @@ def attempt(*, stopping=lambda: None, deferrable=False, **options):
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_what_says_that_the_api_is_unavailable(verdict):
-    twice, _ = attempt()
-    once, _ = attempt(guarantee="at_most_once")
+    twice, _ = context()
+    once, _ = context(guarantee="at_most_once")
     classification = Classification(verdict)
     passing = verdict in (Verdict.TRANSIENT, Verdict.UNREACHABLE)
     assert once.passing(classification) is passing
     assert twice.passing(classification) is (passing or verdict in (Verdict.IN_DOUBT, Verdict.FAILED))
 
 
-def test_a_wish_to_stop_is_heard_after_the_progress_is_told():
-    told, ticks = attempt(stopping=lambda: "The task was marked failed. It is over.")
+def test_check_in_logs_progress_and_then_stops_where_it_is_asked_to():
+    stopped, ticks = context(stopping=lambda: "The task was marked failed. It is over.")
     with pytest.raises(StoppedError, match=r"^The task was marked failed\. It is over\.$"):
-        told.check_in()
+        stopped.check_in()
     assert ticks == [1]
-    free, ticks = attempt()
+    free, ticks = context()
     free.check_in()
     assert ticks == [1]
 
 
 def test_only_long_waits_are_left_to_others_and_only_where_there_are_any():
-    alone, _ = attempt(defer_after=5.0)
+    alone, _ = context(defer_after=5.0)
     alone.check_wait(1e6)
-    helped, _ = attempt(defer_after=5.0, deferrable=True)
+    helped, _ = context(defer_after=5.0, deferrable=True)
     helped.check_wait(5.0)
     with pytest.raises(WaitError) as caught:
         helped.check_wait(5.1)
@@ -59,6 +59,6 @@ def test_only_long_waits_are_left_to_others_and_only_where_there_are_any():
 
 
 def test_the_header_of_a_key():
-    assert attempt()[0].key_header("k") == {"Idempotency-Key": "k"}
-    assert attempt(idempotency_header="X-Id")[0].key_header("k") == {"X-Id": "k"}
-    assert attempt(idempotency_header="none")[0].key_header("k") is None
+    assert context()[0].key_header("k") == {"Idempotency-Key": "k"}
+    assert context(idempotency_header="X-Id")[0].key_header("k") == {"X-Id": "k"}
+    assert context(idempotency_header="none")[0].key_header("k") is None

@@ -103,7 +103,7 @@ class TestStopping:
         assert came.counts == (0, 0, 0, 0, 10)
         assert [line["attempts"] for line in came.lines] == [1, 1, *[0] * 8]
 
-    def test_what_was_accepted_at_the_same_time_is_heard_before_what_was_refused(self, deliver):
+    def test_what_was_accepted_at_the_same_time_is_observed_before_what_was_refused(self, deliver):
         def handler(request):
             return Response(request, 200 if id_in(request) == 9 else 400)
 
