@@ -82,7 +82,7 @@ class Resumed:
         transport = HandlerTransport(self.server)
         delivery = Delivery(Target("http://api.test/v1"), DeliveryOptions(**options), SCHEMA, folder, seen=seen)
         records = json.loads(Path("records.json").read_text()) if records is None else records
-        run_context = RunContext(occasion="run 1")
+        run_context = RunContext(run_key="run 1")
         self.log = []
         result = deliver(delivery, open_source(records), transport.factory, self.log.append, run_context)
         self.error, self.mendable, self.report = result.error, result.mendable, result.report

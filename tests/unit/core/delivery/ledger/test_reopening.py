@@ -61,11 +61,11 @@ def test_taken_up_twice_it_is_the_same(ledger, tmp_path):
     assert store.document is None, "there is nothing left to take up"
 
 
-def test_what_was_refused_is_in_no_doubt_though_it_is_in_the_window_of_an_attempt_that_was_killed(entry, tmp_path):
-    entry.window = (2, 24)
+def test_what_was_refused_is_in_no_doubt_though_it_is_in_the_window_of_an_attempt_that_was_killed(ledger, tmp_path):
+    ledger.window = (2, 24)
     store = MemoryLedgerStore()
-    reopen(entry, store, tmp_path)
-    assert read_entry(store.document).doubts() == RangeSet([(20, 24)])
+    reopen(ledger, store, tmp_path)
+    assert read_ledger(store.document).doubts() == RangeSet([(20, 24)])
 
 
 def test_nothing_is_left_where_nothing_is_unknown(tmp_path):
