@@ -91,7 +91,7 @@ def carry_out(
     # Before the ledger is read: what an attempt before this one notes after that, it sends no more.
     attempt_id = uuid.uuid4().hex
     store.claim(attempt_id)
-    entry = begin(store, source.fingerprint, warn, run_context.occasion)
+    entry = begin(store, source.fingerprint, warn, run_context.occasion, folder=delivery.folder)
     once = delivery.options.once
     if once and not entry.complete and (doubts := entry.doubts()):
         warn(

@@ -31,7 +31,12 @@ _WAITING_SECONDS = 10.0
 
 
 def begin(
-    store: LedgerStore, fingerprint: str | None, say: Callable[[str], None], occasion: str | None = None
+    store: LedgerStore,
+    fingerprint: str | None,
+    say: Callable[[str], None],
+    occasion: str | None = None,
+    *,
+    folder: object = None,
 ) -> Ledger:
     """
     Find the ledger of a delivery, or begin one.
@@ -43,10 +48,11 @@ def begin(
     :param fingerprint: of the source as it is now
     :param say: takes the line that says what was found
     :param occasion: the same in every retry, another once somebody asks for the delivery again
+    :param folder: the delivery's, which errors name
     :raises StorageError: when it cannot be read, or is damaged
     """
     document = store.load()
-    entry = None if document is None else read_entry(document)
+    entry = None if document is None else read_entry(document, folder)
     if entry is None or (entry.complete and (occasion is None or entry.occasion != occasion)):
         return Ledger.new(fingerprint, occasion)
     if entry.complete:
