@@ -1,4 +1,4 @@
-"""LongPoll for records without holding a thread: one look at one key, shared by all who wait at the same place."""
+"""Wait for records without holding a thread: one look at one key, shared by all who wait at the same place."""
 
 from __future__ import annotations
 

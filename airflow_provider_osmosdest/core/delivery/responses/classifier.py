@@ -54,7 +54,7 @@ _PLAIN_SUCCESS = Classification(Verdict.ACCEPTED)
 
 class ResponseClassifier:
     """
-    ResponseClassifier the answers of one delivery.
+    Classify the answers of one delivery.
 
     :param success_when: JMESPath that must be true for a 2xx answer to be a success
     :param item_errors: JMESPath that lists the refused items of an answer
@@ -91,7 +91,7 @@ class ResponseClassifier:
 
     def __call__(self, answer: Response, size: int) -> Classification:
         """
-        ResponseClassifier an answer to a chunk of ``size`` records.
+        Classify an answer to a chunk of ``size`` records.
 
         Where no expression can be read from a success, it is not known what it is one for: the API and the expression
         do not fit, and the delivery must stop.
@@ -113,7 +113,7 @@ class ResponseClassifier:
         return self._read(verdict, answer, size)
 
     def _read(self, verdict: Verdict, answer: Response, size: int) -> Classification:
-        """ResponseClassifier an answer by what ``success_when`` and ``item_errors`` find in it."""
+        """Classify an answer by what ``success_when`` and ``item_errors`` find in it."""
         try:
             document = json.loads(answer.body)
         except (ValueError, RecursionError):
