@@ -40,7 +40,7 @@ def schema_infer(args: Namespace) -> None:
 
 
 def deliver_records(args: Namespace) -> None:
-    """Deliver a file, or dry_run it; print the report as JSON."""
+    """Deliver a file, or rehearse it; print the report as JSON."""
     with exit_codes(), only_document() as show:
         hook = HttpDestinationHook(http_conn_id=args.conn_id)
         names = DeliveryOptions.names()
@@ -68,6 +68,11 @@ def deliver_records(args: Namespace) -> None:
         if result.error is not None:
             say(f"error: {result.error}")
         report = result.report
+        if report.unknown:
+            say(
+                f"{report.unknown:,} records are 'unknown', and this command begins a new delivery, under new keys, each "
+                "time: ask the API whether it has them before they are delivered again."
+            )
         if result.error is not None or (report.failed if not args.dry_run else report.invalid):
             sys.exit(code)
 
