@@ -312,7 +312,7 @@ def get_provider_info() -> dict[str, object]:
                             "type": ["string", "null"],
                             "enum": ["stop", "split"],
                             "values_display": {
-                                "stop": "stop: nothing is sent twice; another attempt asks again",
+                                "stop": "stop: another attempt sends the same request again, under the same key",
                                 "split": "split: send parts of it, of which the API may take some twice",
                             },
                             "default": "stop",

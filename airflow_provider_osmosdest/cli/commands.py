@@ -68,6 +68,11 @@ def deliver_records(args: Namespace) -> None:
         if result.error is not None:
             say(f"error: {result.error}")
         report = result.report
+        if report.unknown:
+            say(
+                f"{report.unknown:,} records are 'unknown', and this command begins a new delivery, under new keys, "
+                "each time: ask the API whether it has them before they are delivered again."
+            )
         if result.error is not None or (report.failed if not args.dry_run else report.invalid):
             sys.exit(code)
 

@@ -134,7 +134,14 @@ class TransportContract(FaultContract):
 
     @pytest.mark.parametrize(
         ("value", "least", "most"),
-        [("7", 7, 7), (None, None, None), ("date", 95, 121), ("soon", None, None), ("0", 0, 0)],
+        [
+            ("7", 7, 7),
+            ("100000", 100_000, 100_000),
+            (None, None, None),
+            ("date", 95, 121),
+            ("soon", None, None),
+            ("0", 0, 0),
+        ],
     )
     def test_retry_after_in_both_forms(self, ask: Any, value: str | None, least: Any, most: Any) -> None:
         if value == "date":

@@ -34,6 +34,8 @@ _PREFIX = "/osmos/v1"
 """The paths are those on Airflow's API server, so that a partner can be moved from one to the other."""
 
 _GRACE_SECONDS = 5
+_START_SECONDS = 120
+"""How long a worker may be silent, which it is while it imports Airflow; uvicorn ends it after 5 seconds else."""
 _FILES = 4096
 """How many open files and connections a process needs for :class:`~.http.protocol.Bounds`."""
 
@@ -103,6 +105,7 @@ def serve(host: str, port: int, workers: int, *, database: bool = True, bounds: 
             log_config=_log_config(),
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_worker_healthcheck=_START_SECONDS,
         )
 
 

@@ -91,7 +91,7 @@ def carry_out(
     # Before the ledger is read: an attempt before this one must not send what it notes after that.
     attempt_id = uuid.uuid4().hex
     store.claim(attempt_id)
-    ledger = begin(store, source.fingerprint, warn, run_context.run_key)
+    ledger = begin(store, source.fingerprint, warn, run_context.run_key, folder=delivery.folder)
     once = delivery.options.once
     if once and not ledger.complete and (doubts := ledger.doubts()):
         warn(

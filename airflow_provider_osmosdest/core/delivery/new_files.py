@@ -122,7 +122,7 @@ def new_files(
         msg = f"deduplicate: found 'files', and the records are no files but {source.description}; take 'records'"
         raise OptionsError(msg)
     document = store.load()
-    own = None if document is None else read_ledger(document).delivery_id
+    own = None if document is None else read_ledger(document, delivery.folder).delivery_id
     files = NewFiles(source, SeenFiles(seen_folder(delivery) / FILES), own, tally)
     if files.skipped:
         say(

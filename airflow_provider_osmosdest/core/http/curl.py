@@ -20,6 +20,7 @@ from airflow_provider_osmosdest.core.errors import AmbiguousError
 from airflow_provider_osmosdest.core.http.curl_errors import status_stands, translated
 from airflow_provider_osmosdest.core.http.redirects import next_url
 from airflow_provider_osmosdest.core.http.response_head import head_is_whole, header_of
+from airflow_provider_osmosdest.core.http.retry import parse_retry_after
 from airflow_provider_osmosdest.core.http.transport import (
     ANSWER_BYTES,
     SLOWEST,
@@ -254,7 +255,8 @@ class _Handle:
             status,
             body,
             whole=not code and self.size <= self._limit,
-            retry_after=curl.getinfo(pycurl.RETRY_AFTER) or None,
+            # libcurl's own reading of it ends at six hours.
+            retry_after=parse_retry_after(header_of(self._head, b"retry-after")),
             location=curl.getinfo(pycurl.REDIRECT_URL) or header_of(self._head, b"location"),
         )
 

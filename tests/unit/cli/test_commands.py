@@ -68,6 +68,13 @@ class TestDeliver:
         assert (code, report["rejected"], report["error"]) == (1, 1, None)
         assert "error:" not in err
 
+    def test_what_may_have_been_taken_is_not_to_be_delivered_again_unasked(self, airflow, file, set_connection):
+        with ScriptedServer(answer(502)) as server:
+            set_connection("api", host=server.url, extra={"max_retries": 0})
+            code, report, err = airflow("deliver", "--conn-id", "api", "--records", file(1, 2))
+        assert (code, report["unknown"]) == (1, 2)
+        assert "2 records are 'unknown', and this command begins a new delivery, under new keys, each time" in err
+
     def test_an_api_that_stops_the_delivery_is_1(self, airflow, file, set_connection):
         with ScriptedServer(answer(401, f"no {SECRET}".encode())) as server:
             set_connection("api", host=server.url, extra={"headers": {"Authorization": f"Bearer {SECRET}"}})

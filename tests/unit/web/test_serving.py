@@ -40,6 +40,7 @@ def test_the_command_hands_over_what_it_was_told(monkeypatch, without, factory):
     assert ran["app"] == f"airflow_provider_osmosdest.web.serving:{factory}"
     assert ran["factory"] is True
     assert ran["server_header"] is False
+    assert ran["timeout_worker_healthcheck"] == 120, "a worker that still imports Airflow must not be ended"
     assert ran["http"].bounds == Bounds()
 
 

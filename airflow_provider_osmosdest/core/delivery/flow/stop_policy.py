@@ -54,7 +54,7 @@ class StopPolicy:
         :param hopeless: so many probes have failed that the API counts as down
         """
         match classification.verdict:
-            case Verdict.ACCEPTED:
+            case Verdict.ACCEPTED if len(classification.items) < records:
                 self.accepted()
                 return None
             case Verdict.EXISTS if records == 1:
@@ -68,7 +68,8 @@ class StopPolicy:
                     f"{self._where} took a request, but {classification.error}. Its records are 'unknown'. Mend "
                     "item_errors before anything more is sent."
                 )
-            case Verdict.REFUSED | Verdict.TOO_LARGE | Verdict.EXISTS:
+            # What is accepted still is a success by its status that lists every record as refused.
+            case Verdict.REFUSED | Verdict.TOO_LARGE | Verdict.EXISTS | Verdict.ACCEPTED:
                 return self._refused(classification, records)
             case _:
                 return self._spent_all(classification, in_full=in_full, hopeless=hopeless)
@@ -125,9 +126,16 @@ class StopPolicy:
             )
         if not hopeless and self._spent < _SPENT_IN_A_ROW and self._spent_in_full < _SPENT_IN_FULL:
             return None
+        last = "the last was" if classification.status is None else "it last answered"
+        if classification.verdict is Verdict.TRANSIENT:
+            became = "What it did not take is 'unsent'; retry the task when the API answers again."
+        else:
+            became = (
+                "What it may have taken is 'unknown', the rest is 'unsent'; retry the task when the API answers again, "
+                "and raise 'timeout' if it needs longer."
+            )
         return GivenUpError(
-            f"{self._where} stayed unavailable through all retries; it last answered {classification.error}. "
-            "What was not sent is 'unsent'; retry the task when the API is available again."
+            f"{self._where} stayed unavailable through all retries; {last} {classification.error}. {became}"
         )
 
 

@@ -34,7 +34,12 @@ _WAITING_SECONDS = 10.0
 
 
 def begin(
-    store: LedgerStore, fingerprint: str | None, say: Callable[[str], None], run_key: str | None = None
+    store: LedgerStore,
+    fingerprint: str | None,
+    say: Callable[[str], None],
+    run_key: str | None = None,
+    *,
+    folder: object = None,
 ) -> Ledger:
     """
     Find the ledger of a delivery, or begin one.
@@ -46,10 +51,11 @@ def begin(
     :param fingerprint: of the source as it is now
     :param say: takes the line that says what was found
     :param run_key: the same in every retry, another one when the task is cleared or run anew
+    :param folder: the delivery's, which errors name
     :raises StorageError: when it cannot be read, or is damaged
     """
     document = store.load()
-    ledger = None if document is None else read_ledger(document)
+    ledger = None if document is None else read_ledger(document, folder)
     if ledger is None or (ledger.complete and (run_key is None or ledger.run_key != run_key)):
         return Ledger.new(fingerprint, run_key)
     if ledger.complete:

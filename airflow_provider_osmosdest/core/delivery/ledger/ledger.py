@@ -173,16 +173,31 @@ def _window(borders: Sequence[Any]) -> tuple[int, int]:
     return int(start), int(stop)
 
 
-def read_ledger(document: bytes) -> Ledger:
+def _damage(error: Exception) -> str:
+    """Say what is wrong with a document, in words that need no look into this module."""
+    match error:
+        case json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
+            return f"expected JSON, and it was cut off or changed ({error})"
+        case KeyError():
+            return f"it has no {error}"
+        case TypeError() | AttributeError():
+            return f"a value in it is of another kind than was written ({error})"
+        case _:
+            return str(error)
+
+
+def read_ledger(document: bytes, folder: object = None) -> Ledger:
     """
     Read a ledger.
 
+    :param document: what was kept
+    :param folder: the delivery's, which errors name
     :raises StorageError: when it is damaged; nothing may be concluded from it then
     """
     try:
         values: Mapping[str, Any] = json.loads(document)
         if values["version"] not in (_VERSION, _UNCHECKED):
-            msg = f"version {values['version']!r}, expected {_VERSION}"
+            msg = f"found version {values['version']!r}, expected {_VERSION} at most"
             raise ValueError(msg)  # noqa: TRY301 - one message for all that is wrong with it
         if values["version"] != _UNCHECKED and values["checksum"] != _checksum(values):
             msg = "its checksum does not fit what it says: it was changed by hand, or by the disk"
@@ -207,8 +222,9 @@ def read_ledger(document: bytes) -> Ledger:
             run_key=values["occasion"],
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        of = "this delivery" if folder is None else f"the delivery in {folder}"
         raise StorageError(
-            f"the ledger of this delivery is damaged: {error}. So it is not known what was sent. Restore it; or look "
+            f"the ledger of {of} is damaged: {_damage(error)}. So it is not known what was sent. Restore it; or look "
             "at what is left with 'airflow osmosdest delivery show', and begin anew with 'airflow osmosdest delivery "
             "forget', after which all is sent again under the same keys."
         ) from error

@@ -116,7 +116,9 @@ class Sends:
         return classification
 
     def _conflicts(self, classification: Classification) -> bool:
-        return self.in_doubt and classification.verdict is Verdict.REFUSED and classification.status in _CONFLICT
+        # Also after a 500, by which the API may have answered before it was done.
+        perhaps_taken = bool(self.earlier_error)
+        return perhaps_taken and classification.verdict is Verdict.REFUSED and classification.status in _CONFLICT
 
     def _as(self, verdict: Verdict, classification: Classification) -> Classification:
         return replace(classification, verdict=verdict, error=with_earlier(classification.error, self.earlier_error))

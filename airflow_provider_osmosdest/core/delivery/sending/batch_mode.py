@@ -201,9 +201,9 @@ class BatchMode:
         verdict = classification.verdict
         error = self._observe(classification, chunk, in_full=not self._context.once)
         if error is not None:
-            if verdict in _SETTLING:
+            if verdict in _SETTLING or classification.items:
                 self._chunks.popleft()
-                self._failed(chunk, classification, sends)
+                self._failed(chunk, classification, sends, classification.items.get(0, ""))
             raise error
         if verdict is Verdict.ACCEPTED or (verdict is Verdict.EXISTS and chunk.size == 1):
             self._sizes.passed(chunk.length)
@@ -261,7 +261,7 @@ class BatchMode:
                 part = chunk.part(*borders)
                 classification, sends = self._send(part, self._options.max_retries if retries is None else retries)
                 error = self._observe(classification, part, in_full=retries is None)
-                if error is not None and classification.verdict not in _SETTLING:
+                if error is not None and classification.verdict not in _SETTLING and not classification.items:
                     raise error
                 if classification.verdict is Verdict.ACCEPTED or (
                     classification.verdict is Verdict.EXISTS and part.size == 1
@@ -287,7 +287,8 @@ class BatchMode:
             return
         self._settle_items(chunk, classification, sends)
         others = chunk.size - len(classification.items) - len(classification.existing)
-        self._outcomes.delivered(others, chunk.noted.ranges())
+        if others:
+            self._outcomes.delivered(others, chunk.noted.ranges())
 
     def _settle_named(self, chunk: _Chunk, classification: Classification, sends: Sends) -> Batch | None:
         """Settle the items a refusal names; return the others, which were only refused along with them."""

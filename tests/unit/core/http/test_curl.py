@@ -173,8 +173,8 @@ class TestHowFarItGot:
             handle._may_connect()
             if begun:
                 handle._may_send()
-            handle._head.extend([b"HTTP/1.1 413 No\r\n", b"Location: /there\r\n", b"\r\n"])
-            libcurl.facts.update({pycurl.RESPONSE_CODE: status, pycurl.RETRY_AFTER: 7})
+            handle._head.extend([b"HTTP/1.1 413 No\r\n", b"Location: /there\r\n", b"Retry-After: 7\r\n", b"\r\n"])
+            libcurl.facts.update({pycurl.RESPONSE_CODE: status})
             handle._write(b"cut")
             came = handle.answer(pycurl.E_RECV_ERROR, "reset")
             if stands and begun:

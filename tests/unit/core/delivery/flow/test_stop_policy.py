@@ -81,6 +81,20 @@ def test_once_something_was_accepted_nothing_is_systemic(stop_policy):
     assert first_error(stop_policy, REFUSED) is None
 
 
+def test_a_success_that_lists_all_it_was_sent_as_refused_accepts_nothing(stop_policy):
+    listed = Classification(Verdict.ACCEPTED, 200, "boom", {0: "bad"})
+    number, error = first_error(stop_policy, listed)
+    assert number == 5
+    assert isinstance(error, SystemicError)
+    assert first_error(stop_policy, Classification(Verdict.ACCEPTED, 200, "", {0: "bad", 1: "bad"}), 2) is None
+    assert isinstance(stop_policy.observe(listed, 1), SystemicError)
+
+
+def test_a_success_that_lists_some_as_refused_accepts_the_others(stop_policy):
+    assert stop_policy.observe(Classification(Verdict.ACCEPTED, 200, "", {0: "bad"}), 2) is None
+    assert first_error(stop_policy, REFUSED) is None
+
+
 def test_accepted_can_be_told_without_a_judgement(stop_policy):
     stop_policy.accepted()
     assert first_error(stop_policy, REFUSED) is None
@@ -97,6 +111,19 @@ def test_three_chunks_with_all_their_retries_spent_in_a_row_are_the_end(stop_pol
     number, error = first_error(stop_policy, said(verdict), in_full=True)
     assert number == 3
     assert isinstance(error, GivenUpError)
+
+
+@pytest.mark.parametrize(
+    ("classification", "text"),
+    [
+        (said(Verdict.TRANSIENT, 503), "it last answered boom. What it did not take is 'unsent'"),
+        (said(Verdict.FAILED, 500), "it last answered boom. What it may have taken is 'unknown', the rest is 'unsent'"),
+        (said(Verdict.IN_DOUBT), "the last was boom. What it may have taken is 'unknown', the rest is 'unsent'"),
+    ],
+)
+def test_what_is_given_up_is_told_by_what_it_has_become(stop_policy, classification, text):
+    _, error = first_error(stop_policy, classification)
+    assert text in str(error)
 
 
 def test_a_poison_record_found_by_halving_is_not_the_end(stop_policy):

@@ -95,6 +95,23 @@ def test_half_a_character_in_a_reason_does_no_harm():
     assert read_ledger(ledger.to_json()).reasons == {"rejected: ?": 1}
 
 
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (b"", "expected JSON, and it was cut off or changed"),
+        (b'{"version": 2', "expected JSON, and it was cut off or changed"),
+        (b"\xff\xfe\x00", "expected JSON, and it was cut off or changed"),
+        (b"null", "a value in it is of another kind than was written"),
+        (b'{"version": 1}', "it has no 'delivery_id'"),
+        (b'{"version": 9}', "found version 9, expected 2 at most"),
+    ],
+)
+def test_what_is_damaged_is_named_and_how(document, said):
+    with pytest.raises(StorageError) as caught:
+        read_ledger(document, "/data/d")
+    assert str(caught.value).startswith(f"the ledger of the delivery in /data/d is damaged: {said}")
+
+
 def test_half_a_ledger_is_damaged():
     with pytest.raises(StorageError, match="damaged"):
         read_ledger(full_ledger().to_json()[:-5])

@@ -199,6 +199,12 @@ class TestStopping:
         assert came.counts == (0, 0, 5, 0, 45)
         assert came.indexes("rejected") == [0, 1, 2, 3, 4]
 
+    @pytest.mark.parametrize("options", [{"write_mode": "record", "concurrency": 1}, {"batch_size": 1}])
+    def test_a_success_that_lists_its_record_as_refused_is_none(self, bench, options):
+        came = bench(answering(200, b"[0]"), records(50), systemic_after=5, item_errors="@", **options)
+        assert isinstance(came.error, SystemicError)
+        assert came.counts == (0, 0, 5, 0, 45)
+
     def test_a_success_that_cannot_be_read_stops_it(self, bench):
         came = bench(answering(200, b"<html>"), records(6), item_errors="failed", batch_size=3)
         assert isinstance(came.error, MisconfiguredError)
