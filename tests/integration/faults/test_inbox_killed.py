@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from urllib.error import HTTPError
@@ -83,9 +83,20 @@ class Serving:
             self.kill()
             self.start()
             return
-        children = psutil.Process(self._process.pid).children()
-        workers = [each for each in children if any("spawn_main" in part for part in each.cmdline())]
+        deadline = time.monotonic() + 120
+        while not (workers := self._workers()):
+            assert time.monotonic() < deadline, "no worker is there to be killed"
+            time.sleep(0.1)
         workers[0].kill()
+
+    def _workers(self):
+        workers = []
+        for each in psutil.Process(self._process.pid).children():
+            # One that was killed is a zombie until its supervisor has looked.
+            with suppress(psutil.NoSuchProcess):
+                if each.status() != psutil.STATUS_ZOMBIE and any("spawn_main" in part for part in each.cmdline()):
+                    workers.append(each)
+        return workers
 
     @property
     def in_progress(self):
