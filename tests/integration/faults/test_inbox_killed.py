@@ -84,12 +84,12 @@ class Serving:
             self.start()
             return
         deadline = time.monotonic() + 120
-        while not (workers := self._workers()):
+        while not (workers := self._worker_processes()):
             assert time.monotonic() < deadline, "no worker is there to be killed"
             time.sleep(0.1)
         workers[0].kill()
 
-    def _workers(self):
+    def _worker_processes(self):
         workers = []
         for each in psutil.Process(self._process.pid).children():
             # One that was killed is a zombie until its supervisor has looked.
