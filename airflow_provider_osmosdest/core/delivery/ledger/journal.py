@@ -151,13 +151,11 @@ class Journal:
         self._waiting_since = self._written = self._started = clock()
         self._seconds = ledger.seconds
         self._indexes: list[int] = []
-        self._once = once
         self._sending: tuple[Chunk, ...] = ()
         self._owed = [chunk for chunk in ledger.sending if not ledger.settled.covers(chunk.start, chunk.stop)]
         self._window = (0, 0)
         self.earlier = ledger.settled.copy()
-        self.in_doubt = ledger.in_doubt = ledger.doubts()
-        """Indexes of which a send may have been taken; what is settled since may be among them."""
+        ledger.in_doubt = ledger.doubts()
         self.resumed = () if once else tuple(self._owed)
         self.forbidden = self.in_doubt.copy() if once else RangeSet()
         """Indexes that must not be sent, as an earlier attempt may have sent them."""
@@ -170,6 +168,11 @@ class Journal:
     def delivery_id(self) -> str:
         """The same in every attempt."""
         return self._ledger.delivery_id
+
+    @property
+    def in_doubt(self) -> RangeSet:
+        """Indexes of which a send may have been taken; what is settled since may be among them."""
+        return self._ledger.in_doubt
 
     @property
     def has_open(self) -> bool:
@@ -338,7 +341,7 @@ class Journal:
         ledger.reasons = self._tally.reasons - self._open_reasons
         settled = ledger.settled
         if self.in_doubt:
-            self.in_doubt = ledger.in_doubt = self.in_doubt.without(settled)
+            ledger.in_doubt = ledger.in_doubt.without(settled)
         if self._deduplicator is not None:
             # What the last ledger calls settled is never read again: its keys must be durable first.
             self._deduplicator.keep(settled, last=last)

@@ -205,7 +205,7 @@ class BatchMode:
                 self._chunks.popleft()
                 self._failed(chunk, classification, sends, classification.items.get(0, ""))
             raise error
-        if verdict is Verdict.ACCEPTED or (verdict is Verdict.EXISTS and chunk.size == 1):
+        if _is_taken(classification, chunk):
             self._sizes.passed(chunk.length)
             self._chunks.popleft()
             self._accepted(chunk, classification, sends)
@@ -230,16 +230,17 @@ class BatchMode:
 
     def _observe(self, classification: Classification, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
         """Return the error to stop with after this answer, ``None`` to go on."""
-        if classification.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._may_not_cut(classification):
+        if classification.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._keeps_whole:
             return self._stop_policy.unanswered(classification, chunk.size)
         if classification.verdict in REFUSALS and chunk.size == 1 and chunk.earlier_error:
             # It may be refused because it was taken before, which says nothing about the others.
             return None
         return self._stop_policy.observe(classification, chunk.size, in_full=in_full)
 
-    def _may_not_cut(self, classification: Classification) -> bool:
+    @property
+    def _keeps_whole(self) -> bool:
         """Whether a chunk in doubt must stay whole until an answer settles it; ``at_most_once`` gives it up instead."""
-        return not self._context.once and not self._splits_unanswered and classification.verdict is Verdict.IN_DOUBT
+        return not self._context.once and not self._splits_unanswered
 
     def _is_final(self, classification: Classification) -> bool:
         """Whether a chunk may have been taken, and nothing may be sent again that may have been."""
@@ -263,9 +264,7 @@ class BatchMode:
                 error = self._observe(classification, part, in_full=retries is None)
                 if error is not None and classification.verdict not in _SETTLING and not classification.items:
                     raise error
-                if classification.verdict is Verdict.ACCEPTED or (
-                    classification.verdict is Verdict.EXISTS and part.size == 1
-                ):
+                if _is_taken(classification, part):
                     testing.accepted()
                     self._accepted(part, classification, sends)
                 elif part.size == 1 or error is not None or self._is_final(classification):
@@ -316,6 +315,12 @@ class BatchMode:
                 "many of its records are refused. Look at the failures file for the reason, or raise the bound."
             )
             raise SystemicError(msg)
+
+
+def _is_taken(classification: Classification, chunk: _Chunk) -> bool:
+    """Whether the API has the chunk: it accepted it, or has the one record of it already."""
+    verdict = classification.verdict
+    return verdict is Verdict.ACCEPTED or (verdict is Verdict.EXISTS and chunk.size == 1)
 
 
 def _exactly(inside: Batch, noted: NotedChunk) -> list[_Chunk]:

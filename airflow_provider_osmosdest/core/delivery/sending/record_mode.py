@@ -230,10 +230,7 @@ class RecordMode:
     def _act(self, request: Request, classification: Classification, now: float) -> None:
         """Act on an answer that is not a plain success."""
         item: _InFlight = request.key
-        sends = self._sends_of(item)
-        again = sends.again(classification, now)
-        if sends.earlier_error:
-            self._journal.doubt([(item.index, item.index + 1)])
+        sends, again = self._take_in(item, classification, now)
         wait = self._context.backoff.wait(item.attempts - 1, classification.retry_after)
         wait = max(wait, sends.least_wait(classification))
         if self._context.passing(classification):
@@ -264,15 +261,20 @@ class RecordMode:
         if classification.verdict is Verdict.ACCEPTED and not (classification.items or classification.existing):
             self._outcomes.delivered_each([item.index])
             return
-        sends = self._sends_of(item)
-        sends.again(classification, self._context.now())
-        if sends.earlier_error:
-            self._journal.doubt([(item.index, item.index + 1)])
+        sends, _ = self._take_in(item, classification, self._context.now())
         classification = sends.conclude(classification)
         if classification.verdict in _UNTOUCHED:
             self._leave(item, reason)
         else:
             self._settle(item, classification)
+
+    def _take_in(self, item: _InFlight, classification: Classification, now: float) -> tuple[Sends, bool]:
+        """Take in an answer that is not a plain success; return the record's sends, and whether it goes again."""
+        sends = self._sends_of(item)
+        again = sends.again(classification, now)
+        if sends.earlier_error:
+            self._journal.doubt([(item.index, item.index + 1)])
+        return sends, again
 
     def _sends_of(self, item: _InFlight) -> Sends:
         if item.sends is None:
