@@ -179,12 +179,12 @@ class HttpDestinationHook(HttpHook):
 
     def _plain_transport(self) -> TransportFactory[Target]:
         if self._auth_type is None and self.adapter is None:
-            from airflow_provider_osmosdest.core.http.curl import CurlTransport
+            from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
 
             return CurlTransport
 
         def make(target: Target, **needs: Any) -> Transport:
-            from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
+            from airflow_provider_osmosdest.core.http.transports.requests_transport import RequestsTransport
 
             return RequestsTransport(target, self.get_conn(), **needs)
 

@@ -14,9 +14,9 @@ from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import GivenUpError, MisconfiguredError
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
-from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.transports.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer, free_port

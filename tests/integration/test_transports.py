@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import requests
 
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
-from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.transports.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.testing.transport_contract import TransportContract
 
 

@@ -67,6 +67,7 @@ ARROWS: dict[str, set[str]] = {
         "core.delivery.report",
         "core.delivery.responses",
         "core.errors",
+        "core.http",
         "core.schema.validation",
         "core.seen",
         "core.storage",
@@ -74,7 +75,7 @@ ARROWS: dict[str, set[str]] = {
     "core.delivery.options": {"core.delivery.envelope", "core.errors", "core.http", "core.seen"},
     "core.delivery.progress": {"core.delivery.report"},
     "core.delivery.report": {"core.delivery.ledger", "core.errors"},
-    "core.delivery.responses": {"core.errors", "core.http"},
+    "core.delivery.responses": {"core.http"},
     "core.delivery.sending": {
         "core.delivery.batching",
         "core.delivery.endpoint",
@@ -91,6 +92,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "core.errors": set(),
     "core.http": {"core.errors"},
+    "core.http.transports": {"core.errors", "core.http"},
     "core.mailbox": {"core.errors", "core.mailbox.cursor"},
     "core.mailbox.cursor": {"core.errors"},
     "core.mailbox.inbox": {
@@ -142,7 +144,6 @@ ARROWS: dict[str, set[str]] = {
         "core.delivery.ledger",
         "core.delivery.options",
         "core.delivery.report",
-        "core.delivery.responses",
         "core.errors",
         "core.http",
         "core.schema",
@@ -159,6 +160,7 @@ ARROWS: dict[str, set[str]] = {
         "core.delivery.options",
         "core.errors",
         "core.http",
+        "core.http.transports",
         "core.mailbox",
         "core.mailbox.cursor",
         "core.mailbox.log",
@@ -242,8 +244,8 @@ PARSED_WITH_A_DAG = {"hooks", "operators", "sensors", "triggers", "decorators", 
 
 # Imported when a delivery starts and not before; the tests of the rooms that import it would see it otherwise.
 IMPORTED_WHEN_RUN = {
-    f"{PACKAGE}.core.http.curl",
-    f"{PACKAGE}.core.http.curl_errors",
+    f"{PACKAGE}.core.http.transports.curl",
+    f"{PACKAGE}.core.http.transports.curl_errors",
     f"{PACKAGE}.cli.commands",
     f"{PACKAGE}.cli.delivery",
     f"{PACKAGE}.cli.ledgers",

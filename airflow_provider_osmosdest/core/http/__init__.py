@@ -1,5 +1,5 @@
 """
-Carry HTTP requests for deliveries and pulls: transports, authorization, redirects, back-off, URLs.
+What HTTP is, for all rooms: the interface of a transport, authorization, redirects, waits, URLs, verdicts.
 
-In come requests and the settings of a connection; out go responses, or errors that say how far a request got.
+In come requests, responses and the settings of a connection; out go headers, waits, verdicts and advice.
 """

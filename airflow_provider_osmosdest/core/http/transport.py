@@ -113,15 +113,16 @@ def seconds_for(timeout: float, length: int) -> float:
     return timeout + length / SLOWEST
 
 
-def request_headers(target: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+def request_headers(target: Mapping[str, str], more: Mapping[str, str], *, has_body: bool = True) -> dict[str, str]:
     """
     Return the headers of every request: the target's, and the defaults it does not name (case does not count).
 
     :param target: the connection's and the task's own headers, which win
     :param more: headers that come from write options, such as ``Content-Encoding``
+    :param has_body: whether they describe a body
     """
     defaults = {
-        "Content-Type": "application/json",
+        **({"Content-Type": "application/json"} if has_body else {}),
         "Accept": "application/json, */*;q=0.5",
         "User-Agent": f"airflow-provider-osmosdest/{__version__}",
         **more,

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest import __version__
 from airflow_provider_osmosdest.core.errors import (
     AmbiguousError,
     CredentialsError,
@@ -17,6 +16,7 @@ from airflow_provider_osmosdest.core.errors import (
 )
 from airflow_provider_osmosdest.core.http.redirects import next_url
 from airflow_provider_osmosdest.core.http.retry import parse_retry_after
+from airflow_provider_osmosdest.core.http.transport import request_headers
 from airflow_provider_osmosdest.core.http.urls import masked_url
 from airflow_provider_osmosdest.core.source.page_response import PageResponse
 
@@ -152,12 +152,7 @@ class HttpClient:
             raise _Failed(AmbiguousError(_reason(error))) from None
 
     def _headers(self, body: bytes | None, name: str) -> Mapping[str, str | bytes]:
-        headers = {"Accept": "application/json, */*;q=0.5", "User-Agent": f"airflow-provider-osmosdest/{__version__}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        given = {each.lower() for each in self.target.headers}
-        headers = {each: value for each, value in headers.items() if each.lower() not in given}
-        headers.update(self.target.headers)
+        headers = request_headers(self.target.headers, {}, has_body=body is not None)
         if self.tokens is not None:
             self._token = self.tokens.token()
             headers["Authorization"] = f"Bearer {self._token}"

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, verdict_of
 from airflow_provider_osmosdest.core.errors import PagingError, StoppedError, UnavailableError
 from airflow_provider_osmosdest.core.http.retry import Backoff
+from airflow_provider_osmosdest.core.http.status_advice import NOT_CONNECTED, WHAT_TO_CHECK
 from airflow_provider_osmosdest.core.http.urls import masked_url
+from airflow_provider_osmosdest.core.http.verdict import Verdict, verdict_of
 from airflow_provider_osmosdest.core.source.actions import action_for
 from airflow_provider_osmosdest.core.source.http_client import SUCCESS
 
@@ -104,10 +105,7 @@ class PageFetcher:
             verdict = verdict_of(None, error)
             if verdict is Verdict.MISCONFIGURED:
                 raise PagingError(
-                    self.client.shown(
-                        f"{self.client.target.public_url} was sent no request: {error}. Check the host name and "
-                        "certificate ('verify', 'cert') and the credentials of the connection."
-                    )
+                    self.client.shown(f"{self.client.target.public_url} was sent no request: {error}. {NOT_CONNECTED}")
                 ) from None
             return self.client.shown(f"failed: {error}")
         action = action_for(self.actions, answer.status, answer.body)
@@ -154,12 +152,5 @@ def _advice(answer: PageResponse) -> str:
         return (
             f"It points to {there}, which is not followed{f' to {host}' if host else ''}: put that into the connection."
         )
-    what = {
-        401: "the token or password, and the 'headers' of the connection",
-        403: "the token or password and what it may do, and the 'headers' of the connection",
-        404: "the connection's base URL and the task's endpoint",
-        405: "the task's method",
-        407: "the proxy's user and password",
-        410: "the connection's base URL and the task's endpoint",
-    }.get(status, "the task's endpoint, query and body")
+    what = {**WHAT_TO_CHECK, 405: "the task's method"}.get(status, "the task's endpoint, query and body")
     return f"Check {what}; where the answer is no failure, say so in response_actions."

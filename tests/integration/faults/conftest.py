@@ -11,9 +11,9 @@ import requests
 from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
-from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.transports.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 

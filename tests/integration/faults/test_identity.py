@@ -13,9 +13,9 @@ from standardwebhooks import Webhook
 
 from airflow_provider_osmosdest.core.errors import GivenUpError, MisconfiguredError
 from airflow_provider_osmosdest.core.http.auth import AuthorizingTransport
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials, TokenSource
 from airflow_provider_osmosdest.core.http.signing import Signer
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
 from airflow_provider_osmosdest.testing import fault_server as faults
 from airflow_provider_osmosdest.testing.fault_server import FaultServer, first
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, self_signed

@@ -22,8 +22,8 @@ import pytest
 from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
 from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox
 from airflow_provider_osmosdest.core.mailbox.inbox.receipts import IN_PROGRESS, REUSED, TAKEN_OVER_AFTER
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox

@@ -17,8 +17,8 @@ from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import GivenUpError, StoppedError, SystemicError
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.http.target import Target
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
 from airflow_provider_osmosdest.core.records import open_source
 from tests.integration.faults import book
 from tests.integration.faults.book import BookApi, agree, every_first, of_each, sometimes, when

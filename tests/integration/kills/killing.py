@@ -37,7 +37,7 @@ _MOST_ATTEMPTS = 50
 # Children are forked from a server process that has the imports behind it, so that one starts in milliseconds.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["airflow_provider_osmosdest.core.delivery.engine", "airflow_provider_osmosdest.core.http.curl"]
+    ["airflow_provider_osmosdest.core.delivery.engine", "airflow_provider_osmosdest.core.http.transports.curl"]
 )
 
 
@@ -239,8 +239,8 @@ def attempt(url: str, source: Path, out: Path, options: dict[str, Any]) -> Resul
     from airflow_provider_osmosdest.core.delivery.engine import deliver
     from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-    from airflow_provider_osmosdest.core.http.curl import CurlTransport
     from airflow_provider_osmosdest.core.http.target import Target
+    from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
     from airflow_provider_osmosdest.core.records import open_source
     from airflow_provider_osmosdest.core.schema import DestinationSchema
 

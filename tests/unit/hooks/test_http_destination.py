@@ -11,8 +11,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from airflow_provider_osmosdest.core.errors import ConnectorError
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
-from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
+from airflow_provider_osmosdest.core.http.transports.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer, free_port
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import DeliveryError, GivenUpError, MisconfiguredError, SystemicError
+from airflow_provider_osmosdest.core.http.status_advice import NOT_CONNECTED, WHAT_TO_CHECK
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
@@ -140,12 +141,8 @@ class StopPolicy:
 
 
 _ADVICE = {
-    401: "the token or password, and the 'headers' of the connection",
-    403: "the token or password and what it may do, and the 'headers' of the connection",
-    404: "the connection's base URL and the task's endpoint",
+    **WHAT_TO_CHECK,
     405: "the connection's method",
-    407: "the proxy's user and password",
-    410: "the connection's base URL and the task's endpoint",
     422: (
         "whether envelope or compression were changed since the last attempt: by its key, the API has had these "
         "records in other bytes. If not, it is a bug of airflow-provider-osmosdest: please report it"
@@ -156,7 +153,7 @@ _ADVICE = {
 
 def _advice(status: int | None) -> str:
     if status is None:
-        return "Check the host name and certificate ('verify', 'cert') and the credentials of the connection."
+        return NOT_CONNECTED
     if status < 300:  # noqa: PLR2004 - success, RFC 9110 section 15.3
         return (
             "Check success_when, item_errors and the base URL. What it answers may have been taken, and is 'unknown'."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER, with_earlier
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

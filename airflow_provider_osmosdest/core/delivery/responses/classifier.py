@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.responses.idempotency import TOO_EARLY, about_the_key
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, verdict_of
 from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
+from airflow_provider_osmosdest.core.http.verdict import Verdict, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

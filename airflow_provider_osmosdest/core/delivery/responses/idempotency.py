@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 __all__ = ["KEY_REUSED", "TOO_EARLY", "about_the_key"]
 

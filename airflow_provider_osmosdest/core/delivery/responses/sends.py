@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification

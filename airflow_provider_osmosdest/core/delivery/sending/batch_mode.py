@@ -12,8 +12,8 @@ from airflow_provider_osmosdest.core.delivery.batching.group_testing import Grou
 from airflow_provider_osmosdest.core.delivery.batching.size_limit import SizeLimit
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.responses.sends import Sends
-from airflow_provider_osmosdest.core.delivery.responses.verdict import REFUSALS, Verdict
 from airflow_provider_osmosdest.core.errors import DeliveryError, StoppedError, SystemicError, WaitError
+from airflow_provider_osmosdest.core.http.verdict import REFUSALS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

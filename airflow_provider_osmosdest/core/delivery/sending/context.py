@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ from zlib import crc32
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.ledger.send_window import SendWindow
 from airflow_provider_osmosdest.core.delivery.responses.sends import Sends
-from airflow_provider_osmosdest.core.delivery.responses.verdict import REFUSALS, Verdict
 from airflow_provider_osmosdest.core.delivery.sending.context import CHECK_IN_SECONDS
 from airflow_provider_osmosdest.core.http.transport import Body, Request
+from airflow_provider_osmosdest.core.http.verdict import REFUSALS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

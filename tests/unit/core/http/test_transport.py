@@ -14,6 +14,7 @@ def test_defaults_stand_where_nothing_else_is_said():
     assert headers["Content-Type"] == "application/json"
     assert headers["User-Agent"] == f"airflow-provider-osmosdest/{__version__}"
     assert set(headers) == {"Content-Type", "User-Agent", "Accept"}
+    assert set(request_headers({}, {}, has_body=False)) == {"User-Agent", "Accept"}
 
 
 def test_options_win_over_defaults_and_the_target_over_both_whatever_the_case():

@@ -4,8 +4,8 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
 from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import GivenUpError, MisconfiguredError, SystemicError
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 WHERE = "POST https://api.example.com/v1"
 

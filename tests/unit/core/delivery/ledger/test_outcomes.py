@@ -12,7 +12,7 @@ from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerSt
 from airflow_provider_osmosdest.core.delivery.report import Tally
 from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 REFUSED = Classification(Verdict.REFUSED, 422, "422 Unprocessable: no")
 

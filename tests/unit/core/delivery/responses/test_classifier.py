@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery.responses.classifier import ResponseClassifier
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError
 from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES, Request, Response
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 REQUEST = Request(b"[]")
 

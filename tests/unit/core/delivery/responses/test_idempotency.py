@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.responses.idempotency import about_the_key
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 
 def problem(title, detail="", **more):

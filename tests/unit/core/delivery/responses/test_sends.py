@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER, IN_PROGRESS_SECONDS, Sends, with_earlier
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 ACCEPTED = Classification(Verdict.ACCEPTED, 200)
 EXISTS = Classification(Verdict.EXISTS, 409, "409: have it")

@@ -12,7 +12,6 @@ from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.report import Tally
 from airflow_provider_osmosdest.core.delivery.responses.classifier import ResponseClassifier
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER, Sends
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import ChunkSender
 from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
 from airflow_provider_osmosdest.core.errors import (
@@ -26,6 +25,7 @@ from airflow_provider_osmosdest.core.errors import (
 from airflow_provider_osmosdest.core.http.compression import compressor
 from airflow_provider_osmosdest.core.http.retry import Backoff
 from airflow_provider_osmosdest.core.http.transport import Body, Response
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
 
 BODY = Body([b"[1,", memoryview(b"2]")], 5)

@@ -6,9 +6,9 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict
 from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
 from airflow_provider_osmosdest.core.errors import StoppedError, WaitError
+from airflow_provider_osmosdest.core.http.verdict import Verdict
 
 
 def context(*, stopping=lambda: None, deferrable=False, **options):

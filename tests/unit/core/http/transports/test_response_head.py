@@ -4,7 +4,7 @@ import pytest
 import requests
 import requests_mock
 
-from airflow_provider_osmosdest.core.http.response_head import head_is_whole, header_of, read_strictly
+from airflow_provider_osmosdest.core.http.transports.response_head import head_is_whole, header_of, read_strictly
 from airflow_provider_osmosdest.testing.servers import ScriptedServer
 
 

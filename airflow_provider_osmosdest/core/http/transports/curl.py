@@ -17,9 +17,7 @@ from urllib.request import getproxies_environment
 import pycurl  # noqa: TID253 - this module is itself imported only when a delivery starts
 
 from airflow_provider_osmosdest.core.errors import AmbiguousError
-from airflow_provider_osmosdest.core.http.curl_errors import status_stands, translated
 from airflow_provider_osmosdest.core.http.redirects import next_url
-from airflow_provider_osmosdest.core.http.response_head import head_is_whole, header_of
 from airflow_provider_osmosdest.core.http.retry import parse_retry_after
 from airflow_provider_osmosdest.core.http.transport import (
     ANSWER_BYTES,
@@ -30,6 +28,8 @@ from airflow_provider_osmosdest.core.http.transport import (
     request_headers,
     seconds_for,
 )
+from airflow_provider_osmosdest.core.http.transports.curl_errors import status_stands, translated
+from airflow_provider_osmosdest.core.http.transports.response_head import head_is_whole, header_of
 from airflow_provider_osmosdest.core.http.urls import ascii_url, trusted_certificates
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ __all__ = ["REFUSALS", "Verdict", "verdict_of"]
 
 
 class Verdict(Enum):
-    """What a response means for the chunk that was sent."""
+    """What a response means for what was sent: a chunk of records, or the request for a page."""
 
     ACCEPTED = "accepted"
     EXISTS = "exists"

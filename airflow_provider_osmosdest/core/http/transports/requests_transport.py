@@ -14,9 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
-from airflow_provider_osmosdest.core.http.body_reader import BodyReader
 from airflow_provider_osmosdest.core.http.redirects import next_url
-from airflow_provider_osmosdest.core.http.response_head import read_strictly
 from airflow_provider_osmosdest.core.http.retry import parse_retry_after
 from airflow_provider_osmosdest.core.http.transport import (
     ANSWER_BYTES,
@@ -25,6 +23,8 @@ from airflow_provider_osmosdest.core.http.transport import (
     request_headers,
     seconds_for,
 )
+from airflow_provider_osmosdest.core.http.transports.body_reader import BodyReader
+from airflow_provider_osmosdest.core.http.transports.response_head import read_strictly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

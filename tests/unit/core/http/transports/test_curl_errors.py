@@ -6,7 +6,7 @@ import pycurl
 import pytest
 
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError
-from airflow_provider_osmosdest.core.http.curl_errors import status_stands, translated
+from airflow_provider_osmosdest.core.http.transports.curl_errors import status_stands, translated
 
 # Every name pycurl has for an error, by what it says where the request had not begun; of one that had begun, the code
 # says nothing.

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_osmosdest.core.http.body_reader import BodyReader
 from airflow_provider_osmosdest.core.http.transport import Body
+from airflow_provider_osmosdest.core.http.transports.body_reader import BodyReader
 
 PIECES = Body([b"ab", memoryview(b"xcdefx")[1:5], b"", b"g"], 7)
 

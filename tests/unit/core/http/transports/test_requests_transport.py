@@ -10,9 +10,9 @@ import urllib3
 from requests import exceptions
 
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError
-from airflow_provider_osmosdest.core.http.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.http.transport import Body, Request
+from airflow_provider_osmosdest.core.http.transports.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.testing.exchanges import until
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
 from airflow_provider_osmosdest.testing.transport_contract import TransportContract

@@ -4,9 +4,9 @@ import pycurl
 import pytest
 
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError
-from airflow_provider_osmosdest.core.http.curl import CurlTransport
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.http.transport import Body, Request
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
 from airflow_provider_osmosdest.testing.exchanges import both_kinds, pieces_of, until
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer, free_port, self_signed
 from airflow_provider_osmosdest.testing.transport_contract import TransportContract

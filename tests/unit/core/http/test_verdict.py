@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.responses.verdict import Verdict, verdict_of
 from airflow_provider_osmosdest.core.errors import AmbiguousError, NotSentError, TlsError, TransportError
+from airflow_provider_osmosdest.core.http.verdict import Verdict, verdict_of
 
 # The table "What a response means" of docs/destination.md, written the other way round: what is said of each status.
 TABLE = {
