@@ -104,9 +104,9 @@ def pull(url: str, total: int, folder: str) -> None:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.schema import DestinationSchema
-    from airflow_provider_osmosdest.core.source.http_client import HttpClient
-    from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
-    from airflow_provider_osmosdest.core.source.paginator import read_paging
+    from airflow_provider_osmosdest.core.source.fetching.http_client import HttpClient
+    from airflow_provider_osmosdest.core.source.fetching.page_fetcher import PageFetcher
+    from airflow_provider_osmosdest.core.source.paging.paginator import read_paging
     from airflow_provider_osmosdest.core.source.pull_runner import PullOrder, run_pull
     from airflow_provider_osmosdest.core.source.request_spec import RequestSpec
 

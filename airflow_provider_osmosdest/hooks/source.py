@@ -11,9 +11,9 @@ from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerSt
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConnectorError, OptionsError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
-from airflow_provider_osmosdest.core.source.actions import read_actions
-from airflow_provider_osmosdest.core.source.incremental import read_incremental
-from airflow_provider_osmosdest.core.source.paginator import read_paging
+from airflow_provider_osmosdest.core.source.fetching.actions import read_actions
+from airflow_provider_osmosdest.core.source.incremental.incremental import read_incremental
+from airflow_provider_osmosdest.core.source.paging.paginator import read_paging
 from airflow_provider_osmosdest.core.source.pull_runner import PullOrder
 from airflow_provider_osmosdest.core.source.request_spec import MAX_PAGE_BYTES, MAX_PAGES, RequestSpec
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_osmosdest.core.delivery.model import RunContext
-    from airflow_provider_osmosdest.core.source.http_client import Traffic
-    from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
+    from airflow_provider_osmosdest.core.source.fetching.http_client import Traffic
+    from airflow_provider_osmosdest.core.source.fetching.page_fetcher import PageFetcher
     from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 
 __all__ = ["PULL_OPTIONS", "SourceRequest", "make_pull"]
@@ -136,8 +136,8 @@ def _fetcher(
 
     def make(traffic: Traffic) -> PageFetcher:
         from airflow_provider_osmosdest.core.http.signing import Signer
-        from airflow_provider_osmosdest.core.source.http_client import HttpClient
-        from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
+        from airflow_provider_osmosdest.core.source.fetching.http_client import HttpClient
+        from airflow_provider_osmosdest.core.source.fetching.page_fetcher import PageFetcher
 
         client = HttpClient(
             session=hook.get_conn(),

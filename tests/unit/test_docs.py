@@ -20,10 +20,10 @@ from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
 from airflow_provider_osmosdest.core.records import FORMATS
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.schema.fields import FIELD_TYPES, UNKNOWN_FIELDS, Constraints
-from airflow_provider_osmosdest.core.source.actions import ACTIONS
-from airflow_provider_osmosdest.core.source.cursors import COMPARISONS
-from airflow_provider_osmosdest.core.source.incremental import Incremental
-from airflow_provider_osmosdest.core.source.paginator import PAGINATORS
+from airflow_provider_osmosdest.core.source.fetching.actions import ACTIONS
+from airflow_provider_osmosdest.core.source.incremental.cursors import COMPARISONS
+from airflow_provider_osmosdest.core.source.incremental.incremental import Incremental
+from airflow_provider_osmosdest.core.source.paging.paginator import PAGINATORS
 from airflow_provider_osmosdest.core.source.pull_runner import PullReport
 from airflow_provider_osmosdest.core.source.selecting import ARRAY_AS
 from airflow_provider_osmosdest.get_provider_info import get_provider_info

@@ -1,1 +1,5 @@
-"""Pull records from an HTTP API: fetch its pages, select their records, and write them to a file."""
+"""
+Pull records from an HTTP API, into a folder and with a delivery's ledger, failures and report.
+
+In come what to request, a schema and a folder; out go the records as parts of a file, and a result with a report.
+"""

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import PagingError, StorageError
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, JsonLines
-from airflow_provider_osmosdest.core.source.http_client import Traffic
-from airflow_provider_osmosdest.core.source.next_page_hints import next_page_hint
-from airflow_provider_osmosdest.core.source.pager import Pager
+from airflow_provider_osmosdest.core.source.fetching.http_client import Traffic
 from airflow_provider_osmosdest.core.source.pages import PullState
-from airflow_provider_osmosdest.core.source.paginator import Paging
+from airflow_provider_osmosdest.core.source.paging.next_page_hints import next_page_hint
+from airflow_provider_osmosdest.core.source.paging.pager import Pager
+from airflow_provider_osmosdest.core.source.paging.paginator import Paging
 from airflow_provider_osmosdest.core.source.selecting import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_osmosdest.core.source.page_fetcher import Fetched, PageFetcher
+    from airflow_provider_osmosdest.core.source.fetching.page_fetcher import Fetched, PageFetcher
+    from airflow_provider_osmosdest.core.source.incremental.tracker import Tracker
     from airflow_provider_osmosdest.core.source.pages import Landing
     from airflow_provider_osmosdest.core.source.request_spec import RequestSpec
-    from airflow_provider_osmosdest.core.source.tracker import Tracker
 
 __all__ = ["Pull"]
 

@@ -16,6 +16,7 @@ from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
 from airflow_provider_osmosdest.core.seen.paths import scope_of_keys
 from airflow_provider_osmosdest.core.seen.store import SeenStore
+from airflow_provider_osmosdest.core.source.incremental.tracker import Tracker, Watermark
 from airflow_provider_osmosdest.core.source.pages import Landing
 from airflow_provider_osmosdest.core.source.parts import (
     PartsTransport,
@@ -25,7 +26,6 @@ from airflow_provider_osmosdest.core.source.parts import (
     size_of_parts,
 )
 from airflow_provider_osmosdest.core.source.pull import Pull
-from airflow_provider_osmosdest.core.source.tracker import Tracker, Watermark
 from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.schema import DestinationSchema
     from airflow_provider_osmosdest.core.seen.storage import SeenFolder
-    from airflow_provider_osmosdest.core.source.http_client import Traffic
-    from airflow_provider_osmosdest.core.source.page_fetcher import PageFetcher
+    from airflow_provider_osmosdest.core.source.fetching.http_client import Traffic
+    from airflow_provider_osmosdest.core.source.fetching.page_fetcher import PageFetcher
     from airflow_provider_osmosdest.core.source.pages import PullState
     from airflow_provider_osmosdest.core.source.request_spec import RequestSpec
 

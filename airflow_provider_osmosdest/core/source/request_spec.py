@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_osmosdest.core.http.target import Target
-    from airflow_provider_osmosdest.core.source.actions import ResponseAction
-    from airflow_provider_osmosdest.core.source.incremental import Incremental
-    from airflow_provider_osmosdest.core.source.paginator import Paging
+    from airflow_provider_osmosdest.core.source.fetching.actions import ResponseAction
+    from airflow_provider_osmosdest.core.source.incremental.incremental import Incremental
+    from airflow_provider_osmosdest.core.source.paging.paginator import Paging
 
 __all__ = ["MAX_PAGES", "MAX_PAGE_BYTES", "RequestSpec"]
 

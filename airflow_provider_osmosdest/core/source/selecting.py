@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from airflow_provider_osmosdest.core.errors import OptionsError, PagingError
-from airflow_provider_osmosdest.core.source.page_response import keys_of
+from airflow_provider_osmosdest.core.source.fetching.page_response import keys_of
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.source.page_response import PageResponse
+    from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
 
 __all__ = ["ARRAY_AS", "Selector"]
 
@@ -127,7 +127,7 @@ class Selector:
 
 
 def _compiled(path: str) -> Any:
-    from airflow_provider_osmosdest.core.source.dlt_parts import jsonpath
+    from airflow_provider_osmosdest.core.source.paging.dlt_parts import jsonpath
 
     try:
         return jsonpath().compile_path(path)

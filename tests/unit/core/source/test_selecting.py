@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import OptionsError, PagingError
-from airflow_provider_osmosdest.core.source.page_response import PageResponse
+from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
 from airflow_provider_osmosdest.core.source.selecting import Selector
 
 JSON = st.recursive(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_osmosdest.core.errors import OptionsError
-from airflow_provider_osmosdest.core.source.dlt_parts import paginators
+from airflow_provider_osmosdest.core.source.paging.dlt_parts import paginators
 
 __all__ = ["PAGINATORS", "Paging", "made", "read_paging"]
 

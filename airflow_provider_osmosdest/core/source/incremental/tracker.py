@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_osmosdest.core.errors import OptionsError, PagingError, StorageError
-from airflow_provider_osmosdest.core.source.cursors import COMPARISONS, Comparison
-from airflow_provider_osmosdest.core.source.incremental import comparison_for
+from airflow_provider_osmosdest.core.source.incremental.cursors import COMPARISONS, Comparison
+from airflow_provider_osmosdest.core.source.incremental.incremental import comparison_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_provider_osmosdest.core.source.incremental import Incremental
+    from airflow_provider_osmosdest.core.source.incremental.incremental import Incremental
 
 __all__ = ["Tracker", "Watermark"]
 

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from airflow_provider_osmosdest.core.errors import PagingError
-from airflow_provider_osmosdest.core.source.page_response import PageResponse
-from airflow_provider_osmosdest.core.source.pager import Pager
-from airflow_provider_osmosdest.core.source.paginator import read_paging
+from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
+from airflow_provider_osmosdest.core.source.paging.pager import Pager
+from airflow_provider_osmosdest.core.source.paging.paginator import read_paging
 
 URL = "https://api.test/v1/items"
 

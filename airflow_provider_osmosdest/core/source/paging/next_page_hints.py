@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_osmosdest.core.source.page_response import PageResponse
+    from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
 
 __all__ = ["next_page_hint"]
 

@@ -12,17 +12,17 @@ from airflow_provider_osmosdest.core.http.retry import Backoff
 from airflow_provider_osmosdest.core.http.status_advice import NOT_CONNECTED, WHAT_TO_CHECK
 from airflow_provider_osmosdest.core.http.urls import masked_url
 from airflow_provider_osmosdest.core.http.verdict import Verdict, verdict_of
-from airflow_provider_osmosdest.core.source.actions import action_for
-from airflow_provider_osmosdest.core.source.http_client import SUCCESS
+from airflow_provider_osmosdest.core.source.fetching.actions import action_for
+from airflow_provider_osmosdest.core.source.fetching.http_client import SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.errors import TransportError
-    from airflow_provider_osmosdest.core.source.actions import ResponseAction
-    from airflow_provider_osmosdest.core.source.http_client import HttpClient
-    from airflow_provider_osmosdest.core.source.page_response import PageResponse
+    from airflow_provider_osmosdest.core.source.fetching.actions import ResponseAction
+    from airflow_provider_osmosdest.core.source.fetching.http_client import HttpClient
+    from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
 
 __all__ = ["Fetched", "PageFetcher"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_osmosdest.core.errors import OptionsError
-from airflow_provider_osmosdest.core.source.actions import action_for, read_actions
+from airflow_provider_osmosdest.core.source.fetching.actions import action_for, read_actions
 
 ACTIONS = read_actions(
     [

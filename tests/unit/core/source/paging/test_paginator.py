@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_osmosdest.core.errors import OptionsError
-from airflow_provider_osmosdest.core.source.paginator import PAGINATORS, read_paging
+from airflow_provider_osmosdest.core.source.paging.paginator import PAGINATORS, read_paging
 
 
 @pytest.mark.parametrize("name", sorted(PAGINATORS))

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import OptionsError, PagingError, StorageError
-from airflow_provider_osmosdest.core.source.cursors import Comparison, comparison_of
-from airflow_provider_osmosdest.core.source.incremental import read_incremental
-from airflow_provider_osmosdest.core.source.tracker import Tracker, Watermark
+from airflow_provider_osmosdest.core.source.incremental.cursors import Comparison, comparison_of
+from airflow_provider_osmosdest.core.source.incremental.incremental import read_incremental
+from airflow_provider_osmosdest.core.source.incremental.tracker import Tracker, Watermark
 
 BY_TIME = {"cursor_path": "at", "param": "since", "initial_value": "2026-01-01T00:00:00Z"}
 BY_NUMBER = {"cursor_path": "n", "param": "since"}

@@ -9,15 +9,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from airflow_provider_osmosdest.core.errors import PagingError
 from airflow_provider_osmosdest.core.http.urls import masked_url
-from airflow_provider_osmosdest.core.source.dlt_parts import jsonpath
-from airflow_provider_osmosdest.core.source.page_response import keys_of
-from airflow_provider_osmosdest.core.source.paginator import made
+from airflow_provider_osmosdest.core.source.fetching.page_response import keys_of
+from airflow_provider_osmosdest.core.source.paging.dlt_parts import jsonpath
+from airflow_provider_osmosdest.core.source.paging.paginator import made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_osmosdest.core.source.page_response import PageResponse
-    from airflow_provider_osmosdest.core.source.paginator import Paging
+    from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
+    from airflow_provider_osmosdest.core.source.paging.paginator import Paging
 
 __all__ = ["Pager"]
 

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from airflow_provider_osmosdest.core.source.next_page_hints import next_page_hint
-from airflow_provider_osmosdest.core.source.page_response import PageResponse
-from airflow_provider_osmosdest.core.source.paginator import read_paging
+from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
+from airflow_provider_osmosdest.core.source.paging.next_page_hints import next_page_hint
+from airflow_provider_osmosdest.core.source.paging.paginator import read_paging
 
 TEN = [{"id": number} for number in range(10)]
 

@@ -18,7 +18,7 @@ from airflow_provider_osmosdest.core.http.redirects import next_url
 from airflow_provider_osmosdest.core.http.retry import parse_retry_after
 from airflow_provider_osmosdest.core.http.transport import request_headers
 from airflow_provider_osmosdest.core.http.urls import masked_url
-from airflow_provider_osmosdest.core.source.page_response import PageResponse
+from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

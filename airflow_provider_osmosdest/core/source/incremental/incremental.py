@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from airflow_provider_osmosdest.core.errors import OptionsError
-from airflow_provider_osmosdest.core.source.cursors import COMPARISONS, Comparison, comparison_of
+from airflow_provider_osmosdest.core.source.incremental.cursors import COMPARISONS, Comparison, comparison_of
 
 __all__ = ["Incremental", "comparison_for", "read_incremental"]
 
