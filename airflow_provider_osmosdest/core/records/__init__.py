@@ -1,4 +1,8 @@
-"""Records: a reader for each format, and the registry that picks one."""
+"""
+Sources of records: files, values and sheets, and the registry that picks a file's reader.
+
+In come paths and values; out go records in blocks, and a SourceError after all that came before a fault.
+"""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import OptionsError
-from airflow_provider_osmosdest.core.records.csv_rows import read_csv, read_tsv
 from airflow_provider_osmosdest.core.records.input import display
-from airflow_provider_osmosdest.core.records.json_array import read_json
-from airflow_provider_osmosdest.core.records.ndjson import read_ndjson
-from airflow_provider_osmosdest.core.records.parquet import read_parquet
-from airflow_provider_osmosdest.core.records.xlsx import read_xlsx
+from airflow_provider_osmosdest.core.records.readers.csv_rows import read_csv, read_tsv
+from airflow_provider_osmosdest.core.records.readers.json_array import read_json
+from airflow_provider_osmosdest.core.records.readers.ndjson import read_ndjson
+from airflow_provider_osmosdest.core.records.readers.parquet import read_parquet
+from airflow_provider_osmosdest.core.records.readers.xlsx import read_xlsx
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.records.input import Input

@@ -10,9 +10,9 @@ import msgspec
 
 from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
-from airflow_provider_osmosdest.core.records.csv_rows import read_csv
 from airflow_provider_osmosdest.core.records.input import Input
-from airflow_provider_osmosdest.core.records.json_array import read_json
+from airflow_provider_osmosdest.core.records.readers.csv_rows import read_csv
+from airflow_provider_osmosdest.core.records.readers.json_array import read_json
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, Block, JsonElements, JsonLines, Rows
 from airflow_provider_osmosdest.core.schema.validation.json_cut import WHITE_SPACE, split_elements, split_lines
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records import ndjson, streams
-from airflow_provider_osmosdest.core.records.ndjson import read_ndjson
+from airflow_provider_osmosdest.core.records import streams
+from airflow_provider_osmosdest.core.records.readers import ndjson
+from airflow_provider_osmosdest.core.records.readers.ndjson import read_ndjson
 
 LINES = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=20), max_size=3).map(json.dumps), max_size=20)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.records import RaggedRow
-from airflow_provider_osmosdest.core.records.csv_rows import read_csv, read_tsv
+from airflow_provider_osmosdest.core.records.readers.csv_rows import read_csv, read_tsv
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=8) | st.sampled_from(
     ["a,b", 'a "b"', "a\nb", "a\r\nb", "\r", "\u2028", "\x0b", " x "]

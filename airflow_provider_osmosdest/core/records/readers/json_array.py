@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records.json_scan import Fault, TooDeepError, scan_elements, scan_value
-from airflow_provider_osmosdest.core.records.json_window import Window
+from airflow_provider_osmosdest.core.records.readers.json_scan import Fault, TooDeepError, scan_elements, scan_value
+from airflow_provider_osmosdest.core.records.readers.json_window import Window
 from airflow_provider_osmosdest.core.records.streams import MAX_RECORD_BYTES
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, JsonElements
 

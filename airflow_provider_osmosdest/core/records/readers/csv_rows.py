@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records.csv_text import BadTextError, Ending, csv_lines
+from airflow_provider_osmosdest.core.records.readers.csv_text import BadTextError, Ending, csv_lines
 from airflow_provider_osmosdest.core.records.rows import RaggedRow, check_header
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records import json_array
-from airflow_provider_osmosdest.core.records.json_array import read_json
+from airflow_provider_osmosdest.core.records.readers import json_array
+from airflow_provider_osmosdest.core.records.readers.json_array import read_json
 from airflow_provider_osmosdest.core.records.sampling import records_in
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records.json_scan import TooDeepError, scan_value
+from airflow_provider_osmosdest.core.records.readers.json_scan import TooDeepError, scan_value
 from airflow_provider_osmosdest.core.records.streams import whole_lines
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, JsonLines
 
