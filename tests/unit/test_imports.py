@@ -103,6 +103,7 @@ ARROWS: dict[str, set[str]] = {
         "core.mailbox.store",
         "core.records.input",
         "core.records.readers",
+        "core.records.streams",
         "core.schema",
         "core.schema.validation",
     },

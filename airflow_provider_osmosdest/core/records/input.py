@@ -99,7 +99,11 @@ class Input:
         head, chunks = self._headed(self._stored())
         if not head.startswith(GZIP_MAGIC) and str(getattr(self.path, "name", "")).lower().endswith(".gz"):
             self._check_unpacked(head)
-        return gathered(gunzip(chunks, self.name) if head.startswith(GZIP_MAGIC) else chunks, _HEAD_BYTES)
+        unpacked = gunzip(chunks, self._broken) if head.startswith(GZIP_MAGIC) else chunks
+        return gathered(unpacked, _HEAD_BYTES)
+
+    def _broken(self, what: str) -> SourceError:
+        return SourceError(f"{self.name}: {what}. Fetch or write the file again.")
 
     def _check_unpacked(self, head: bytes) -> None:
         """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["CHUNK_BYTES", "MAX_RECORD_BYTES", "gathered", "gunzip", "utf8", "whole_lines"]
 
@@ -43,16 +43,20 @@ def gathered(chunks: Iterator[bytes], head_bytes: int) -> Iterator[bytes]:
     yield from chunks
 
 
-def gunzip(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+def gunzip(
+    chunks: Iterable[bytes], broken: Callable[[str], Exception], *, most_members: int | None = None
+) -> Iterator[bytes]:
     """
-    Unpack gzip data of any number of members (RFC 1952, section 2.2); zero padding at the end is no data.
+    Unpack gzip data of several members (RFC 1952, section 2.2); zero padding at the end is no data.
 
-    :param name: the file, for messages
-    :raises SourceError: the data is damaged or breaks off, after all that could be unpacked
+    :param chunks: the data; what follows a member in its chunk is copied for each member, so they should be small
+    :param broken: makes the error, of what is wrong with the data: it is damaged, breaks off, or has too many members.
+        It is raised after all that could be unpacked
+    :param most_members: how many there may be, ``None`` for any number
+    :return: what was packed, in pieces of at most :data:`CHUNK_BYTES`
     """
     unpacker = zlib.decompressobj(_GZIP_WBITS)
-    unpacked = 0
-    inside = True
+    unpacked, members, inside = 0, 1, True
     for chunk in chunks:
         data = chunk
         while data:
@@ -60,22 +64,21 @@ def gunzip(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
                 data = data.lstrip(b"\0")
                 if not data:
                     break
+                if members == most_members:
+                    raise broken(f"the gzip data has more than {most_members:,} members; compress it as one")
+                members += 1
                 unpacker, inside = zlib.decompressobj(_GZIP_WBITS), True
             try:
                 piece = unpacker.decompress(data, CHUNK_BYTES)
             except zlib.error as e:
-                raise SourceError(
-                    f"{name}: the gzip data is damaged after {unpacked:,} unpacked bytes ({e}). Fetch the file again."
-                ) from e
+                raise broken(f"the gzip data is damaged after {unpacked:,} unpacked bytes ({e})") from e
             unpacked += len(piece)
             if piece:
                 yield piece
             inside = not unpacker.eof
             data = unpacker.unconsumed_tail if inside else unpacker.unused_data
     if inside:
-        raise SourceError(
-            f"{name}: the gzip data breaks off after {unpacked:,} unpacked bytes. Fetch or write the file again."
-        )
+        raise broken(f"the gzip data breaks off after {unpacked:,} unpacked bytes")
 
 
 def utf8(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:

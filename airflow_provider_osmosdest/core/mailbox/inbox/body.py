@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import zlib
 from email.message import Message
 from functools import cache
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
+from airflow_provider_osmosdest.core.records.streams import gunzip
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressor
@@ -23,7 +23,6 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _CHUNK_BYTES = 64 * 1024
 _MOST_MEMBERS = 10_000
-_GZIP_WBITS = 31
 
 # What follows a frame is copied for each.
 _MOST_FRAMES = 100
@@ -134,29 +133,15 @@ def text_of(data: bytes) -> bytes:
 
 
 def _gunzip(raw: bytes, limit: int) -> bytes:
-    """Unpack gzip data of any number of members (RFC 1952, section 2.2), up to one byte past the limit."""
+    """Unpack gzip data, up to one piece past the limit."""
     pieces: list[bytes] = []
-    room, members, inside = limit + 1, 1, True
-    unpacker = zlib.decompressobj(_GZIP_WBITS)
-    # In chunks, as what follows a member is copied for each.
-    for start in range(0, len(raw), _CHUNK_BYTES):
-        data = raw[start : start + _CHUNK_BYTES]
-        while data and room:
-            if not inside:
-                members += 1
-                if members > _MOST_MEMBERS:
-                    raise _unreadable(f"the gzip data has more than {_MOST_MEMBERS:,} members; compress it as one")
-                unpacker, inside = zlib.decompressobj(_GZIP_WBITS), True
-            try:
-                piece = unpacker.decompress(data, room)
-            except zlib.error as error:
-                raise _unreadable(f"the gzip data is damaged ({error})") from None
-            room -= len(piece)
-            pieces.append(piece)
-            inside = not unpacker.eof
-            data = unpacker.unconsumed_tail if inside else unpacker.unused_data
-    if inside and room:
-        raise _unreadable("the gzip data breaks off")
+    size = 0
+    chunks = (raw[start : start + _CHUNK_BYTES] for start in range(0, len(raw), _CHUNK_BYTES))
+    for piece in gunzip(chunks, _unreadable, most_members=_MOST_MEMBERS):
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            break
     return b"".join(pieces)
 
 
