@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.seen.key_table import KeyFilter
 from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES, RecordKeys
-from airflow_provider_osmosdest.core.seen.screen import KeyFilter
 from airflow_provider_osmosdest.core.seen.segments import list_segments
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 
@@ -98,9 +98,9 @@ def check(folder: Path, records: int, rounds: int) -> dict[str, float]:
         figures["records hashed a second"] = records / hashing
     figures["the same by one field"] = records / timed(lambda: [by_id.of(block) for block in blocks])
     figures["peak MB"] = rss_mb()
-    screen = KeyFilter(table)
+    key_filter = KeyFilter(table)
     figures["all new: records checked and remembered a second"] = records / timed(
-        lambda: [screen.duplicates(whole.of(block)) for block in blocks]
+        lambda: [key_filter.duplicates(whole.of(block)) for block in blocks]
     )
     return figures
 

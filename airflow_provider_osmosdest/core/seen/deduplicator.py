@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_provider_osmosdest.core.seen.key_table import KeyFilter
 from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES
-from airflow_provider_osmosdest.core.seen.screen import KeyFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -80,7 +80,7 @@ class Deduplicator:
         self._clock = clock
         self._kept = clock()
         # Without its own keys an attempt calls the same records duplicates as the one before.
-        self._screen = KeyFilter(None if store is None else store.load(without=delivery))
+        self._filter = KeyFilter(None if store is None else store.load(without=delivery))
         self._open: deque[_Block] = deque()
         self._waiting = 0
 
@@ -94,7 +94,7 @@ class Deduplicator:
         :param indexes: of the records
         """
         keys = self._keys.of(lines)
-        found = self._screen.duplicates(keys)
+        found = self._filter.duplicates(keys)
         if self._keeping:
             if found:
                 gone = set(found)

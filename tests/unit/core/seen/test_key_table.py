@@ -7,8 +7,7 @@ from hashlib import blake2b
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.seen.key_table import KeyTable
-from airflow_provider_osmosdest.core.seen.screen import KeyFilter
+from airflow_provider_osmosdest.core.seen.key_table import KeyFilter, KeyTable
 
 # Keys are hashes: any bytes would be found across the border of two others now and then.
 SOME = [blake2b(b"%d" % number, digest_size=16).digest() for number in range(40)]
@@ -47,7 +46,7 @@ def test_many_sorted_keys_come_in_chunks():
 def test_the_filter_finds_duplicates_among_blocks_and_earlier_keys(blocks, earlier):
     table = KeyTable()
     table.add_sorted(b"".join(sorted(earlier)))
-    screen = KeyFilter(table)
+    key_filter = KeyFilter(table)
     model = set(earlier)
     for block in blocks:
         expected = []
@@ -55,10 +54,10 @@ def test_the_filter_finds_duplicates_among_blocks_and_earlier_keys(blocks, earli
             if key in model:
                 expected.append(position)
             model.add(key)
-        assert screen.duplicates(block) == expected
+        assert key_filter.duplicates(block) == expected
 
 
 @given(st.lists(KEYS, max_size=4))
-def test_a_screen_says_the_same_of_the_same_records(blocks):
+def test_a_filter_finds_the_same_in_the_same_records(blocks):
     one, other = KeyFilter(), KeyFilter()
     assert [one.duplicates(block) for block in blocks] == [other.duplicates(block) for block in blocks]
