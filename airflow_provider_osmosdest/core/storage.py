@@ -13,11 +13,27 @@ import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path, PosixPath
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 
-__all__ = ["PrivatePath", "is_local", "private", "try_out", "write_whole"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Folder", "PrivatePath", "is_local", "private", "try_out", "write_whole"]
+
+
+class Folder(Protocol):
+    """What a folder must be able to do: the part of ``ObjectStoragePath`` and ``Path`` that is used."""
+
+    def __truediv__(self, name: str) -> Any:
+        """Return the path of something in the folder."""
+
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> Any:
+        """Make the folder."""
+
+    def glob(self, pattern: str) -> Iterable[Any]:
+        """Yield the paths in the folder whose names match."""
 
 
 class PrivatePath(PosixPath):

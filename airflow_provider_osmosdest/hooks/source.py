@@ -16,6 +16,7 @@ from airflow_provider_osmosdest.core.source.incremental.incremental import read_
 from airflow_provider_osmosdest.core.source.paging.paginator import read_paging
 from airflow_provider_osmosdest.core.source.pull_runner import PullOrder
 from airflow_provider_osmosdest.core.source.request_spec import MAX_PAGE_BYTES, MAX_PAGES, RequestSpec
+from airflow_provider_osmosdest.core.whole_numbers import whole_number
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.hooks.delivery import (
     delivery_folder,
@@ -104,8 +105,8 @@ def make_pull(
         array_as=request.array_as or "records",
         actions=read_actions(_document("response_actions", request.response_actions)),
         incremental=read_incremental(request.incremental),
-        max_pages=_whole(request.max_pages, MAX_PAGES),
-        max_page_bytes=_whole(request.max_page_bytes, MAX_PAGE_BYTES),
+        max_pages=_whole("max_pages", request.max_pages, MAX_PAGES),
+        max_page_bytes=_whole("max_page_bytes", request.max_page_bytes, MAX_PAGE_BYTES),
         base_query=tuple(parse_qsl(urlsplit(connector.target.url).query, keep_blank_values=True)),
     )
     return PullOrder(
@@ -169,12 +170,8 @@ def _object(name: str, value: Any) -> dict[str, Any] | None:
     return found
 
 
-def _whole(value: Any, default: int) -> Any:
-    if value is None or value == "":
-        return default
-    if isinstance(value, str) and value.strip().replace("_", "").isdigit():
-        return int(value)
-    return value
+def _whole(name: str, value: Any, default: int) -> int:
+    return default if value is None or value == "" else whole_number(name, value)
 
 
 def _silent(_: str) -> None:

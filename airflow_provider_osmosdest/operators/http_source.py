@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_osmosdest.operators.airflow_limits import XCOM_BYTES
 from airflow_provider_osmosdest.operators.stop_signal import StopSignal
 from airflow_provider_osmosdest.operators.telemetry import Lineage, count_metrics, describe_outlets
 
@@ -18,13 +19,10 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.model import RunContext
     from airflow_provider_osmosdest.core.source.pull_runner import PullOrder, PullResult
 
-__all__ = ["OUTPUTS", "XCOM_BYTES", "HttpSourceOperator"]
+__all__ = ["OUTPUTS", "HttpSourceOperator"]
 
 OUTPUTS = ("file", "xcom")
 """Where the records of a pull go."""
-
-XCOM_BYTES = 1024 * 1024
-"""How many bytes of records an XCom takes at most: Airflow keeps it in its database."""
 
 
 class HttpSourceOperator(BaseOperator):

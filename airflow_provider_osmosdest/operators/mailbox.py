@@ -184,7 +184,9 @@ class MailboxReadOperator(BaseOperator):
         return Landing(MailboxHook(self.mailbox_conn_id).mailbox(), self.consumer, folder)
 
     def _land(self, landing: Landing) -> Any:
-        limit = _limit_of(self.max_records)
+        from airflow_provider_osmosdest.core.whole_numbers import whole_number
+
+        limit = None if self.max_records in (None, "") else whole_number("max_records", self.max_records)
         earlier = landing.earlier()
         if earlier is not None:
             self.log.info("An earlier attempt has committed %s. Landing them again.", _described(earlier))
@@ -223,23 +225,3 @@ def _result(landed: Landed, path: str) -> dict[str, Any]:
         "cursor": landed.cursor,
         "next_cursor": landed.next_cursor,
     }
-
-
-def _limit_of(value: Any) -> int | None:
-    """
-    Return ``max_records`` as a number.
-
-    :raises ConfigurationError: when it is none
-    """
-    from airflow_provider_osmosdest.core.errors import ConfigurationError
-
-    if value is None or value == "":
-        return None
-    try:
-        limit = int(str(value).replace("_", ""))
-    except ValueError:
-        limit = 0
-    if limit < 1 or isinstance(value, (bool, float)):
-        msg = f"max_records: found {value!r}, expected a whole number of at least 1"
-        raise ConfigurationError(msg)
-    return limit

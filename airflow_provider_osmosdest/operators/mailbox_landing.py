@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
+from airflow_provider_osmosdest.operators.airflow_limits import XCOM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,13 +17,10 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.log.read import Page
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 
-__all__ = ["RECORDS_FILE", "XCOM_BYTES", "Landed", "Landing"]
+__all__ = ["RECORDS_FILE", "Landed", "Landing"]
 
 RECORDS_FILE = "records.ndjson"
 """The name of the file with the records, in the folder of the task instance."""
-
-XCOM_BYTES = 1024 * 1024
-"""Bytes of NDJSON that may go into XCom at most: it is a row of Airflow's database."""
 
 _NOTE = "landed.json"
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.operators.airflow_limits import STATE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["LEDGER_KEY", "TaskStateLedgerStore", "ledger_store"]
 
@@ -24,8 +25,6 @@ LEDGER_KEY = "osmosdest_ledger"
 """The key of the ledger in the task's state."""
 
 _HOLDER_KEY = "osmosdest_attempt"
-# Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
-_MOST_BYTES = 48 * 1024
 # Through supervisor, API server and database a write takes some 10 ms, as long as 50 requests to a fast API.
 _OFTEN = 4
 _OFTEN_SECONDS = 1.0
@@ -81,7 +80,7 @@ class TaskStateLedgerStore:
         now = self._clock()
         # An object store is no faster than the state store; a local file is, fifty times over.
         often = len(self._written) == _OFTEN and now - self._written[0] < _OFTEN_SECONDS
-        spill = len(document) > _MOST_BYTES or (often and not last and self._file.is_local)
+        spill = len(document) > STATE_BYTES or (often and not last and self._file.is_local)
         self._written.append(now)
         if spill:
             self._file.save(document)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.operators.airflow_limits import STATE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AssetWatermarkStore", "with_watermark"]
 
-# Airflow warns of values over 64 KB ([state_store] max_value_storage_bytes); what is larger goes to storage.
-_MOST_BYTES = 48 * 1024
 _IN_FILE = {"in": "file"}
 
 
@@ -47,7 +46,7 @@ class AssetWatermarkStore:
 
     def save(self, document: bytes, *, last: bool = False) -> None:
         """Replace the document."""
-        large = len(document) > _MOST_BYTES
+        large = len(document) > STATE_BYTES
         if large:
             self._file.save(document, last=last)
         try:

@@ -91,13 +91,6 @@ class MailboxSensor(BaseSensorOperator):
         self.defer(trigger=trigger, method_name="take_event", timeout=timedelta(seconds=self.timeout))
 
     def _least(self) -> int:
-        from airflow_provider_osmosdest.core.errors import ConfigurationError
+        from airflow_provider_osmosdest.core.whole_numbers import whole_number
 
-        try:
-            least = int(str(self.min_records).replace("_", ""))
-        except ValueError:
-            least = 0
-        if least < 1 or isinstance(self.min_records, (bool, float)):
-            msg = f"min_records: found {self.min_records!r}, expected a whole number of at least 1"
-            raise ConfigurationError(msg)
-        return least
+        return whole_number("min_records", self.min_records)

@@ -74,7 +74,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "core.delivery.options": {"core.delivery.envelope", "core.errors", "core.http", "core.seen"},
     "core.delivery.progress": {"core.delivery.report"},
-    "core.delivery.report": {"core.delivery.ledger", "core.errors"},
+    "core.delivery.report": {"core.errors", "core.storage"},
     "core.delivery.responses": {"core.http"},
     "core.delivery.sending": {
         "core.delivery.batching",
@@ -171,11 +171,13 @@ ARROWS: dict[str, set[str]] = {
         "core.source.incremental",
         "core.source.paging",
         "core.storage",
+        "core.whole_numbers",
     },
     "core.source.fetching": {"core.delivery.options", "core.errors", "core.http"},
     "core.source.incremental": {"core.errors"},
     "core.source.paging": {"core.errors", "core.http", "core.source.fetching"},
     "core.storage": {"core.errors"},
+    "core.whole_numbers": {"core.errors"},
     "decorators": {"operators"},
     "get_provider_info": set(),
     "hooks": {
@@ -200,6 +202,7 @@ ARROWS: dict[str, set[str]] = {
         "core.source.incremental",
         "core.source.paging",
         "core.storage",
+        "core.whole_numbers",
         "settings",
     },
     "operators": {
@@ -211,9 +214,11 @@ ARROWS: dict[str, set[str]] = {
         "core.mailbox.mailbox",
         "core.mailbox.store",
         "core.source",
+        "core.storage",
+        "core.whole_numbers",
         "hooks",
     },
-    "sensors": {"core.errors", "triggers"},
+    "sensors": {"core.errors", "core.whole_numbers", "triggers"},
     "settings": set(),
     "testing": {
         "core.errors",

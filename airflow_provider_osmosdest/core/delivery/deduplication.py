@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger
     from airflow_provider_osmosdest.core.delivery.model import Delivery
     from airflow_provider_osmosdest.core.http.target import Destination
-    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["deduplicator_of", "seen_folder"]
 
@@ -41,7 +41,7 @@ def deduplicator_of(delivery: Delivery[Destination], ledger: Ledger, *, keeping:
     return Deduplicator(keys, store, ledger.delivery_id, keeping=keeping, failed=failed)
 
 
-def seen_folder(delivery: Delivery[Destination]) -> SeenFolder:
+def seen_folder(delivery: Delivery[Destination]) -> Folder:
     """
     Return the folder with the keys of what was delivered to this destination before.
 

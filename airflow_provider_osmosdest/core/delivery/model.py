@@ -10,14 +10,13 @@ from airflow_provider_osmosdest.core.http.target import Destination
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.http.transport import Transport
     from airflow_provider_osmosdest.core.schema import DestinationSchema
-    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["Delivery", "Result", "RunContext", "TransportFactory"]
 
@@ -62,7 +61,7 @@ class Delivery(Generic[_P_co]):
     folder: Folder
     mapping: Mapping[str, str] | None = None
     name: str = ""
-    seen: SeenFolder | None = None
+    seen: Folder | None = None
 
     @property
     def where(self) -> str:

@@ -12,7 +12,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["DeliveryReport", "Tally", "write_report"]
 

@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.seen.storage import matching, remove, unusa
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["SeenFiles", "TakenFile", "content_digest"]
 
@@ -55,7 +55,7 @@ class SeenFiles:
     :param clock: seconds since 1970
     """
 
-    def __init__(self, folder: SeenFolder, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Folder, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._clock = clock
 

@@ -20,7 +20,7 @@ from airflow_provider_osmosdest.core.seen.storage import matching, unusable, wri
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["Block", "GoneError", "Segment", "list_segments", "write_segment"]
 
@@ -128,7 +128,7 @@ class Segment:
         )
 
 
-def list_segments(folder: SeenFolder) -> list[Segment]:
+def list_segments(folder: Folder) -> list[Segment]:
     """
     Return the segments of a folder, the oldest first.
 
@@ -142,7 +142,7 @@ def list_segments(folder: SeenFolder) -> list[Segment]:
     return found
 
 
-def write_segment(folder: SeenFolder, blocks: Sequence[Block], keys: Collection[bytes]) -> Segment:
+def write_segment(folder: Folder, blocks: Sequence[Block], keys: Collection[bytes]) -> Segment:
     """
     Write a segment.
 

@@ -1,32 +1,19 @@
-"""The folder of seen keys: its interface, and objects that are written whole or not at all."""
+"""The folder of seen keys, and objects in it that are written whole or not at all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.storage import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from airflow_provider_osmosdest.core.storage import Folder
 
-__all__ = ["SeenFolder", "matching", "remove", "unusable", "write"]
-
-
-class SeenFolder(Protocol):
-    """The part of ``ObjectStoragePath`` and ``Path`` that is used."""
-
-    def __truediv__(self, name: str) -> Any:
-        """Return the path of something in the folder."""
-
-    def mkdir(self, *, parents: bool, exist_ok: bool) -> Any:
-        """Make the folder."""
-
-    def glob(self, pattern: str) -> Iterable[Any]:
-        """Yield the paths in the folder whose names match."""
+__all__ = ["matching", "remove", "unusable", "write"]
 
 
-def matching(folder: SeenFolder, pattern: str) -> list[Any]:
+def matching(folder: Folder, pattern: str) -> list[Any]:
     """
     Return the paths in a folder whose names match, by name.
 
@@ -44,7 +31,7 @@ def matching(folder: SeenFolder, pattern: str) -> list[Any]:
         raise unusable(folder, error) from error
 
 
-def write(folder: SeenFolder, name: str, content: bytes) -> None:
+def write(folder: Folder, name: str, content: bytes) -> None:
     """
     Write an object of a folder; after a crash it is there whole, or not there.
 

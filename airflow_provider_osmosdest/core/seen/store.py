@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from airflow_provider_osmosdest.core.seen.segments import Segment
-    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["SeenStore"]
 
@@ -38,7 +38,7 @@ class SeenStore:
 
     def __init__(
         self,
-        folder: SeenFolder,
+        folder: Folder,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

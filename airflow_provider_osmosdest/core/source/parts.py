@@ -12,8 +12,8 @@ from airflow_provider_osmosdest.core.source.pages import remove_files
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
     from airflow_provider_osmosdest.core.http.transport import Request
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["PARTS", "PartsTransport", "RecordsFolder", "finish_parts", "keep_parts", "read_parts", "size_of_parts"]
 

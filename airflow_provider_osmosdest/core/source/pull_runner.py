@@ -31,16 +31,15 @@ from airflow_provider_osmosdest.core.storage import try_out
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import DocumentStore
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.errors import OsmosError
     from airflow_provider_osmosdest.core.schema import DestinationSchema
-    from airflow_provider_osmosdest.core.seen.storage import SeenFolder
     from airflow_provider_osmosdest.core.source.fetching.http_client import Traffic
     from airflow_provider_osmosdest.core.source.fetching.page_fetcher import PageFetcher
     from airflow_provider_osmosdest.core.source.pages import PullState
     from airflow_provider_osmosdest.core.source.request_spec import RequestSpec
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["PullOrder", "PullReport", "PullResult", "read_records", "run_pull"]
 
@@ -76,7 +75,7 @@ class PullOrder:
     mapping: Mapping[str, str] | None = None
     name: str = ""
     watermark: DocumentStore | None = None
-    seen: SeenFolder | None = None
+    seen: Folder | None = None
     most_bytes: int | None = None
 
     @property

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.source.selecting import Selector
+from airflow_provider_osmosdest.core.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,9 +61,7 @@ class RequestSpec:
     def __post_init__(self) -> None:
         """Check what the parts do not check themselves."""
         for name in ("max_pages", "max_page_bytes"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise OptionsError(f"{name}: found {value!r}, expected a whole number of at least 1")
+            whole_number(name, getattr(self, name))
         Selector(self.data_selector, self.array_as)
 
     def digest(self, *more: Any) -> str:

@@ -12,7 +12,8 @@ from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.storage import private
-from airflow_provider_osmosdest.operators.mailbox_landing import XCOM_BYTES, Landing
+from airflow_provider_osmosdest.operators.airflow_limits import XCOM_BYTES
+from airflow_provider_osmosdest.operators.mailbox_landing import Landing
 from tests.modes import modes_below, umask
 
 CONSUMER = "billing"

@@ -152,7 +152,7 @@ class TestTwoAttempts:
             monkeypatch.setattr(module, "_HOLDER_SECONDS", 0.0)
             monkeypatch.setattr(journal, "PERIOD", 0.0)
         # Each in its place from the first write to the last.
-        monkeypatch.setattr(module, "_MOST_BYTES", 0 if large else 10**6)
+        monkeypatch.setattr(module, "STATE_BYTES", 0 if large else 10**6)
         monkeypatch.setattr(module, "_OFTEN_SECONDS", 0.0)
         for at in count(1):
             tries, server, folder = Tries(), Server(honours=False), tmp_path / str(at)

@@ -9,7 +9,7 @@ An object store cannot append, so the file comes in parts; most deliveries end w
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.schema.validation.encoding import encode
@@ -17,7 +17,9 @@ from airflow_provider_osmosdest.core.schema.validation.encoding import encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-__all__ = ["FAILURES_PATTERN", "FailuresFile", "Folder", "check_parts", "failed_indexes", "fold_parts", "remove_parts"]
+    from airflow_provider_osmosdest.core.storage import Folder
+
+__all__ = ["FAILURES_PATTERN", "FailuresFile", "check_parts", "failed_indexes", "fold_parts", "remove_parts"]
 
 FAILURES_PATTERN = "failures-*.ndjson"
 """What the names of all parts match."""
@@ -25,19 +27,6 @@ FAILURES_PATTERN = "failures-*.ndjson"
 _PART_BYTES = 256 * 1024 * 1024
 _BUFFER_BYTES = 256 * 1024
 _FOLD_BYTES = 64 * 1024 * 1024
-
-
-class Folder(Protocol):
-    """What a delivery's folder must be able to do: the part of ``ObjectStoragePath`` and ``Path`` that is used."""
-
-    def __truediv__(self, name: str) -> Any:
-        """Return the path of something in the folder."""
-
-    def mkdir(self, *, parents: bool, exist_ok: bool) -> Any:
-        """Make the folder."""
-
-    def glob(self, pattern: str) -> Iterable[Any]:
-        """Yield the paths in the folder whose names match."""
 
 
 class FailuresFile:

@@ -14,10 +14,10 @@ from airflow_provider_osmosdest.core.errors import SupersededError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, LedgerStore
     from airflow_provider_osmosdest.core.delivery.report import Tally
     from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["PERIOD", "Journal", "begin", "check_holder"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, LedgerStore
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["reopen"]
 

@@ -8,7 +8,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.storage import is_local, write_whole
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Folder
+    from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["FolderLedgerStore", "MemoryLedgerStore"]
 
