@@ -364,7 +364,7 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "oauth2_audience": {
                         "label": "OAuth2 audience",
-                        "description": "With oauth2: for whom the token is, if the server wants to know.",
+                        "description": "With oauth2: for whom the token is, if the server asks for it.",
                         "schema": {"type": ["string", "null"], "examples": ["https://api.example.com"]},
                     },
                     "guarantee": {
@@ -448,7 +448,7 @@ def get_provider_info() -> dict[str, object]:
                             "Who may read and who may send over HTTP. Leave it to the command line: airflow osmosdest "
                             "mailbox token add makes a token, shows it once, and keeps only its SHA-256 here, with a "
                             "name, the direction (read or write) and perhaps an expiry. token revoke takes it away. "
-                            "Nobody can get a token back from what stands here."
+                            "What stands here cannot be turned back into a token."
                         ),
                         "schema": {"type": ["array", "null"], "items": {"type": "object"}},
                     },

@@ -43,7 +43,7 @@ with DAG(
 
     @task
     def subscribers() -> list[dict[str, Any]]:
-        """Return who hears of the campaign; a real DAG would query a database here, and below."""
+        """Return who gets the campaign; a real DAG would query a database here, and below."""
         return [
             {"email": "ada@example.org", "data": {"voucher": "A-1815"}},
             {"email": "grace@example.org", "data": {"voucher": "G-1906"}},

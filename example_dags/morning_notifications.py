@@ -77,7 +77,7 @@ with DAG(
 
     @teardown
     def tell(params: dict[str, Any], ti: Any = None) -> None:
-        """Log the report, and mail it to whoever wants it: of a failed delivery, too."""
+        """Log the report, and mail it to the people on its list: of a failed delivery, too."""
         report = ti.xcom_pull(task_ids="notify")
         text = "Nothing was delivered." if report is None else json.dumps(report, indent=2)
         print(text)

@@ -1,4 +1,4 @@
-"""Find the ledger of a delivery, wherever it is, and read as much of it as can be read."""
+"""Find the ledger of a delivery, in a task's state or a folder, and read as much of it as can be read."""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""The product. Imports no airflow and no fastapi."""
+"""
+The product. Imports no airflow and no fastapi.
+
+In come frozen values and path objects, which ``hooks`` makes; out go requests, documents in storage and results.
+"""

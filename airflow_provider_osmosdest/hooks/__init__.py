@@ -1,1 +1,5 @@
-"""Hooks: convert an Airflow Connection to a frozen core value, which is done nowhere else."""
+"""
+Hooks: what of Airflow the core needs, made into frozen values, which is done nowhere else.
+
+In come Connections and the parameters of tasks; out go targets, mailboxes, deliveries and pulls.
+"""

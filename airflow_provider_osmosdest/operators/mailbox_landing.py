@@ -1,4 +1,4 @@
-"""Land what is new in a mailbox for a consumer: once per task instance, whenever its attempts end."""
+"""Land what is new in a mailbox for a consumer: once per task instance, however often it is attempted."""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""Sensors: tasks that wait."""
+"""
+Sensors: tasks that wait until records are there.
+
+In come a mailbox and a consumer; out goes how many records wait, once there are enough.
+"""

@@ -1,1 +1,5 @@
-"""Triggers: they wait in the triggerer, for a task or for an asset."""
+"""
+Triggers: they wait in the triggerer, for a task or for an asset.
+
+In come a mailbox and a consumer; out go events, without records.
+"""

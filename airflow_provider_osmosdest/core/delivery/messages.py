@@ -1,4 +1,4 @@
-"""The first and last log lines of a delivery, in sentences for the engineer who is called at 6 a.m."""
+"""The first and last log lines of a delivery, in sentences for the person on call."""
 
 from __future__ import annotations
 

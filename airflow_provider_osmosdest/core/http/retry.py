@@ -1,4 +1,4 @@
-"""How long to wait before a chunk is sent again."""
+"""How long to wait before a request is sent again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Backoff:
         """
         Return the seconds to wait.
 
-        :param retry: 0 for the first retry of a chunk, 1 for the second, …
+        :param retry: 0 for the first retry of a request, 1 for the second, …
         :param retry_after: seconds the server asked for, if it did: never less than that, up to the bound
         """
         # 2 ** 30 first waits are longer than any bound; without one the power overflows a float.

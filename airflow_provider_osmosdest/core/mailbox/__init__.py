@@ -1,3 +1,5 @@
-"""Mailboxes: an append-only log of records in object storage, with readers and writers in many processes."""
+"""
+Mailboxes: an append-only log of records in object storage, with readers and writers in many processes.
 
-from __future__ import annotations
+In come records of tasks and partners, and the cursors of readers; out go pages of records, and what a purge may delete.
+"""

@@ -1,4 +1,8 @@
-"""Schemas: what a record must look like, and the validation of records in blocks."""
+"""
+Schemas: what a record must look like, and the validation of records in blocks.
+
+In come schema documents and models; out go schemas as values, and what validates and describes records by them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write pulled records as parts of a file, by a transport that writes what others send."""
+"""Write pulled records as parts of a file, by a transport that writes bodies in place of sending them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Schemas made from a sample of records, a JSON Schema or an OpenAPI document."""
+"""
+Schemas made from what there is.
+
+In come a sample of records, a JSON Schema or an OpenAPI document; out go schemas, for a person to look over.
+"""
 
 from __future__ import annotations
 

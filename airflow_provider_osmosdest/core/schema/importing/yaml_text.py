@@ -1,4 +1,4 @@
-"""Read untrusted YAML as plain values, and refuse a document that its aliases would blow up."""
+"""Read untrusted YAML as plain values, and refuse a document whose aliases would fill the memory."""
 
 from __future__ import annotations
 

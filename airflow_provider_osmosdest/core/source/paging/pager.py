@@ -1,4 +1,4 @@
-"""Step from page to page with a paginator of dlt's, whose state can be kept and whose requests are checked."""
+"""Step from page to page with one of dlt's paginators, whose state can be kept and whose requests are checked."""
 
 from __future__ import annotations
 

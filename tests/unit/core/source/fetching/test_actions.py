@@ -1,4 +1,4 @@
-"""What a task says that an answer means."""
+"""The task's own rules of what a response means."""
 
 from __future__ import annotations
 
