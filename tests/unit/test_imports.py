@@ -235,6 +235,7 @@ ARROWS: dict[str, set[str]] = {
         "core.http",
         "core.mailbox",
         "core.mailbox.cursor",
+        "core.mailbox.inbox",
         "core.mailbox.log",
         "core.mailbox.mailbox",
         "core.mailbox.settings",

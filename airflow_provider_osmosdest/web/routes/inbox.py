@@ -26,7 +26,7 @@ from airflow_provider_osmosdest.core.mailbox.inbox.body import (
     too_large,
 )
 from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox, Posting, idempotency_key, opened
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection, SignatureRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
 from airflow_provider_osmosdest.core.mailbox.inbox.signature import Signature
 from airflow_provider_osmosdest.core.mailbox.inbox.validate import LISTED
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
@@ -36,6 +36,7 @@ from airflow_provider_osmosdest.web.http.problems import Problem, problem_respon
 from airflow_provider_osmosdest.web.http.query import single
 from airflow_provider_osmosdest.web.http.request_body import Incoming
 from airflow_provider_osmosdest.web.openapi import FAULT, answer, operation, parameter, problems, reference
+from airflow_provider_osmosdest.web.rejections import rejection_problem
 from airflow_provider_osmosdest.web.state import in_thread, web_state
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ async def post_records(request: Request, mailbox_id: str) -> Response:
     try:
         answered = await _take(request, mailbox_id, incoming)
     except InboxRejection as rejection:
-        return incoming.part(problem_response(_problem(rejection)))
+        return incoming.part(problem_response(rejection_problem(rejection)))
     except Problem as problem:
         return incoming.part(problem_response(problem))
     return Response(msgspec.json.encode(answered), 202, media_type=JSON)
@@ -103,12 +104,8 @@ async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[s
         raw = await incoming.read(limit, too_large, take)
         arrived = asyncio.get_running_loop().time()
         posting = Posting(media_type, encoding, raw, sender.signature)
-        try:
-            secrets = sender.settings.signing_secrets
-            data = await _in_thread(request, partial(opened, posting, limit, secrets))
-        except SignatureRejection:
-            raise await unauthorized(request, arrived) from None
-        if (mailbox := sender.mailbox) is None:
+        data = await _in_thread(request, partial(opened, posting, limit, sender.settings.signing_secrets))
+        if data is None or (mailbox := sender.mailbox) is None:
             raise await unauthorized(request, arrived)
         if not sender.trusted:
             keep_rate(request, mailbox, sender.name)
@@ -155,10 +152,6 @@ def _signature(headers: Headers) -> Signature | None:
     if message_id is None or timestamp is None or entries is None:
         return None
     return Signature(message_id, timestamp, entries)
-
-
-def _problem(error: InboxRejection) -> Problem:
-    return Problem(error.status, error.title, error.detail, error.type, headers=error.headers, **error.extra)
 
 
 def _key(headers: Headers, *, signed: bool) -> str | None:

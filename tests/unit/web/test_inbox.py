@@ -14,7 +14,6 @@ import pytest
 from standardwebhooks import Webhook
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.mailbox.inbox.receipts import IN_PROGRESS, REUSED
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
@@ -160,7 +159,7 @@ class TestOrder:
     def test_then_the_key(self, post, mailboxes):
         assert post(headers={**JSON, "Idempotency-Key": "k"}).status_code == 202
         found = problem(post(content=b'[{"id":2}]', headers={**JSON, "Idempotency-Key": "k"}), 422)
-        assert (found["title"], found["type"]) == ("Idempotency-Key is already used", REUSED)
+        assert found["type"] == "urn:osmosdest:problem:idempotency-key-reused"
         assert ids(mailboxes["plain"]) == [1]
 
     def test_and_then_it_is_written(self, post, monkeypatch):
@@ -199,9 +198,7 @@ class TestIdempotency:
         monkeypatch.setattr(Mailbox, "publish", publish)
         assert post(headers={**JSON, "Idempotency-Key": "k"}).status_code == 202
         found = problem(inside[0], 409)
-        assert found["title"] == "A request is outstanding for this Idempotency-Key"
-        assert found["type"] == IN_PROGRESS
-        assert inside[0].headers["retry-after"] == "5"
+        assert found["type"] == "urn:osmosdest:problem:idempotency-key-in-progress"
         assert inside[0].headers["retry-after"] == "5"
         assert ids(mailboxes["plain"]) == [1]
 

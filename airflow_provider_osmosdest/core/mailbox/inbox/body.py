@@ -7,7 +7,12 @@ from email.message import Message
 from functools import cache
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import (
+    EncodingRejection,
+    MediaTypeRejection,
+    SizeRejection,
+    UnreadableRejection,
+)
 from airflow_provider_osmosdest.core.records.streams import gunzip
 
 if TYPE_CHECKING:
@@ -36,7 +41,7 @@ def body_media_type(content_type: str | None) -> str:
     Return which of :data:`MEDIA_TYPES` a body is.
 
     :param content_type: the header
-    :raises InboxRejection: 415 for any other, or in another charset than UTF-8
+    :raises MediaTypeRejection: any other, or in another charset than UTF-8
     """
     header = Message()
     header["Content-Type"] = content_type or ""
@@ -44,13 +49,9 @@ def body_media_type(content_type: str | None) -> str:
     charset = header.get_param("charset", "utf-8")
     if media_type in MEDIA_TYPES and isinstance(charset, str) and charset.strip().lower() in _CHARSETS:
         return media_type
-    accepted = ", ".join(MEDIA_TYPES)
-    raise InboxRejection(
-        415,
-        "Unsupported media type",
-        f"Content-Type: found {(content_type or 'none')[:100]}, expected one of {accepted}, in UTF-8",
-        headers={"Accept": accepted},
-    )
+    found = (content_type or "none")[:100]
+    expected = ", ".join(MEDIA_TYPES)
+    raise MediaTypeRejection(f"Content-Type: found {found}, expected one of {expected}, in UTF-8")
 
 
 @cache
@@ -64,7 +65,7 @@ def body_encoding(content_encoding: str | None) -> str | None:
     Return how a body is compressed, ``None`` where it is not.
 
     :param content_encoding: the header
-    :raises InboxRejection: 415 for any other content coding
+    :raises EncodingRejection: any other content coding
     """
     name = (content_encoding or "").strip().lower()
     if name in {"", "identity"}:
@@ -73,28 +74,21 @@ def body_encoding(content_encoding: str | None) -> str | None:
     name = "gzip" if name == "x-gzip" else name
     if name in encodings():
         return name
-    accepted = ", ".join(encodings())
-    raise InboxRejection(
-        415,
-        "Unsupported media type",
-        f"Content-Encoding: found {name[:100]}, expected one of {accepted}, or none",
-        headers={"Accept-Encoding": accepted},
-    )
+    expected = ", ".join(encodings())
+    raise EncodingRejection(f"Content-Encoding: found {name[:100]}, expected one of {expected}, or none")
 
 
-def too_large(limit: int, what: str = "the body") -> InboxRejection:
+def too_large(limit: int, what: str = "the body") -> SizeRejection:
     """
     Return the rejection of a body that is too large.
 
     :param limit: in bytes
     :param what: what is larger than that
     """
-    return InboxRejection(
-        413,
-        "Content too large",
+    return SizeRejection(
         f"{what} has more than {limit:,} bytes, the most this mailbox takes at once; send the records in "
         "several bodies",
-        limit=limit,
+        limit,
     )
 
 
@@ -105,7 +99,8 @@ def unpack(raw: bytes, encoding: str | None, limit: int) -> bytes:
     :param raw: as it came
     :param encoding: of :func:`body_encoding`
     :param limit: the most bytes, before and after
-    :raises InboxRejection: 413 for more than the limit, 400 where the data is damaged or breaks off
+    :raises SizeRejection: more than the limit
+    :raises UnreadableRejection: the data is damaged or breaks off
     """
     if len(raw) > limit:
         raise too_large(limit)
@@ -121,14 +116,14 @@ def text_of(data: bytes) -> bytes:
     """
     Return a body's text, without a byte order mark.
 
-    :raises InboxRejection: 400 where it is not UTF-8
+    :raises UnreadableRejection: it is not UTF-8
     """
     text = data.removeprefix(_BYTE_ORDER_MARK)
     try:
         text.decode()
     except UnicodeDecodeError as error:
         place = len(data) - len(text) + error.start
-        raise _unreadable(f"the body is not UTF-8: byte {place:,} ({error.reason})") from None
+        raise UnreadableRejection(f"the body is not UTF-8: byte {place:,} ({error.reason})") from None
     return text
 
 
@@ -137,7 +132,7 @@ def _gunzip(raw: bytes, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     chunks = (raw[start : start + _CHUNK_BYTES] for start in range(0, len(raw), _CHUNK_BYTES))
-    for piece in gunzip(chunks, _unreadable, most_members=_MOST_MEMBERS):
+    for piece in gunzip(chunks, UnreadableRejection, most_members=_MOST_MEMBERS):
         pieces.append(piece)
         size += len(piece)
         if size > limit:
@@ -157,7 +152,7 @@ def _unzstd(raw: bytes, limit: int) -> bytes:
             # The reader accepts a truncated frame; what detects one has no size limit, and needs none any more.
             _check_frames(unpacker, raw)
     except zstandard.ZstdError as error:
-        raise _unreadable(f"the zstd data is damaged ({error})") from None
+        raise UnreadableRejection(f"the zstd data is damaged ({error})") from None
     return data
 
 
@@ -167,11 +162,7 @@ def _check_frames(unpacker: ZstdDecompressor, raw: bytes) -> None:
         frame = unpacker.decompressobj()
         frame.decompress(rest)
         if not frame.eof:
-            raise _unreadable("the zstd data breaks off")
+            raise UnreadableRejection("the zstd data breaks off")
         frames, rest = frames + 1, frame.unused_data
         if frames > _MOST_FRAMES:
-            raise _unreadable(f"the zstd data has more than {_MOST_FRAMES:,} frames; compress it as one")
-
-
-def _unreadable(detail: str) -> InboxRejection:
-    return InboxRejection(400, "Unreadable body", detail)
+            raise UnreadableRejection(f"the zstd data has more than {_MOST_FRAMES:,} frames; compress it as one")

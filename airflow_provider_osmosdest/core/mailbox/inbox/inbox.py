@@ -24,7 +24,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.inbox.body import text_of, unpack
 from airflow_provider_osmosdest.core.mailbox.inbox.quarantine import quarantine
 from airflow_provider_osmosdest.core.mailbox.inbox.receipts import Receipts
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection, SignatureRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection, KeyRejection, RecordsRejection
 from airflow_provider_osmosdest.core.mailbox.inbox.signature import signing_keys
 from airflow_provider_osmosdest.core.mailbox.inbox.validate import LISTED, Checker, Records
 
@@ -65,15 +65,17 @@ def idempotency_key(value: str, header: str) -> str:
 
     :param value: what was sent
     :param header: where, for the message
-    :raises InboxRejection: 400 for what cannot be one
+    :raises KeyRejection: it cannot be one
     """
     if not _KEY.fullmatch(value):
         found = f"{len(value):,} characters"
-        raise InboxRejection(400, "Bad request", f"{header}: found {found}, expected 1 to 255 characters of ASCII")
+        raise KeyRejection(f"{header}: found {found}, expected 1 to 255 characters of ASCII")
     return value
 
 
-def opened(posting: Posting, limit: int, secrets: tuple[str, ...], *, clock: Callable[[], float] = time.time) -> bytes:
+def opened(
+    posting: Posting, limit: int, secrets: tuple[str, ...], *, clock: Callable[[], float] = time.time
+) -> bytes | None:
     """
     Decompress the body of a POST, and verify its signature where it has one.
 
@@ -81,12 +83,13 @@ def opened(posting: Posting, limit: int, secrets: tuple[str, ...], *, clock: Cal
     :param limit: the most bytes of a body
     :param secrets: any of which may have signed it
     :param clock: seconds since 1970
-    :raises InboxRejection: 413 for a body that is larger decompressed, 400 for one that is damaged
-    :raises SignatureRejection: the signature does not hold
+    :return: the body; ``None`` where no secret made the signature, or it is too old
+    :raises SizeRejection: the body is larger decompressed
+    :raises UnreadableRejection: it is damaged
     """
     data = unpack(posting.raw, posting.encoding, limit)
     if posting.signature is not None and not posting.signature.holds(posting.raw, signing_keys(secrets), clock()):
-        raise SignatureRejection
+        return None
     return data
 
 
@@ -104,7 +107,7 @@ class Inbox:
 
     def take(self, media_type: str, data: bytes, *, sender: str, key: str | None) -> dict[str, Any]:
         """
-        Check the records of a body, publish them, and return the body of the 202 response.
+        Check the records of a body, publish them, and return the answer to its sender.
 
         A body without records is a success and publishes nothing: a partner's run may have found none.
 
@@ -155,13 +158,11 @@ class Inbox:
         if records.invalid and self._mailbox.settings.on_invalid == "reject":
             total = records.valid + records.invalid
             more = f", of which the first {LISTED} are listed" if records.invalid > LISTED else ""
-            raise InboxRejection(
-                422,
-                "Invalid records",
+            raise RecordsRejection(
                 f"{records.invalid:,} of {total:,} records cannot be taken{more}; none was. Mend them and send all "
                 "again",
-                invalid=records.invalid,
-                errors=records.errors,
+                records.invalid,
+                records.errors,
             )
         return records
 

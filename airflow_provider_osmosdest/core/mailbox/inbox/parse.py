@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import UnreadableRejection
 from airflow_provider_osmosdest.core.records.input import Input
 from airflow_provider_osmosdest.core.records.readers.csv_rows import read_csv
 from airflow_provider_osmosdest.core.records.readers.json_array import read_json
@@ -74,7 +74,7 @@ def runs_of(media_type: str, text: bytes) -> Iterator[Run]:
 
     :param media_type: one of :data:`.body.MEDIA_TYPES`
     :param text: of :func:`.body.text_of`
-    :raises InboxRejection: 400 where the body is not of its media type
+    :raises UnreadableRejection: the body is not of its media type
     :raises TooDeepError: for a body of JSON nested too deep to be cut
     """
     if media_type == "application/json":
@@ -89,9 +89,9 @@ def _json(text: bytes) -> Iterator[Run]:
     except RecursionError:
         raise TooDeepError(array) from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise _unreadable(f"is not one JSON object or one array of them: {error}") from None
+        raise UnreadableRejection(f"the body is not one JSON object or one array of them: {error}") from None
     if not array.lstrip(WHITE_SPACE).startswith(b"["):
-        raise _unreadable("is one JSON value; expected an object, or an array of objects")
+        raise UnreadableRejection("the body is one JSON value; expected an object, or an array of objects")
     try:
         # Block by block: a body of nothing but [1,1,1...] has millions of elements.
         for block in read_json(_Body(text)):
@@ -103,7 +103,9 @@ def _json(text: bytes) -> Iterator[Run]:
 
 def _lines(text: bytes) -> Iterator[Run]:
     if text.lstrip(WHITE_SPACE).startswith(b"["):
-        raise _unreadable("looks like a JSON array, and its Content-Type says application/x-ndjson: an object a line")
+        raise UnreadableRejection(
+            "the body looks like a JSON array, and its Content-Type says application/x-ndjson: an object a line"
+        )
     start = 0
     while start < len(text):
         cut = text.rfind(b"\n", start, start + BLOCK_BYTES) + 1 or text.find(b"\n", start + BLOCK_BYTES) + 1
@@ -114,12 +116,12 @@ def _lines(text: bytes) -> Iterator[Run]:
 
 def _csv(text: bytes) -> Iterator[Run]:
     if _looks_like_json(text):
-        raise _unreadable("looks like JSON, and its Content-Type says text/csv")
+        raise UnreadableRejection("the body looks like JSON, and its Content-Type says text/csv")
     try:
         for block in read_csv(_Body(text)):
             yield Run(block, block.rows)
     except SourceError as error:
-        raise InboxRejection(400, "Unreadable body", str(error)) from None
+        raise UnreadableRejection(str(error)) from None
 
 
 def _looks_like_json(text: bytes) -> bool:
@@ -144,7 +146,3 @@ class _Body(Input):
     def text(self) -> Iterator[bytes]:
         for start in range(0, len(self._text), BLOCK_BYTES):
             yield self._text[start : start + BLOCK_BYTES]
-
-
-def _unreadable(what: str) -> InboxRejection:
-    return InboxRejection(400, "Unreadable body", f"the body {what}")

@@ -7,8 +7,7 @@ takes it over. That cannot double a record, even where the first process is stil
 key and the body, and a ``batch_id`` is published once. So the time is chosen for the sender, who waits for it after a
 crash, and need only be longer than a publish usually takes, lest the same work be done twice.
 
-Both rejections are those of draft-ietf-httpapi-idempotency-key-header-07, section 2.7, with its statuses and titles. A
-sender tells them from any other 409 or 422 by their problem type.
+The two rejections are those of draft-ietf-httpapi-idempotency-key-header-07, section 2.7.
 """
 
 from __future__ import annotations
@@ -21,23 +20,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import StorageError
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import KeyInProgressRejection, KeyReusedRejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_osmosdest.core.mailbox.store.store import Store
 
-__all__ = ["IN_PROGRESS", "REUSED", "TAKEN_OVER_AFTER", "Receipts"]
+__all__ = ["TAKEN_OVER_AFTER", "Receipts"]
 
 TAKEN_OVER_AFTER = 10.0
 """How long the process that opened a receipt is presumed to be working, in seconds."""
-
-IN_PROGRESS = "urn:osmosdest:problem:idempotency-key-in-progress"
-"""The problem type of a 409: send the request again, after as many seconds as ``Retry-After`` says."""
-
-REUSED = "urn:osmosdest:problem:idempotency-key-reused"
-"""The problem type of a 422: the key was used with another body, and trying again cannot help."""
 
 _LONGEST_WAIT = 5.0
 
@@ -73,8 +66,8 @@ class Receipts:
         :param digest: of the key, in its scope
         :param fingerprint: of the body
         :return: the earlier response, in which case nothing was opened
-        :raises InboxRejection: 422 for another body under the key; 409 with ``Retry-After`` while a process is presumed
-            to be working on it
+        :raises KeyReusedRejection: another body came under the key
+        :raises KeyInProgressRejection: a process is presumed to be working on it
         :raises StorageError: the store cannot be read or written
         """
         name = _name(digest)
@@ -84,11 +77,8 @@ class Receipts:
                 # Purged in between.
                 continue
             if found["fingerprint"] != fingerprint:
-                raise InboxRejection(
-                    422,
-                    "Idempotency-Key is already used",
-                    "this idempotency key came with another body before; send each body with a key of its own",
-                    type=REUSED,
+                raise KeyReusedRejection(
+                    "this idempotency key came with another body before; send each body with a key of its own"
                 )
             if found["state"] == "done":
                 answer: _Answer = found["answer"]
@@ -126,13 +116,10 @@ class Receipts:
         age = abs(self._clock() - datetime.fromisoformat(found["at"]).timestamp())
         if age < TAKEN_OVER_AFTER:
             wait = max(1, math.ceil(min(TAKEN_OVER_AFTER - age, _LONGEST_WAIT)))
-            raise InboxRejection(
-                409,
-                "A request is outstanding for this Idempotency-Key",
+            raise KeyInProgressRejection(
                 f"a request with this idempotency key is in progress; send it again in {wait} s for its answer. Should "
                 f"the server have died over it, the key is free for the same body {TAKEN_OVER_AFTER:g} s after it came",
-                type=IN_PROGRESS,
-                headers={"Retry-After": str(wait)},
+                wait,
             )
 
     def _opened(self, fingerprint: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The rejection of a POST: its HTTP status and its reason for the partner, decided where the reason is found."""
+"""The rejections of a POST, one class for each reason; the web decides which status and headers each comes to."""
 
 from __future__ import annotations
 
@@ -7,44 +7,81 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_osmosdest.core.errors import MailboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-__all__ = ["InboxRejection", "SignatureRejection"]
+__all__ = [
+    "EncodingRejection",
+    "InboxRejection",
+    "KeyInProgressRejection",
+    "KeyRejection",
+    "KeyReusedRejection",
+    "MediaTypeRejection",
+    "RecordsRejection",
+    "SizeRejection",
+    "UnreadableRejection",
+]
 
 
 class InboxRejection(MailboxError):  # noqa: N818 - a response to the sender, and no failure of ours
-    """
-    A POST is rejected; nothing of it was published.
+    """A POST is rejected, and nothing of it was published; the message goes to the sender."""
 
-    :param status: the HTTP status (RFC 9110, section 15.5)
-    :param title: the kind of rejection, the same words for each of its kind
-    :param detail: what was found, what was expected and what to do; it goes to the sender
-    :param type: a URI of this kind of rejection, for programs; ``about:blank`` where the status says it all
-    :param headers: further headers of the response
-    :param extra: further members of the problem document
+
+class MediaTypeRejection(InboxRejection):
+    """The body is none of :data:`.body.MEDIA_TYPES`."""
+
+
+class EncodingRejection(InboxRejection):
+    """The body's content coding is none of :func:`.body.encodings`."""
+
+
+class SizeRejection(InboxRejection):
+    """
+    The body is too large, or has too many records.
+
+    :param detail: the message
+    :param limit: the most bytes, or records
     """
 
-    def __init__(
-        self,
-        status: int,
-        title: str,
-        detail: str,
-        *,
-        type: str = "about:blank",  # noqa: A002 - the member's name in RFC 9457
-        headers: Mapping[str, str] | None = None,
-        **extra: Any,
-    ) -> None:
+    def __init__(self, detail: str, limit: int) -> None:
         super().__init__(detail)
-        self.status = status
-        self.title = title
-        self.detail = detail
-        self.type = type
-        self.headers = dict(headers or {})
-        self.extra = extra
+        self.limit = limit
 
 
-class SignatureRejection(InboxRejection):
-    """No secret of the mailbox made the signature, or it is too old: the sender is unknown, as without a token."""
+class UnreadableRejection(InboxRejection):
+    """The body is damaged, or not what its headers say."""
 
-    def __init__(self) -> None:
-        super().__init__(401, "Unauthorized", "the signature does not fit this body, or was made too long ago")
+
+class RecordsRejection(InboxRejection):
+    """
+    Records of the body are invalid.
+
+    :param detail: the message
+    :param invalid: how many
+    :param errors: ``{"index", "field", "reason"}`` of the first of them
+    """
+
+    def __init__(self, detail: str, invalid: int, errors: Sequence[dict[str, Any]]) -> None:
+        super().__init__(detail)
+        self.invalid = invalid
+        self.errors = errors
+
+
+class KeyRejection(InboxRejection):
+    """The idempotency key cannot be one."""
+
+
+class KeyReusedRejection(InboxRejection):
+    """The idempotency key came with another body before: sending it again cannot help."""
+
+
+class KeyInProgressRejection(InboxRejection):
+    """
+    A request with the same idempotency key and body is in progress.
+
+    :param detail: the message
+    :param seconds: after which to send it again
+    """
+
+    def __init__(self, detail: str, seconds: int) -> None:
+        super().__init__(detail)
+        self.seconds = seconds

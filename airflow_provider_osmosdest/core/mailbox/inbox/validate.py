@@ -9,7 +9,7 @@ from airflow_provider_osmosdest.core.mailbox.inbox.body import too_large
 from airflow_provider_osmosdest.core.mailbox.inbox.limits import Limits
 from airflow_provider_osmosdest.core.mailbox.inbox.parse import TooDeepError, runs_of
 from airflow_provider_osmosdest.core.mailbox.inbox.quarantine import failure_line
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import RecordsRejection, SizeRejection
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema, InvalidRecord, Rows
 from airflow_provider_osmosdest.core.schema.validation.originals import original_json, original_of_row
 
@@ -72,8 +72,9 @@ class Checker:
 
         :param media_type: one of :data:`.body.MEDIA_TYPES`
         :param text: of :func:`.body.text_of`
-        :raises InboxRejection: 400 where the body is not of its type, 413 for too many records, 422 where a record is
-            nested so deep that the body cannot be cut into records
+        :raises UnreadableRejection: the body is not of its type
+        :raises SizeRejection: it has too many records
+        :raises RecordsRejection: a record is nested so deep that the body cannot be cut into records
         """
         found = Records()
         try:
@@ -82,7 +83,7 @@ class Checker:
             index, reason = self._limits.first_too_deep(error.array), self._limits.too_deep.reason
             errors = [{"index": index, "field": None, "reason": reason}]
             detail = f"record {index:,} is nested so deep that the body cannot be read; nothing of it was taken"
-            raise InboxRejection(422, "Invalid records", detail, invalid=1, errors=errors) from None
+            raise RecordsRejection(detail, 1, errors) from None
         return found
 
     def _check(self, runs: Iterator[Run], found: Records) -> None:
@@ -91,12 +92,10 @@ class Checker:
             start = found.valid + found.invalid
             count, lines, invalid = self._checked(run)
             if start + count > self._most:
-                raise InboxRejection(
-                    413,
-                    "Content too large",
+                raise SizeRejection(
                     f"the body has more than {self._most:,} records, the most this mailbox takes at once; send them "
                     "in several bodies",
-                    limit=self._most,
+                    self._most,
                 )
             if lines:
                 found.lines.append(lines)

@@ -9,7 +9,12 @@ import pytest
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox, Posting, idempotency_key, opened
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection, SignatureRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import (
+    KeyRejection,
+    KeyReusedRejection,
+    RecordsRejection,
+    SizeRejection,
+)
 from airflow_provider_osmosdest.core.mailbox.inbox.signature import Signature
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
@@ -30,8 +35,8 @@ def posted(store, text, *, settings=SETTINGS, sender="token:a", key=None, media_
     return Inbox(Mailbox(store, settings)).take(media_type, text, sender=sender, key=key)
 
 
-def rejection(*arguments, **options):
-    with pytest.raises(InboxRejection) as caught:
+def rejected(kind, *arguments, **options):
+    with pytest.raises(kind) as caught:
         posted(*arguments, **options)
     return caught.value
 
@@ -64,8 +69,8 @@ def test_under_a_key_it_is_published_once_and_answered_alike(store):
 
 def test_another_body_under_the_key_is_rejected(store):
     posted(store, b'{"id":1}', key="k")
-    assert rejection(store, b'{"id":2}', key="k").status == 422
-    assert rejection(store, b'{"id":1}', key="k", media_type="application/x-ndjson").status == 422
+    rejected(KeyReusedRejection, store, b'{"id":2}', key="k")
+    rejected(KeyReusedRejection, store, b'{"id":1}', key="k", media_type="application/x-ndjson")
     assert records(store) == [{"id": 1}]
 
 
@@ -77,9 +82,9 @@ def test_keys_of_two_senders_have_nothing_to_do_with_each_other(store):
 
 
 def test_invalid_records_let_nothing_in_and_bind_no_key(store):
-    rejected = rejection(store, b'[{"id":1},{"id":"x"}]', key="k")
-    assert (rejected.status, rejected.extra["invalid"]) == (422, 1)
-    assert rejected.extra["errors"][0]["index"] == 1
+    rejection = rejected(RecordsRejection, store, b'[{"id":1},{"id":"x"}]', key="k")
+    assert rejection.invalid == 1
+    assert rejection.errors[0]["index"] == 1
     assert store.names("log") == store.names("receipts") == store.names("quarantine") == []
     assert posted(store, b'[{"id":1},{"id":2}]', key="k")["accepted"] == 2
 
@@ -88,8 +93,8 @@ def test_what_was_taken_stays_taken_when_the_schema_changes(store):
     first = posted(store, b'{"id":1}', key="k")
     stricter = replace(SETTINGS, schema=DestinationSchema.load([{"name": "id", "type": "string", "nullable": False}]))
     assert posted(store, b'{"id":1}', key="k", settings=stricter) == first
-    assert rejection(store, b'{"id":2}', key="k", settings=stricter).title == "Invalid records"
-    assert rejection(store, b'{"id":1}', settings=stricter).title == "Invalid records"
+    rejected(RecordsRejection, store, b'{"id":2}', key="k", settings=stricter)
+    rejected(RecordsRejection, store, b'{"id":1}', settings=stricter)
 
 
 @pytest.mark.parametrize("key", [None, "k"])
@@ -97,7 +102,7 @@ def test_no_records_are_no_error_and_no_batch(store, key):
     assert posted(store, b"[]", key=key)["accepted"] == 0
     assert store.names("log") == []
     if key:
-        assert rejection(store, b'{"id":1}', key=key).status == 422
+        rejected(KeyReusedRejection, store, b'{"id":1}', key=key)
 
 
 class TestQuarantine:
@@ -137,7 +142,7 @@ def test_a_store_that_fails_is_mended_by_sending_again(store, monkeypatch, broke
         patch.setattr(owner, broken, fail)
         with pytest.raises(StorageError):
             posted(store, b'{"id":1}', key="k")
-    assert rejection(store, b'{"id":2}', key="k").status == 422
+    rejected(KeyReusedRejection, store, b'{"id":2}', key="k")
     assert posted(store, b'{"id":1}', key="k")["accepted"] == 1
     assert records(store) == [{"id": 1}]
 
@@ -153,9 +158,8 @@ def test_a_purged_receipt_does_not_swallow_another_body(store):
 
 @pytest.mark.parametrize("value", ["", "x" * 256, "é", "a\tb"])
 def test_a_key_that_is_none(value):
-    with pytest.raises(InboxRejection, match="Idempotency-Key: found") as caught:
+    with pytest.raises(KeyRejection, match="Idempotency-Key: found"):
         idempotency_key(value, "Idempotency-Key")
-    assert caught.value.status == 400
 
 
 def test_a_key_may_be_long():
@@ -164,8 +168,6 @@ def test_a_key_may_be_long():
 
 def test_size_is_looked_at_before_the_signature():
     wrong = Signature("id", "0", "v1,AAAA")
-    with pytest.raises(InboxRejection) as caught:
+    with pytest.raises(SizeRejection):
         opened(Posting(JSON, None, b"x" * 11, wrong), 10, ("whsec_AAAA",))
-    assert caught.value.status == 413
-    with pytest.raises(SignatureRejection):
-        opened(Posting(JSON, None, b"x" * 10, wrong), 10, ("whsec_AAAA",))
+    assert opened(Posting(JSON, None, b"x" * 10, wrong), 10, ("whsec_AAAA",)) is None
