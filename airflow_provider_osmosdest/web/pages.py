@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -17,24 +18,22 @@ from airflow_provider_osmosdest.web.openapi import CURSOR, answer, header, param
 from airflow_provider_osmosdest.web.state import in_thread, web_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.requests import Request
 
+    from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
     from airflow_provider_osmosdest.core.mailbox.log.read import Page
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.auth import Grant
     from airflow_provider_osmosdest.web.http.etags import Representation
+    from airflow_provider_osmosdest.web.http.negotiation import Coding
 
 __all__ = [
     "NEXT_CURSOR",
     "UP_TO_DATE",
-    "PageRequest",
     "answer_page",
     "page_answers",
     "page_parameters",
-    "page_request",
 ]
 
 NEXT_CURSOR = "Mailbox-Next-Cursor"
@@ -45,74 +44,44 @@ UP_TO_DATE = "Mailbox-Up-To-Date"
 
 
 @dataclass(frozen=True, slots=True)
-class PageRequest:
+class _Asked:
     """
-    The parameters of a request for a page.
+    What a request for a page asks for.
 
-    :param given: its parameters, ``limit`` and ``wait`` checked
+    :param cursor: where to begin; ``None`` for the earliest record
+    :param consumer: whose committed cursor to begin at instead
     :param limit: records at most
     :param wait: seconds to wait when there is nothing
+    :param media_type: of the response
+    :param coding: of the response
     """
 
-    given: dict[str, str]
+    cursor: str | None
+    consumer: str | None
     limit: int
     wait: int
+    media_type: str
+    coding: Coding
 
 
-def page_request(request: Request, mailbox: Mailbox, *known: str) -> PageRequest:
-    """
-    Read the parameters of a request for a page.
-
-    :param request: the request
-    :param mailbox: whose page it asks for
-    :param known: parameters besides ``limit`` and ``wait``
-    :raises Problem: 400 for a parameter that cannot be used
-    """
-    given = single(request.query_params, {"limit", "wait", *known})
-    limit = page_size(given, mailbox.settings.page_limit)
-    return PageRequest(given, limit, whole_number(given, "wait", default=0, least=0, most=MAX_WAIT))
-
-
-async def answer_page(
-    request: Request,
-    grant: Grant,
-    asked: PageRequest,
-    read: Callable[[], tuple[Page, str]],
-    *,
-    onward: str = "records",
-) -> Response:
+async def answer_page(request: Request, grant: Grant, consumer: str | None = None) -> Response:
     """
     Answer with a page, or with 204 when there was nothing for as long as the client would wait.
 
     :param request: the request
     :param grant: what it may do; checked again when it has waited
-    :param asked: its parameters
-    :param read: reads the page and returns it with the cursor of the next one; called in a thread
-    :param onward: where records are read by cursor, relative to the request's URL: no proxy can make that wrong
-    :raises Problem: 401 where its token was revoked while it waited
+    :param consumer: whose page; without one, the page at the request's own ``cursor``
+    :raises Problem: 400 for a parameter that cannot be used; 406 for a client that takes nothing there is; 401 where
+        its token was revoked while it waited
     """
-    mailbox = grant.mailbox
-    schema = mailbox.settings.schema
-    media_type = pick_media_type(_joined(request, "accept"), formats_of(schema))
-    coding = pick_coding(_joined(request, "accept-encoding"), codings())
-
-    def read_and_encode() -> tuple[Page, str, Representation | None]:
-        page, cursor = read()
-        if asked.wait and not page.count:
-            return page, cursor, None
-        if media_type == JSON:
-            content = to_json(page.lines, cursor, up_to_date=page.up_to_date)
-        elif media_type == CSV and schema is not None:
-            content = to_csv(page.lines, schema)
-        else:
-            content = page.lines
-        return page, cursor, represent(content, media_type, coding)
-
-    page, cursor, representation = await in_thread(request, read_and_encode)
-    if representation is None and await _wait_for_records(request, grant, page, asked.wait):
-        page, cursor, representation = await in_thread(request, read_and_encode)
+    asked = _asked(request, grant.mailbox.settings, consumer)
+    page, cursor, representation = await in_thread(request, _read, grant.mailbox, asked)
+    if representation is None and await _wait_for_records(request, grant, page.next.position, asked.wait):
+        page, cursor, representation = await in_thread(request, _read, grant.mailbox, asked)
     headers = {NEXT_CURSOR: cursor, UP_TO_DATE: "true" if page.up_to_date else "false"}
     if not page.up_to_date:
+        # Relative to the request's URL: no proxy can make that wrong.
+        onward = "records" if consumer is None else "../../records"
         headers["Link"] = f'<{onward}?{urlencode({"cursor": cursor, "limit": asked.limit})}>; rel="next"'
     if representation is None:
         return Response(None, 204, headers)
@@ -170,23 +139,61 @@ def page_answers(settings: MailboxSettings) -> dict[str, Any]:
     }
 
 
-async def _wait_for_records(request: Request, grant: Grant, page: Page, seconds: float) -> bool:
-    mailbox, position = grant.mailbox, page.next.position
+def _asked(request: Request, settings: MailboxSettings, consumer: str | None) -> _Asked:
+    """Read a request's parameters, and negotiate the form of its response."""
+    known = ("limit", "wait", "cursor") if consumer is None else ("limit", "wait")
+    given = single(request.query_params, known)
+    return _Asked(
+        given.get("cursor"),
+        consumer,
+        page_size(given, settings.page_limit),
+        whole_number(given, "wait", default=0, least=0, most=MAX_WAIT),
+        pick_media_type(_joined(request, "accept"), formats_of(settings.schema)),
+        pick_coding(_joined(request, "accept-encoding"), codings()),
+    )
 
-    async def has_new() -> bool:
-        return await in_thread(request, mailbox.has_new, position)
 
-    async def disconnected() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
+def _read(mailbox: Mailbox, asked: _Asked) -> tuple[Page, str, Representation | None]:
+    """Read and encode a page; return it with the next one's cursor, unencoded where the request will wait; blocks."""
+    start: str | Cursor | None = asked.cursor
+    if asked.consumer is not None and (start := mailbox.consumers.committed(asked.consumer)) is not None:
+        # Only commits bring consumers into being: a reader that tries out names leaves nothing behind.
+        mailbox.consumers.note_poll(asked.consumer)
+    page = mailbox.read(start, limit=asked.limit, max_bytes=mailbox.settings.page_bytes)
+    # A consumer that was never moved by hand is in its generation 0.
+    generation = page.next.generation if asked.consumer is None else page.next.generation or 0
+    cursor = mailbox.cursor_text(page.next.position, generation)
+    if asked.wait and not page.count:
+        return page, cursor, None
+    schema = mailbox.settings.schema
+    if asked.media_type == JSON:
+        content = to_json(page.lines, cursor, up_to_date=page.up_to_date)
+    elif asked.media_type == CSV and schema is not None:
+        content = to_csv(page.lines, schema)
+    else:
+        content = page.lines
+    return page, cursor, represent(content, asked.media_type, asked.coding)
 
-    waiting, mailbox_id = web_state(request).waiting, mailbox.settings.mailbox_id
-    came = await waiting.until_new(mailbox_id, position, seconds, has_new=has_new, disconnected=disconnected)
+
+async def _wait_for_records(request: Request, grant: Grant, position: Position, seconds: float) -> bool:
+    waiting, mailbox = web_state(request).waiting, grant.mailbox
+    came = await waiting.until_new(
+        mailbox.settings.mailbox_id,
+        position,
+        seconds,
+        has_new=partial(in_thread, request, mailbox.has_new, position),
+        disconnected=partial(_disconnected, request),
+    )
     # A server that shuts down has no time to look the mailbox up, and so reveals nothing of it.
     if not waiting.ended:
         await authorize_again(request, grant)
         return came
     return False
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _joined(request: Request, name: str) -> str | None:

@@ -64,7 +64,7 @@ class Mailbox:
             clock=self._clock,
         )
 
-    def read(self, cursor: str | Position | None, *, limit: int, max_bytes: int) -> Page:
+    def read(self, cursor: str | Position | Cursor | None, *, limit: int, max_bytes: int) -> Page:
         """
         Return the records from a cursor on; one request where there is nothing new.
 
@@ -172,12 +172,16 @@ class Mailbox:
             entry, offset = self.log.entry(self.log.earliest(fresh=True)), 0
         return tail.first + tail.records - (entry or tail).first - offset
 
-    def _cursor(self, cursor: str | Position | None) -> Cursor:
-        if cursor is None:
-            return Cursor(Position(self.log.earliest()))
-        if isinstance(cursor, Position):
-            return Cursor(cursor)
-        return decode_cursor(self.settings.mailbox_id, cursor)
+    def _cursor(self, cursor: str | Position | Cursor | None) -> Cursor:
+        match cursor:
+            case None:
+                return Cursor(Position(self.log.earliest()))
+            case Position():
+                return Cursor(cursor)
+            case Cursor():
+                return cursor
+            case _:
+                return decode_cursor(self.settings.mailbox_id, cursor)
 
     def _lost(self, position: Position) -> CursorError:
         """Return the error for a position that is not in the log."""

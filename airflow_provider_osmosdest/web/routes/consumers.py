@@ -17,13 +17,12 @@ from airflow_provider_osmosdest.web.http.problems import Problem, problem_respon
 from airflow_provider_osmosdest.web.http.query import bad_parameter, single
 from airflow_provider_osmosdest.web.http.request_body import Incoming
 from airflow_provider_osmosdest.web.openapi import CURSOR, answer, operation, parameter, problems
-from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
+from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters
 from airflow_provider_osmosdest.web.state import in_thread
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
-    from airflow_provider_osmosdest.core.mailbox.log.read import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
 
@@ -58,21 +57,7 @@ async def read_records(
     request: Request, grant: Annotated[Grant, Depends(reading)], name: Annotated[str, Depends(_consumer)]
 ) -> Response:
     """Answer with the records from the committed cursor on; the same ones until there is a commit."""
-    mailbox = grant.mailbox
-    asked = page_request(request, mailbox)
-
-    def read() -> tuple[Page, str]:
-        committed = mailbox.consumers.committed(name)
-        if committed is not None:
-            # Only commits bring consumers into being: a reader that tries out names leaves nothing behind.
-            mailbox.consumers.note_poll(name)
-        cursor = None if committed is None else mailbox.cursor_text(committed.position, committed.generation)
-        page = mailbox.read(cursor, limit=asked.limit, max_bytes=mailbox.settings.page_bytes)
-        # A consumer that was never moved by hand is in its generation 0.
-        generation = 0 if committed is None else committed.generation
-        return page, mailbox.cursor_text(page.next.position, generation)
-
-    return await answer_page(request, grant, asked, read, onward="../../records")
+    return await answer_page(request, grant, name)
 
 
 @router.post("/commit", status_code=204)

@@ -10,10 +10,9 @@ from starlette.responses import Response
 
 from airflow_provider_osmosdest.web.auth import Grant, reading
 from airflow_provider_osmosdest.web.openapi import CURSOR, operation, parameter
-from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters, page_request
+from airflow_provider_osmosdest.web.pages import answer_page, page_answers, page_parameters
 
 if TYPE_CHECKING:
-    from airflow_provider_osmosdest.core.mailbox.log.read import Page
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
     from airflow_provider_osmosdest.web.openapi import Paths
 
@@ -25,14 +24,7 @@ router = APIRouter()
 @router.api_route("/records", methods=["GET", "HEAD"])
 async def read_records(request: Request, grant: Annotated[Grant, Depends(reading)]) -> Response:
     """Answer with the records from a cursor on."""
-    mailbox = grant.mailbox
-    asked = page_request(request, mailbox, "cursor")
-
-    def read() -> tuple[Page, str]:
-        page = mailbox.read(asked.given.get("cursor"), limit=asked.limit, max_bytes=mailbox.settings.page_bytes)
-        return page, mailbox.cursor_text(page.next.position, page.next.generation)
-
-    return await answer_page(request, grant, asked, read)
+    return await answer_page(request, grant)
 
 
 def describe(settings: MailboxSettings) -> Paths:

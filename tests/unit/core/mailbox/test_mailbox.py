@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.errors import (
     CursorExpiredError,
     StorageError,
 )
-from airflow_provider_osmosdest.core.mailbox.cursor import Position
+from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.core.mailbox.log.entry import decode, encode, entry_name
 from airflow_provider_osmosdest.core.mailbox.log.log import EARLIEST_NAME, TAIL_NAME
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
@@ -94,6 +94,16 @@ def test_a_page_has_one_record_however_small_it_may_be(box):
     page = box.mailbox.read(None, limit=10, max_bytes=1)
     assert (page.lines, page.count, page.up_to_date) == (b'{"batch":1,"record":0}\n', 1, False)
     assert page.next.position == Position(1, 1)
+
+
+def test_a_page_begins_wherever_its_cursor_says_and_keeps_its_generation(box):
+    box.publish(3)
+    start = Cursor(Position(1, 2), 4)
+    text = box.mailbox.cursor_text(start.position, start.generation)
+    pages = [box.mailbox.read(each, limit=1, max_bytes=LARGE) for each in (start, text)]
+    assert pages[0] == pages[1]
+    assert (pages[0].start, pages[0].next) == (start, Cursor(Position(2), 4))
+    assert box.mailbox.read(start.position, limit=1, max_bytes=LARGE).next == Cursor(Position(2))
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0, "max_bytes": 1}, {"limit": 1, "max_bytes": 0}])
