@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# The package standardwebhooks signs and verifies text alone: a gzip body raises UnicodeDecodeError. It also makes
+# four copies of a body, takes 5 times as long over 30 MB, and lets one damaged entry reject a good one beside it.
+
 __all__ = ["decoded", "key_of", "signature_of"]
 
 _PREFIX = "whsec_"

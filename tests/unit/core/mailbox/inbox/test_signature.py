@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import string
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
@@ -25,8 +29,12 @@ def holds(signed, *, secrets=(SECRET,), body=BODY, now=NOW):
     return signed.holds(body.encode(), signing_keys(secrets), now)
 
 
-def test_what_the_package_signs_holds():
-    assert holds(signature())
+@given(body=st.text(), key=st.binary(min_size=1, max_size=80), message_id=st.text(string.ascii_letters, min_size=1))
+def test_what_the_package_signs_holds(body, key, message_id):
+    secret = "whsec_" + base64.b64encode(key).decode()
+    signed = signature(secret, body=body, message_id=message_id)
+    assert holds(signed, secrets=(secret,), body=body)
+    assert not holds(signed, secrets=(secret,), body=body + " ")
 
 
 @pytest.mark.parametrize("secrets", [(SECRET, OTHER), (OTHER, SECRET)])
@@ -74,7 +82,6 @@ def test_a_signature_ages(offset, fresh):
 
 @pytest.mark.parametrize("timestamp", ["", "now", "1.8e9", f"{NOW}.0", f"+{NOW}", f" {NOW}", "٣", "9" * 5000, "\xff"])
 def test_a_time_that_is_none_never_holds(timestamp):
-    import base64
     import hashlib
     import hmac
 
