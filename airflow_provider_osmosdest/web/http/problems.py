@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
@@ -80,10 +79,6 @@ def problem_of(error: Exception) -> Problem:
             phrase = HTTPStatus(error.status_code).phrase
             detail = _HTTP_DETAILS.get(error.status_code, phrase)
             problem = Problem(error.status_code, phrase, detail, headers=error.headers)
-        case RequestValidationError():
-            wrong = error.errors()[0]
-            name = ".".join(str(part) for part in wrong["loc"][1:]) or str(wrong["loc"][0])
-            problem = Problem(400, "Bad request", f"{name}: {wrong['msg']}", parameter=name)
         case StorageError():
             _log.error("A mailbox's store failed: %s", error)
             detail = "what holds this mailbox cannot be reached now; send the request again later"
@@ -115,7 +110,7 @@ def handle_problems(app: FastAPI) -> None:
             problem.headers["Allow"] = ", ".join(_methods(request))
         return problem_response(problem)
 
-    for kind in (Problem, CursorError, HTTPException, RequestValidationError, StorageError):
+    for kind in (Problem, CursorError, HTTPException, StorageError):
         app.add_exception_handler(kind, answer)
 
 

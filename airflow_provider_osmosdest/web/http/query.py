@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import QueryParams
 
+# FastAPI's parameter models take "+1", "1.0" and "1_0" for numbers and the last of two values; a mailbox's own limit
+# has no place in them, and their errors do not name the parameters that there are.
+
 __all__ = ["MAX_WAIT", "bad_parameter", "default_page", "page_size", "single", "whole_number"]
 
 MAX_WAIT = 30

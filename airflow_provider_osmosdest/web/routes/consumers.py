@@ -45,7 +45,7 @@ class _Commit(msgspec.Struct, forbid_unknown_fields=True):
 _DECODER = msgspec.json.Decoder(_Commit)
 
 
-def _consumer(name: str) -> str:
+async def _consumer(name: str) -> str:
     """Require a name that a consumer may have."""
     if not valid_consumer(name):
         raise bad_parameter("name", name, "1 to 64 letters, digits, dots, hyphens or underscores, no dot first")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import jsonschema
 import pytest
+from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
 
 from airflow_provider_osmosdest.web.openapi import problems
@@ -22,6 +23,14 @@ def test_every_route_of_a_mailbox_is_described_and_nothing_else(web, document):
         for method in route.methods - {"HEAD"}
     }
     assert routed == {(path, method) for path, operations in document["paths"].items() for method in operations}
+
+
+def test_the_framework_checks_no_parameter_of_its_own(web):
+    """Whatever it rejects would be answered with no problem document."""
+    for route in web.client.app.routes:
+        read = get_flat_dependant(route.dependant)
+        assert read.query_params + read.header_params + read.cookie_params + read.body_params == [], route.path
+        assert {field.field_info.annotation for field in read.path_params} <= {str}, route.path
 
 
 def test_the_server_is_the_mailbox(document):
