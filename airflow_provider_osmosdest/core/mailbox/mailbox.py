@@ -173,15 +173,11 @@ class Mailbox:
         return tail.first + tail.records - (entry or tail).first - offset
 
     def _cursor(self, cursor: str | Position | Cursor | None) -> Cursor:
-        match cursor:
-            case None:
-                return Cursor(Position(self.log.earliest()))
-            case Position():
-                return Cursor(cursor)
-            case Cursor():
-                return cursor
-            case _:
-                return decode_cursor(self.settings.mailbox_id, cursor)
+        if isinstance(cursor, str):
+            return decode_cursor(self.settings.mailbox_id, cursor)
+        if isinstance(cursor, Cursor):
+            return cursor
+        return Cursor(Position(self.log.earliest()) if cursor is None else cursor)
 
     def _lost(self, position: Position) -> CursorError:
         """Return the error for a position that is not in the log."""
