@@ -79,11 +79,12 @@ def write(page: Path, name: str, text: str) -> None:
 
 
 def measured_on(packages: Sequence[str] = ()) -> str:
-    """Return a line about machine, Python, commit, day and the versions of packages."""
+    """Return a line about the machine, how busy it is, Python, the versions of packages, commit and day."""
     found = [
         _processor(),
         f"{os.cpu_count()} cores",
         f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB of memory",
+        f"a load of {os.getloadavg()[0]:.0f}",
         f"{platform.system()} {platform.release().split('-')[0]}",
         f"{platform.python_implementation()} {platform.python_version()}",
         *(each for package in packages if (each := _installed(package))),
