@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_osmosdest.core.delivery.deduplication import deduplicator_of
-from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal, begin, check_holder
+from airflow_provider_osmosdest.core.delivery.ledger.attempt import begin, check_holder
+from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
 from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
 from airflow_provider_osmosdest.core.delivery.ledger.reopening import reopen
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore

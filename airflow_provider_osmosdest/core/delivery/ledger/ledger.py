@@ -135,8 +135,7 @@ class Ledger:
         doubts = self.in_doubt.copy()
         doubts.add(*self.window)
         for chunk in self.sending:
-            for start, stop in chunk.ranges():
-                doubts.add(start, stop)
+            doubts.add_ranges(chunk.ranges())
         return doubts.without(self.settled)
 
     def to_json(self) -> bytes:

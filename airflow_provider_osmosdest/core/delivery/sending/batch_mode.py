@@ -149,7 +149,7 @@ class BatchMode:
                 self._chunks.extendleft(reversed(_cut_by_bytes(chunk, limit)))
                 continue
             rounds = self._send_chunk(chunk, rounds)
-        self._journal.settled()
+        self._journal.tick(end_of_batch=True)
 
     def _resumed(self, batch: Batch) -> list[_Chunk]:
         """Return what of a batch to send: first the chunk that an earlier attempt left in doubt, exactly as it was."""

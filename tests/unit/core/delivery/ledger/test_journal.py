@@ -7,7 +7,9 @@ import json
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import deliver
-from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal, begin
+from airflow_provider_osmosdest.core.delivery.ledger.attempt import begin
+from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure
+from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
 from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
@@ -149,7 +151,7 @@ class Desk:
 
     def fail(self, *indexes, outcome="rejected", final=True, error="no"):
         records = [(index, b"{}") for index in indexes]
-        self.journal.fail(outcome, records, status=422, error=error, attempts=1, final=final)
+        self.journal.fail(Failure(outcome, error, 422, 1), records, final=final)
 
     @property
     def written(self):
