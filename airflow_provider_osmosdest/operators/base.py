@@ -80,7 +80,39 @@ class DeliveringOperator(BaseOperator):
         :raises AirflowFailException: where a retry cannot help: a wrong setting, token or schema
         :raises OsmosError: where it may
         """
-        return self._carry_out(context, self.records)
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
+        from airflow_provider_osmosdest.core.delivery.engine import deliver
+        from airflow_provider_osmosdest.core.delivery.model import RunContext
+        from airflow_provider_osmosdest.core.errors import ConfigurationError
+        from airflow_provider_osmosdest.hooks.delivery import source_of
+        from airflow_provider_osmosdest.operators.state_store import ledger_store
+
+        ti = context["ti"]
+        records = self._records(context)
+        with self._stop_signal.watching_the_clock():
+            try:
+                prepared = self._prepare((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))
+                delivery = prepared.delivery
+                source = source_of(records, self.records_format, self.records_conn_id)
+                tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
+                run_context = RunContext(
+                    ledger=ledger_store(context, delivery.folder),
+                    stopping=self._stop_signal.why,
+                    deferrable=self.deferrable,
+                    warn=self.log.warning,
+                    timed=request_timer(tags),
+                    # Clearing a task instance raises it, and a retry leaves it alone.
+                    run_key=str(ti.max_tries),
+                )
+                result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
+            except ConfigurationError as error:
+                raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+            count_metrics(result, tags)
+            path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
+            self._lineage = Lineage(path, prepared.destination, result.report.to_xcom())
+            describe_outlets(context, self.outlets, self._lineage.xcom)
+            return self._finish(context, result)
 
     def on_kill(self) -> None:
         """End the delivery between two steps, with its ledger and report written."""
@@ -107,42 +139,9 @@ class DeliveringOperator(BaseOperator):
         :raises ConfigurationError: naming what cannot be used
         """
 
-    def _carry_out(self, context: Context, records: Any) -> dict[str, Any]:
-        with self._stop_signal.watching_the_clock():
-            return self._finish(context, self._deliver(context, records))
-
-    def _deliver(self, context: Context, records: Any) -> Result:
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
-        from airflow_provider_osmosdest.core.delivery.engine import deliver
-        from airflow_provider_osmosdest.core.delivery.model import RunContext
-        from airflow_provider_osmosdest.core.errors import ConfigurationError
-        from airflow_provider_osmosdest.hooks.delivery import source_of
-        from airflow_provider_osmosdest.operators.state_store import ledger_store
-
-        ti = context["ti"]
-        try:
-            prepared = self._prepare((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))
-            delivery = prepared.delivery
-            source = source_of(records, self.records_format, self.records_conn_id)
-            tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
-            run_context = RunContext(
-                ledger=ledger_store(context, delivery.folder),
-                stopping=self._stop_signal.why,
-                deferrable=self.deferrable,
-                warn=self.log.warning,
-                timed=request_timer(tags),
-                # Clearing a task instance raises it, and a retry leaves it alone.
-                run_key=str(ti.max_tries),
-            )
-            result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
-        except ConfigurationError as error:
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
-        count_metrics(result, tags)
-        path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
-        self._lineage = Lineage(path, prepared.destination, result.report.to_xcom())
-        describe_outlets(context, self.outlets, self._lineage.xcom)
-        return result
+    def _records(self, context: Context) -> Any:  # noqa: ARG002 - for those that make records only now
+        """Return the records to deliver, or where they are."""
+        return self.records
 
     def _finish(self, context: Context, result: Result) -> dict[str, Any]:
         """Push the report, and let the task fail if the delivery did."""

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery import setup as preparing
-from airflow_provider_osmosdest.core.delivery.engine import carry_out
+from airflow_provider_osmosdest.core.delivery import engine
+from airflow_provider_osmosdest.core.delivery.engine import DeliveryRun
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
 from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
@@ -200,7 +200,7 @@ class Desk:
         )
         source = Source(self.records, plan.block)
         try:
-            result = carry_out(delivery, source, world.factory, lambda line: None, run_context)
+            result = DeliveryRun(delivery, source, world.factory, lambda line: None, run_context).run()
         except Killed:
             return None
         report = result.report
@@ -343,8 +343,8 @@ def clock():
     # To make a validator for each attempt would take a third of the time, and it is the same one each time.
     validator = BulkValidator(SCHEMA)
     with (
-        patch.object(preparing, "BulkValidator", lambda *args, **more: validator),
-        patch.object(preparing, "Backoff", partial(Backoff, _random=clock)),
+        patch.object(engine, "BulkValidator", lambda *args, **more: validator),
+        patch.object(engine, "Backoff", partial(Backoff, _random=clock)),
         patch.object(SendContext, "now", lambda self: clock.now),
         patch.dict(Journal.__init__.__kwdefaults__, {"clock": clock}),
     ):
