@@ -54,11 +54,6 @@ class Failure:
     status: int | None = None
     attempts: int = 0
 
-    @property
-    def reason(self) -> str:
-        """What the report counts them under."""
-        return f"{self.outcome}: {self.error}"
-
 
 class FailuresFile:
     """

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from airflow_provider_osmosdest.core.delivery.ledger.attempt import check_holder
 from airflow_provider_osmosdest.core.delivery.ledger.failures import (
     FAILURES_PATTERN,
-    Failure,
     FailuresFile,
     check_parts,
     fold_parts,
@@ -21,6 +20,7 @@ from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, LedgerStore
     from airflow_provider_osmosdest.core.delivery.report import Tally
     from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
@@ -81,7 +81,7 @@ class Journal:
         self._open = FailuresFile(folder, prefix="failures-open-", origin=origin)
         self._open_counts: Counter[str] = Counter()
         self._open_reasons: Counter[str] = Counter()
-        self._waiting: dict[int, Failure] = {}
+        self._waiting: dict[int, tuple[str, str]] = {}
         self._must_last = False
         self._waiting_since = self._written = self._started = clock()
         self._seconds = ledger.seconds
@@ -140,16 +140,16 @@ class Journal:
         indexes = (self._failures if final else self._open).write(failure, records)
         if not indexes:
             return
-        self._tally.count(failure.outcome, len(indexes), failure.error)
+        reason = self._tally.count(failure.outcome, len(indexes), failure.error)
         if final:
             # A refused record may be sent again after a crash; one that may have arrived must not.
             self._must_last = self._must_last or failure.outcome == "unknown"
-            self._wait(dict.fromkeys(indexes, failure))
+            self._wait(dict.fromkeys(indexes, (failure.outcome, reason)))
             return
         if failure.outcome == "unknown":
             self.in_doubt.add_all(indexes)
         self._open_counts[failure.outcome] += len(indexes)
-        self._open_reasons[failure.reason] += len(indexes)
+        self._open_reasons[reason] += len(indexes)
 
     def fail_each(
         self, outcome: str, records: Sequence[tuple[int, str, bytes]], reasons: Sequence[str], *, textual: bool = False
@@ -163,13 +163,10 @@ class Journal:
         """
         self.guard()
         self._failures.write_each(outcome, records, textual=textual)
-        failures: dict[str, Failure] = {}
-        for reason, count in Counter(reasons).items():
-            self._tally.count(outcome, count, reason)
-            failures[reason] = Failure(outcome, reason)
-        self._wait({index: failures[reason] for (index, _, _), reason in zip(records, reasons, strict=True)})
+        counted = {reason: self._tally.count(outcome, count, reason) for reason, count in Counter(reasons).items()}
+        self._wait({index: (outcome, counted[reason]) for (index, _, _), reason in zip(records, reasons, strict=True)})
 
-    def _wait(self, settled: dict[int, Failure]) -> None:
+    def _wait(self, settled: dict[int, tuple[str, str]]) -> None:
         if not self._waiting:
             self._waiting_since = self._clock()
         self._waiting |= settled
@@ -262,8 +259,8 @@ class Journal:
         if self._waiting:
             # A crash now loses the failure records that wait; so their records are not settled yet.
             ledger.settled = settled.minus(self._waiting)
-            ledger.counts = dict(Counter(ledger.counts) - Counter(each.outcome for each in self._waiting.values()))
-            ledger.reasons -= Counter(each.reason for each in self._waiting.values())
+            ledger.counts = dict(Counter(ledger.counts) - Counter(outcome for outcome, _ in self._waiting.values()))
+            ledger.reasons -= Counter(reason for _, reason in self._waiting.values())
         self._store.save(ledger.to_json(), last=last)
         ledger.settled = settled
         self._written = self._clock()

@@ -579,6 +579,17 @@ class TestCounts:
         assert desk.written.settled == RangeSet([(3, 5)])
         assert desk.written.in_doubt == RangeSet([(1, 3)])
 
+    def test_so_are_reasons_that_are_too_many_to_be_told_apart(self, desk):
+        for index in range(1_100):
+            desk.fail(index, outcome="unknown", final=False, error=f"500: request {index}")
+        desk.fail(1_100, error="422: request 1100")
+        desk.journal.fail_each("invalid", [(1_101, "id: 1101", b"{}")], ["id: 1101"])
+        assert desk.tally.reasons["unknown: (other reasons)"] == 100
+        desk.journal.write()
+        assert desk.written.reasons == {}
+        desk.journal.close(complete=False)
+        assert desk.written.reasons == {"rejected: (other reasons)": 1, "invalid: (other reasons)": 1}
+
     def test_the_reasons_of_earlier_attempts_count(self, tmp_path):
         desk = Desk(tmp_path, Ledger("d", "f", reasons=Counter({"rejected: no": 2}), counts={"rejected": 2}))
         desk.fail(7)
