@@ -42,15 +42,14 @@ def begin(
         return Ledger.new(fingerprint, run_key)
     if ledger.complete:
         say(
-            f"Delivery {ledger.delivery_id} is complete already, with {ledger.counts.get('delivered', 0):,} records "
+            f"Delivery {ledger.delivery_id} is complete already, with {ledger.counts['delivered']:,} records "
             "delivered: an attempt finished it and ended before it could say so. Nothing is sent."
         )
         return ledger
     ledger.run_key = run_key
     if not ledger.settled and not ledger.doubts():
-        if fingerprint is None or fingerprint != ledger.fingerprint:
-            # No record has an outcome, so another source can take over the ledger.
-            ledger.fingerprint = fingerprint
+        # No record has an outcome, so another source can take over the ledger.
+        ledger.fingerprint = fingerprint
         return ledger
     if fingerprint is None:
         say(
@@ -66,7 +65,7 @@ def begin(
         return Ledger.new(fingerprint, run_key)
     say(
         f"Going on with delivery {ledger.delivery_id}, attempt {ledger.attempts + 1}: {len(ledger.settled):,} records "
-        f"are settled already ({ledger.counts.get('delivered', 0):,} delivered) and are not sent again."
+        f"are settled already ({ledger.counts['delivered']:,} delivered) and are not sent again."
     )
     return ledger
 
