@@ -214,6 +214,7 @@ class HttpSourceOperator(BaseOperator):
 
     def _order(self, instance: tuple[str, ...], hook: Any, run_context: RunContext) -> PullOrder:
         from airflow_provider_osmosdest.core.errors import OptionsError
+        from airflow_provider_osmosdest.hooks.shared_storage import check_shared
         from airflow_provider_osmosdest.hooks.source import PULL_OPTIONS, SourceRequest, make_pull
 
         if self.output_as not in OUTPUTS:
@@ -235,7 +236,11 @@ class HttpSourceOperator(BaseOperator):
             max_page_bytes=self.max_page_bytes,
             options={name: getattr(self, name) for name in (*PULL_OPTIONS, "deduplicate", "record_key")},
         )
-        return make_pull(instance, hook, request, run_context)
+        order = make_pull(instance, hook, request, run_context)
+        if self.output_as == "file":
+            nowhere = "the task that takes the records would not find them there; or set output_as='xcom', if they are few"
+            check_shared(order.folder, "[osmosdest] storage_path", nowhere)
+        return order
 
     def _finish(self, context: Context, order: PullOrder, result: PullResult) -> Any:
         """Push the report, and let the task fail if the pull did."""

@@ -232,7 +232,7 @@ ARROWS: dict[str, set[str]] = {
         "hooks",
     },
     "sensors": {"core.errors", "core.whole_numbers", "triggers"},
-    "settings": set(),
+    "settings": {"core.errors"},
     "testing": {
         "core.errors",
         "core.http",
