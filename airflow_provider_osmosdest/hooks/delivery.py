@@ -166,7 +166,9 @@ def check_seen(options: DeliveryOptions, seen: ObjectStoragePath | PrivatePath) 
     :raises ConfigurationError: when it is not
     """
     if options.deduplicate in ("records", "files"):
-        again = f"deduplicate={options.deduplicate!r} would find nothing of what a task on another machine has delivered"
+        again = (
+            f"deduplicate={options.deduplicate!r} would find nothing of what a task on another machine has delivered"
+        )
         check_shared(seen, "[osmosdest] storage_path", again)
 
 

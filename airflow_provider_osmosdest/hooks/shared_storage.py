@@ -28,8 +28,9 @@ def remote_executor() -> str | None:
     for variable, executor in _IN_A_CONTAINER.items():
         if os.environ.get(variable):
             return executor
-    # "LocalExecutor,remote:CeleryExecutor;team=package.module.Executor"
-    for of_team in conf.get("core", "executor").split(";"):
+    # Executors by commas, teams by semicolons, and each may have an alias: LocalExecutor,far:package.Executor;team=…
+    configured: str = conf.get("core", "executor")
+    for of_team in configured.split(";"):
         for named in of_team.rpartition("=")[2].split(","):
             executor = named.rpartition(":")[2].strip().rpartition(".")[2]
             if executor and executor not in _ON_THIS_MACHINE:

@@ -97,7 +97,7 @@ class DeliveringOperator(BaseOperator):
                 source = source_of(records, self.records_format, self.records_conn_id)
                 tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
                 run_context = RunContext(
-                    ledger=ledger_store(context, delivery.folder),
+                    ledger=ledger_store(context.get("task_state_store"), delivery.folder),
                     stopping=self._stop_signal.why,
                     deferrable=self.deferrable,
                     warn=self.log.warning,

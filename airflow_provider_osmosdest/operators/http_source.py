@@ -196,7 +196,7 @@ class HttpSourceOperator(BaseOperator):
         try:
             hook = HttpDestinationHook(http_conn_id=self.http_conn_id, auth_type=self.auth_type)
             run_context = RunContext(
-                ledger=ledger_store(context, delivery_folder(instance)),
+                ledger=ledger_store(context.get("task_state_store"), delivery_folder(instance)),
                 stopping=self._stop_signal.why,
                 warn=self.log.warning,
                 # Clearing a task instance raises it, and a retry leaves it alone.
@@ -238,7 +238,7 @@ class HttpSourceOperator(BaseOperator):
         )
         order = make_pull(instance, hook, request, run_context)
         if self.output_as == "file":
-            nowhere = "the task that takes the records would not find them there; or set output_as='xcom', if they are few"
+            nowhere = "the task that takes the records would not find them (few of them may go by output_as='xcom')"
             check_shared(order.folder, "[osmosdest] storage_path", nowhere)
         return order
 

@@ -283,7 +283,8 @@ class TestAFolderOfOneMachine:
     def test_the_default_path_is_refused(self, connect, osmos_home):
         with pytest.raises(ConnectorError) as caught:
             connect().publish([{"id": 1}])
-        said = f"connection 'orders': [osmosdest] storage_path: {osmos_home}/mailboxes/orders is a folder of one machine"
+        path = f"{osmos_home}/mailboxes/orders"
+        said = f"connection 'orders': [osmosdest] storage_path: {path} is a folder of one machine, and CeleryExecutor"
         assert str(caught.value).startswith(said)
         assert not (osmos_home / "mailboxes").exists()
 
