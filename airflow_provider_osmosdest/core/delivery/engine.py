@@ -10,7 +10,7 @@ from airflow_provider_osmosdest.core.delivery.deduplication import deduplicator_
 from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
 from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
-from airflow_provider_osmosdest.core.delivery.ledger.attempt import begin, check_holder
+from airflow_provider_osmosdest.core.delivery.ledger.attempt import begin, check_holder, take_over
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
 from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
 from airflow_provider_osmosdest.core.delivery.ledger.reopening import reopen
@@ -152,6 +152,7 @@ class DeliveryRun(Generic[_D]):
             deduplicator=deduplicator,
             once=options.once,
             attempt=attempt,
+            movable=self._run_context.host is not None,
         )
         if ledger.complete:
             tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
@@ -177,6 +178,7 @@ class DeliveryRun(Generic[_D]):
         delivery, run_context = self._delivery, self._run_context
         warn = run_context.warn or self._say
         ledger = begin(self._store, fingerprint, warn, run_context.run_key, folder=delivery.folder)
+        take_over(ledger, delivery.folder, run_context.host, warn)
         if ledger.complete:
             return ledger
         if delivery.options.once and (doubts := ledger.doubts()):

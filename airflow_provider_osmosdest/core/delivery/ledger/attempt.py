@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.ledger.failures import missing_part
 from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger, read_ledger
 from airflow_provider_osmosdest.core.errors import SupersededError
 
@@ -11,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
+    from airflow_provider_osmosdest.core.storage import Folder
 
-__all__ = ["begin", "check_holder"]
+__all__ = ["begin", "check_holder", "take_over"]
 
 
 def begin(
@@ -68,6 +70,29 @@ def begin(
         f"are settled already ({ledger.counts['delivered']:,} delivered) and are not sent again."
     )
     return ledger
+
+
+def take_over(ledger: Ledger, folder: Folder, host: str | None, say: Callable[[str], None]) -> None:
+    """
+    Go on without the folder of an attempt that ran on another machine, as far as that one is not seen from here.
+
+    :param ledger: of the delivery, which is changed
+    :param folder: of the delivery, as this machine sees it
+    :param host: this machine's name, ``None`` where all machines see the same folder
+    :param say: takes the line that says what is not here
+    :raises StorageError: when the folder cannot be looked into
+    """
+    before, ledger.host = ledger.host, host
+    if before is None:
+        return
+    listed = ""
+    # A part of the same name may be here, of an attempt before that.
+    if ledger.parts and (before != host or missing_part(folder, ledger.parts)):
+        ledger.parts = []
+        failed = sum(ledger.counts[outcome] for outcome in ("invalid", "rejected", "unknown"))
+        listed = f" {failed:,} records that failed are listed there alone; they are settled, and counted here."
+    if listed or before != host:
+        say(f"Warning: the attempt before this one ran on {before}, whose {folder} is not seen from here.{listed}")
 
 
 def check_holder(store: LedgerStore, attempt: str | None, delivery_id: str) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "check_parts",
     "failed_indexes",
     "fold_parts",
+    "missing_part",
     "remove_parts",
 ]
 
@@ -170,17 +171,27 @@ def check_parts(folder: Folder, parts: Iterable[str]) -> None:
 
     :raises StorageError: when one is gone: its records are settled, and which they are stands nowhere else
     """
+    if part := missing_part(folder, parts):
+        raise StorageError(
+            f"{folder / part} is gone, which an earlier attempt of this delivery wrote its failures to. Restore it; or "
+            "begin anew with 'airflow osmosdest delivery forget', after which all is sent again under the same keys."
+        )
+
+
+def missing_part(folder: Folder, parts: Iterable[str]) -> str | None:
+    """
+    Return the first of some parts that is not there, ``None`` where all are.
+
+    :raises StorageError: when the folder cannot be read
+    """
     for part in parts:
         try:
             (folder / part).stat()
         except FileNotFoundError:
-            raise StorageError(
-                f"{folder / part} is gone, which an earlier attempt of this delivery wrote its failures to. Restore "
-                "it; or begin anew with 'airflow osmosdest delivery forget', after which all is sent again under the "
-                "same keys."
-            ) from None
+            return part
         except OSError as error:
             raise _unwritable(folder, error) from error
+    return None
 
 
 def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:

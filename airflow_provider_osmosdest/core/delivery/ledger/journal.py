@@ -36,6 +36,8 @@ _BATCH_SECONDS = 0.1
 # a part each would be a thousand small objects. Until then the ledger does not call them settled.
 _WAITING = 512
 _WAITING_SECONDS = 10.0
+_MOVABLE = 5_000
+"""Records that failed which the ledger leaves out, one by one, where the next attempt may not see their file."""
 
 
 class Journal:
@@ -51,6 +53,8 @@ class Journal:
     :param deduplicator: keeps the keys of delivered records
     :param once: nothing may be sent again that may have been taken
     :param attempt: names this attempt, which has claimed the delivery; ``None`` where no other can begin
+    :param movable: the next attempt may run where the folder is not seen: until the delivery is complete, what failed
+        is not settled, so that it is found anew there
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Journal:
         deduplicator: Deduplicator | None = None,
         once: bool = False,
         attempt: str | None = None,
+        movable: bool = False,
     ) -> None:
         self._ledger = ledger
         self._deduplicator = deduplicator
@@ -73,6 +78,8 @@ class Journal:
         self._tally = tally
         self._clock = clock
         self._attempt = attempt
+        self._once = once
+        self._movable = movable
         # What the ledger does not name may be what a later attempt is writing.
         self._check_holder()
         remove_parts(folder, ledger.parts)
@@ -141,13 +148,16 @@ class Journal:
         if not indexes:
             return
         reason = self._tally.count(failure.outcome, len(indexes), failure.error)
+        unknown = failure.outcome == "unknown"
+        # Where nothing in doubt is sent again, the next attempt can find out as much about it from the ledger.
+        noted = not final or (self._movable and self._once)
+        if unknown and noted:
+            self.in_doubt.add_all(indexes)
         if final:
             # A refused record may be sent again after a crash; one that may have arrived must not.
-            self._must_last = self._must_last or failure.outcome == "unknown"
+            self._must_last = self._must_last or (unknown and not noted)
             self._wait(dict.fromkeys(indexes, (failure.outcome, reason)))
             return
-        if failure.outcome == "unknown":
-            self.in_doubt.add_all(indexes)
         self._open_counts[failure.outcome] += len(indexes)
         self._open_reasons[reason] += len(indexes)
 
@@ -236,9 +246,7 @@ class Journal:
         """
         # Not once a second: it would be written over the ledger of the later one.
         self._check_holder()
-        if self._waiting and (
-            self._must_last or len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
-        ):
+        if self._waiting and self._is_due():
             self._make_durable()
         ledger = self._ledger
         if self._indexes:
@@ -251,8 +259,6 @@ class Journal:
         ledger.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
         ledger.reasons = self._tally.reasons - self._open_reasons
         settled = ledger.settled
-        if self.in_doubt:
-            ledger.in_doubt = ledger.in_doubt.without(settled)
         if self._deduplicator is not None:
             # What the last ledger calls settled is never read again: its keys must be durable first.
             self._deduplicator.keep(settled, last=last)
@@ -261,6 +267,8 @@ class Journal:
             ledger.settled = settled.minus(self._waiting)
             ledger.counts = dict(Counter(ledger.counts) - Counter(outcome for outcome, _ in self._waiting.values()))
             ledger.reasons -= Counter(reason for _, reason in self._waiting.values())
+        if self.in_doubt:
+            ledger.in_doubt = ledger.in_doubt.without(ledger.settled)
         self._store.save(ledger.to_json(), last=last)
         ledger.settled = settled
         self._written = self._clock()
@@ -274,21 +282,29 @@ class Journal:
         """
         self._check_holder()
         self._open.close()
-        self._make_durable()
+        self._failures.close()
+        durable = complete or not self._movable
+        if durable:
+            self._make_durable()
         self._ledger.complete = complete
         # What was sent is settled, or noted as in doubt, by now.
         self._window = (0, 0)
         self.left_in_doubt()
         self._owed = [chunk for chunk in self._owed if not self._ledger.settled.covers(chunk.start, chunk.stop)]
-        parts = self._ledger.parts
+        parts = names = self._failures.parts
         name = f"failures-all-{self._ledger.attempts}.ndjson"
-        if len(parts) > 1 and fold_parts(self._folder, parts, name):
-            self._ledger.parts = [name]
+        if durable and len(parts) > 1 and fold_parts(self._folder, parts, name):
+            names = self._ledger.parts = [name]
         self.write(last=True)
-        if len(parts) > len(self._ledger.parts):
-            remove_parts(self._folder, [*self._ledger.parts, *self._open.parts])
-        names = [*self._ledger.parts, *self._open.parts]
+        if len(parts) > len(names):
+            remove_parts(self._folder, [*names, *self._open.parts])
+        names = [*names, *self._open.parts]
         return str(self._folder / (names[0] if len(names) == 1 else FAILURES_PATTERN)) if names else None
+
+    def _is_due(self) -> bool:
+        if self._must_last or len(self._waiting) >= (_MOVABLE if self._movable else _WAITING):
+            return True
+        return not self._movable and self._clock() - self._waiting_since >= _WAITING_SECONDS
 
     def _make_durable(self) -> None:
         self._failures.close()
