@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -96,14 +97,17 @@ class DeliveringOperator(BaseOperator):
                 delivery = prepared.delivery
                 source = source_of(records, self.records_format, self.records_conn_id)
                 tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
+                state = context.get("task_state_store")
+                host = self._check_storage(delivery.folder, has_state=state is not None)
                 run_context = RunContext(
-                    ledger=ledger_store(context.get("task_state_store"), delivery.folder),
+                    ledger=ledger_store(state, delivery.folder),
                     stopping=self._stop_signal.why,
                     deferrable=self.deferrable,
                     warn=self.log.warning,
                     timed=request_timer(tags),
                     # Clearing a task instance raises it, and a retry leaves it alone.
                     run_key=str(ti.max_tries),
+                    host=host,
                 )
                 result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
             except ConfigurationError as error:
@@ -138,6 +142,30 @@ class DeliveringOperator(BaseOperator):
         :param instance: dag, run, task and map index of the task instance
         :raises ConfigurationError: naming what cannot be used
         """
+
+    def _check_storage(self, folder: Any, *, has_state: bool) -> str | None:
+        """
+        Return this machine's name where a retry on another would not find the delivery's folder, else ``None``.
+
+        :param has_state: whether Airflow keeps a ledger elsewhere, which such a retry does find
+        :raises ConfigurationError: when it does not
+        """
+        from airflow_provider_osmosdest.hooks.shared_storage import check_shared, one_machine_only
+
+        if not has_state:
+            again = "a retry on another would send everything again, as Airflow keeps no task state before 3.3"
+            check_shared(folder, "[osmosdest] storage_path", again)
+        if (why := one_machine_only(folder)) is None:
+            return None
+        host = platform.node()
+        self.log.warning(
+            "[osmosdest] storage_path: %s. So report and failures file stay on %s, and the ledger is kept in Airflow's "
+            "task state, which takes some 10 ms for each request to the API. Set [osmosdest] storage_path to a URL of "
+            "object storage; or, where all machines have the same disk mounted there, shared_storage = True.",
+            why,
+            host,
+        )
+        return host
 
     def _records(self, context: Context) -> Any:  # noqa: ARG002 - for those that make records only now
         """Return the records to deliver, or where they are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_osmosdest.core.delivery.ledger.attempt import begin, check_holder
+from airflow_provider_osmosdest.core.delivery.ledger.attempt import begin, check_holder, take_over
 from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
@@ -138,3 +138,42 @@ def test_a_later_attempt_that_has_claimed_the_delivery_ends_this_one():
         "Another attempt of delivery d has begun since this one did. This one sends and writes no more; what became of "
         "the records is in the report of the other."
     )
+
+
+class TestTakeOver:
+    """What is on the disk of the machine that the attempt before ran on, and on no other."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        (tmp_path / "failures-00000.ndjson").write_bytes(b"{}")
+        return tmp_path
+
+    def taken_over(self, folder, before, host, *parts):
+        counts = {"invalid": 1, "rejected": 1_200, "unknown": 30, "delivered": 3}
+        ledger, said = ledger_of(host=before, parts=list(parts), counts=counts), []
+        take_over(ledger, folder, host, said.append)
+        assert ledger.host == host
+        return ledger.parts, "".join(said)
+
+    @pytest.mark.parametrize(("before", "host"), [(None, None), (None, "b"), ("a", "a")])
+    def test_a_folder_that_is_seen(self, folder, before, host):
+        part = "failures-00000.ndjson"
+        assert self.taken_over(folder, before, host, part) == ([part], "")
+
+    def test_another_machine_s_list_is_not_taken_for_one_of_the_same_name(self, folder):
+        parts, said = self.taken_over(folder, "a", "b", "failures-00000.ndjson")
+        assert parts == []
+        assert said == (
+            f"Warning: the attempt before this one ran on a, whose {folder} is not seen from here. 1,231 records that "
+            "failed are listed there alone; they are settled, and counted here."
+        )
+
+    def test_nothing_but_the_report_is_elsewhere(self, folder):
+        assert self.taken_over(folder, "a", None) == (
+            [],
+            f"Warning: the attempt before this one ran on a, whose {folder} is not seen from here.",
+        )
+
+    def test_the_machine_has_the_same_name_and_another_disk(self, folder):
+        parts, said = self.taken_over(folder, "a", "a", "failures-00000.ndjson", "failures-00001.ndjson")
+        assert (parts, "listed there alone" in said) == ([], True)

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from airflow_provider_osmosdest.core.delivery.engine import deliver
+from airflow_provider_osmosdest.core.delivery.ledger import journal
 from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
 from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, read_ledger
@@ -109,14 +110,14 @@ def fail(journal, *indexes, outcome="rejected", error="no", status=422, attempts
 class Desk:
     """A journal on a clock of its own, and what it has written so far."""
 
-    def __init__(self, folder, ledger=None):
+    def __init__(self, folder, ledger=None, **more):
         self.folder = folder
         self.now = 0.0
         self.store = MemoryLedgerStore()
         self.tally = Tally()
         self.writes = 0
         ledger = ledger or Ledger("d", "f")
-        self.journal = Journal(ledger, self, folder, self.tally, clock=lambda: self.now)
+        self.journal = Journal(ledger, self, folder, self.tally, clock=lambda: self.now, **more)
 
     def save(self, document, *, last=False):
         self.writes += 1
@@ -715,3 +716,47 @@ def test_what_is_forbidden_stays_so_when_more_comes_into_doubt(tmp_path):
     journal, _, _ = journal_of(tmp_path, Ledger("d", "f", in_doubt=RangeSet([(8, 9)])), once=True)
     journal.doubt([(2, 4)])
     assert journal.forbidden == RangeSet([(8, 9)])
+
+
+class TestTheNextAttemptMayRunElsewhere:
+    """Where only this machine sees the folder, what is listed there alone is not settled."""
+
+    @pytest.fixture
+    def desk(self, tmp_path):
+        return Desk(tmp_path / "folder", movable=True)
+
+    def test_what_failed_is_found_anew(self, desk):
+        desk.fail(1, 3)
+        desk.journal.deliver([(0, 1), (2, 3)])
+        desk.now = 100.0
+        desk.journal.write()
+        desk.journal.close(complete=False)
+        assert desk.written.settled == RangeSet([(0, 1), (2, 3)])
+        assert (desk.written.parts, desk.written.counts["rejected"], desk.tally.rejected) == ([], 0, 2)
+        assert desk.listed() == [1, 3], "it can be looked at all the same"
+
+    def test_when_it_is_complete_it_is_settled(self, desk):
+        desk.fail(1)
+        desk.journal.close(complete=True)
+        assert (desk.written.settled, desk.written.parts) == (RangeSet([(1, 2)]), desk.parts)
+
+    def test_too_many_to_leave_out_one_by_one_are_settled(self, desk, monkeypatch):
+        monkeypatch.setattr(journal, "_MOVABLE", 3)
+        desk.fail(1, 3, 5)
+        desk.journal.write()
+        desk.fail(7)
+        desk.journal.close(complete=False)
+        assert (desk.written.settled, desk.written.counts["rejected"]) == (RangeSet([(1, 2), (3, 4), (5, 6)]), 3)
+        assert len(desk.written.parts) == 1
+        assert desk.listed() == [1, 3, 5, 7]
+
+    def test_what_may_have_arrived_is_in_doubt_where_it_must_not_be_sent_again(self, tmp_path):
+        desk = Desk(tmp_path, movable=True, once=True)
+        desk.fail(1, outcome="unknown")
+        desk.journal.close(complete=False)
+        assert (desk.written.settled, desk.written.in_doubt) == (RangeSet(), RangeSet([(1, 2)]))
+
+    def test_elsewhere_it_is_settled(self, desk):
+        desk.fail(1, outcome="unknown")
+        desk.journal.write()
+        assert (desk.written.settled, desk.written.in_doubt) == (RangeSet([(1, 2)]), RangeSet())

@@ -157,6 +157,7 @@ def test_the_document_as_it_is_kept():
         "parts": ["failures-00000.ndjson"],
         "seconds": 1.5,
         "attempts": 2,
+        "host": None,
         "occasion": None,
     }
 
