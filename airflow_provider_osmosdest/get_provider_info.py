@@ -73,8 +73,8 @@ def get_provider_info() -> dict[str, object]:
                     "storage_path": {
                         "description": (
                             "Folder that holds a folder per delivery: a local path or any URL that Airflow's object\n"
-                            "storage understands. Workers that may retry each other's tasks must share it. Empty\n"
-                            "means the folder osmosdest in AIRFLOW_HOME.\n"
+                            "storage understands. Where tasks run on several machines, they and the API server must\n"
+                            "share it. Empty means the folder osmosdest in AIRFLOW_HOME.\n"
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
@@ -101,6 +101,17 @@ def get_provider_info() -> dict[str, object]:
                         "type": "string",
                         "example": "read",
                         "default": "none",
+                    },
+                    "shared_storage": {
+                        "description": (
+                            "Whether local paths are on a disk that all machines of this Airflow have mounted there.\n"
+                            "Where tasks run on other machines (Celery, Kubernetes) and this is not so, what needs\n"
+                            "shared storage is refused: mailboxes, deduplication across runs, and pulls.\n"
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
                     },
                 },
             },

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from airflow_provider_osmosdest.core.errors import ConfigurationError
+
 __all__ = ["SECTION", "Settings", "load_settings"]
 
 SECTION = "osmosdest"
@@ -20,11 +22,13 @@ class Settings:
         storage; never with a slash at its end
     :param storage_conn_id: id of the Airflow Connection that opens it; ``None`` if none is needed
     :param group_access: what the group of files and folders on a disk may do: ``none``, ``read`` or ``write``
+    :param shared_storage: local paths are on a disk that all machines of this Airflow have mounted there
     """
 
     storage_path: str
     storage_conn_id: str | None = None
     group_access: str = "none"
+    shared_storage: bool = False
 
 
 @functools.cache
@@ -34,6 +38,8 @@ def load_settings() -> Settings:
 
     An empty ``storage_path`` is the folder ``osmosdest`` in ``AIRFLOW_HOME``, so that a first DAG needs no setting.
     A test that changes the configuration calls ``load_settings.cache_clear()``.
+
+    :raises ConfigurationError: when a setting has a value it cannot have
     """
     from airflow.providers.common.compat.sdk import conf
 
@@ -46,4 +52,14 @@ def load_settings() -> Settings:
         storage_path=path.rstrip("/") or "/",
         storage_conn_id=conf.get(SECTION, "storage_conn_id", fallback="").strip() or None,
         group_access=conf.get(SECTION, "group_access", fallback="").strip().lower() or "none",
+        shared_storage=_flag(conf.get(SECTION, "shared_storage", fallback="").strip().lower()),
     )
+
+
+def _flag(text: str) -> bool:
+    # The words that Airflow takes.
+    if text in ("t", "true", "1"):
+        return True
+    if text in ("", "f", "false", "0"):
+        return False
+    raise ConfigurationError(f"[{SECTION}] shared_storage: found {text!r}, expected True or False")

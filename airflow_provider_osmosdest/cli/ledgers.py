@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.delivery.ledger.ledger import read_ledger
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder, folder_at
-from airflow_provider_osmosdest.operators.state_store import LEDGER_KEY, TaskStateLedgerStore
+from airflow_provider_osmosdest.operators.state_store import LEDGER_KEY, TaskStateLedgerStore, ledger_store
 from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ def place_of(args: Namespace) -> Place:
     instance = find_instance(args.dag_id, args.run_id, args.task_id, args.map_index)
     folder = delivery_folder(instance.path)
     state = stored_task_state(instance)
-    store = FolderLedgerStore(folder) if state is None else TaskStateLedgerStore(state, folder)
-    return Place(folder, store, instance, state)
+    return Place(folder, ledger_store(state, folder), instance, state)
 
 
 def _check_not_of_a_task(folder: Any) -> None:

@@ -50,11 +50,12 @@ class _HttpDestinationDecoratedOperator(DecoratedOperator, HttpDestinationOperat
             raise TypeError(msg)
         super().__init__(python_callable=python_callable, op_args=op_args or (), op_kwargs=op_kwargs or {}, **kwargs)
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Call the function, deliver, and return the report."""
+    # DecoratedOperator's would call the function and return its value.
+    execute = HttpDestinationOperator.execute
+
+    def _records(self, context: Context) -> Any:
         arguments = {**context, **self.op_kwargs}
-        records = self.python_callable(*self.op_args, **determine_kwargs(self.python_callable, self.op_args, arguments))
-        return self._carry_out(context, records)
+        return self.python_callable(*self.op_args, **determine_kwargs(self.python_callable, self.op_args, arguments))
 
 
 def http_destination_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:

@@ -17,6 +17,7 @@ from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.paths import scope_of_endpoint
 from airflow_provider_osmosdest.core.storage import PrivatePath, private
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
+from airflow_provider_osmosdest.hooks.shared_storage import check_shared
 from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TaskRequest",
+    "check_seen",
     "delivery_folder",
     "folder_at",
     "landing_folder",
@@ -74,6 +76,8 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
     for secret in target.secrets:
         mask_secret(secret)
     schema = request.destination_schema or connector.destination_schema
+    seen = seen_folder(connector.conn_id, request.endpoint)
+    check_seen(options, seen)
     return Delivery(
         target=target,
         options=options,
@@ -81,7 +85,7 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
         folder=delivery_folder(instance),
         mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
-        seen=seen_folder(connector.conn_id, request.endpoint),
+        seen=seen,
     )
 
 
@@ -151,6 +155,21 @@ def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath
 def seen_folder(conn_id: str, endpoint: str = "") -> ObjectStoragePath | PrivatePath:
     """Return the folder of what a connection's endpoint has taken: ``{storage_path}/seen/{conn_id}/{endpoint}``."""
     return _task_folder("seen", (conn_id, scope_of_endpoint(endpoint)))
+
+
+def check_seen(options: DeliveryOptions, seen: ObjectStoragePath | PrivatePath) -> None:
+    """
+    Make sure that what a delivery or pull has to find again is found from each machine that a task may run on.
+
+    :param options: of the delivery or pull
+    :param seen: its :func:`seen_folder`
+    :raises ConfigurationError: when it is not
+    """
+    if options.deduplicate in ("records", "files"):
+        again = (
+            f"deduplicate={options.deduplicate!r} would find nothing of what a task on another machine has delivered"
+        )
+        check_shared(seen, "[osmosdest] storage_path", again)
 
 
 def seen_folders(conn_id: str) -> dict[str, ObjectStoragePath | PrivatePath]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_osmosdest.core.errors import ConfigurationError, ConnectorError, MailboxError, OsmosError
+from airflow_provider_osmosdest.core.errors import (
+    ConfigurationError,
+    ConnectorError,
+    MailboxError,
+    OsmosError,
+    UnsupportedStoreError,
+)
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.core.mailbox.log.log import TAIL_NAME
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
@@ -18,6 +24,7 @@ from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSch
 from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.hooks.delivery import source_of
 from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
+from airflow_provider_osmosdest.hooks.shared_storage import check_shared
 from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:
@@ -64,7 +71,9 @@ class MailboxHook(BaseHook):
             connector = self.connector()
             try:
                 self._mailbox = open_mailbox(connector)
-            except ConnectorError as error:
+            except UnsupportedStoreError:
+                raise
+            except ConfigurationError as error:
                 msg = f"connection {self.mailbox_conn_id!r}: {error}"
                 raise ConnectorError(msg) from error
         return self._mailbox
@@ -189,6 +198,7 @@ class MailboxHook(BaseHook):
             default = path.endswith(f"/mailboxes/{self.mailbox_conn_id}")
             path = path.rpartition("/")[0] if default else path
             store = _store(path, connector.storage_conn_id)
+            _check_shared(store, connector.path)
             store.probe()
             # A store that was tried out before is not tried again, and may be out of reach now.
             store.size(TAIL_NAME)
@@ -204,10 +214,12 @@ def open_mailbox(connector: MailboxConnector) -> Mailbox:
     Open a mailbox, once its store has been tried out.
 
     :raises ConnectorError: when there is no way to such a store
+    :raises ConfigurationError: when it is one machine's, and tasks run on others
     :raises UnsupportedStoreError: when no mailbox can be kept in it
     :raises StorageError: when it cannot be reached
     """
     store = _store(connector.path, connector.storage_conn_id)
+    _check_shared(store, connector.path)
     store.probe()
     return Mailbox(store, connector.settings)
 
@@ -238,6 +250,15 @@ def _store(path: str, storage_conn_id: str | None) -> Store:
             "gs:// apache-airflow-providers-google and abfs:// apache-airflow-providers-microsoft-azure"
         )
         raise ConnectorError(msg) from error
+
+
+def _check_shared(store: Store, path: str) -> None:
+    own = not path.startswith(f"{load_settings().storage_path}/")
+    check_shared(
+        store.root,
+        "path" if own else "[osmosdest] storage_path",
+        "what is published on one is not found by the API server, nor what a partner posts there by a task",
+    )
 
 
 def _valid_lines(source: Source, schema: DestinationSchema | None) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from airflow_provider_osmosdest.core.errors import AmbiguousError, StorageError
 from airflow_provider_osmosdest.core.http.transport import Body, Response
 from airflow_provider_osmosdest.core.http.urls import masked_url
 from airflow_provider_osmosdest.core.schema import DestinationSchema
-from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of, seen_folder
+from airflow_provider_osmosdest.hooks.delivery import check_seen, delivery_folder, load_schema, mapping_of, seen_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,14 +141,17 @@ def make_publishing(
     :raises ConfigurationError: naming what cannot be used
     """
     schema = load_schema(destination_schema) if destination_schema else mailbox.settings.schema
+    layered = DeliveryOptions.layered([_FIXED, options or {}])
+    seen = seen_folder(conn_id)
+    check_seen(layered, seen)
     return Delivery(
         target=MailboxDestination(str(mailbox.store.root)),
-        options=DeliveryOptions.layered([_FIXED, options or {}]),
+        options=layered,
         schema=schema or DestinationSchema.any_object(),
         folder=delivery_folder(instance),
         mapping=mapping_of(mapping),
         name=f"connection {conn_id!r}",
-        seen=seen_folder(conn_id),
+        seen=seen,
     )
 
 

@@ -19,6 +19,7 @@ from airflow_provider_osmosdest.core.source.request_spec import MAX_PAGE_BYTES, 
 from airflow_provider_osmosdest.core.whole_numbers import whole_number
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.hooks.delivery import (
+    check_seen,
     delivery_folder,
     load_schema,
     mapping_of,
@@ -96,6 +97,9 @@ def make_pull(
     for secret in target.secrets:
         mask_secret(secret)
     schema = request.destination_schema or None
+    # What was sent to an endpoint has nothing to do with what was pulled from it.
+    seen = seen_folder(connector.conn_id, f"{target.method} {endpoint.partition('?')[0].strip('/')}")
+    check_seen(options, seen)
     spec = RequestSpec(
         target=target,
         query=_object("query", request.query) or {},
@@ -117,8 +121,7 @@ def make_pull(
         fetcher=_fetcher(hook, spec, options, run_context),
         mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
-        # What was sent to an endpoint has nothing to do with what was pulled from it.
-        seen=seen_folder(connector.conn_id, f"{target.method} {endpoint.partition('?')[0].strip('/')}"),
+        seen=seen,
         watermark=None
         if spec.incremental is None
         else FolderLedgerStore(watermark_folder(instance), "incremental.json"),

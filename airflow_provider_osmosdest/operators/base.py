@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,42 @@ class DeliveringOperator(BaseOperator):
         :raises AirflowFailException: where a retry cannot help: a wrong setting, token or schema
         :raises OsmosError: where it may
         """
-        return self._carry_out(context, self.records)
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
+        from airflow_provider_osmosdest.core.delivery.engine import deliver
+        from airflow_provider_osmosdest.core.delivery.model import RunContext
+        from airflow_provider_osmosdest.core.errors import ConfigurationError
+        from airflow_provider_osmosdest.hooks.delivery import source_of
+        from airflow_provider_osmosdest.operators.state_store import ledger_store
+
+        ti = context["ti"]
+        records = self._records(context)
+        with self._stop_signal.watching_the_clock():
+            try:
+                prepared = self._prepare((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))
+                delivery = prepared.delivery
+                source = source_of(records, self.records_format, self.records_conn_id)
+                tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
+                state = context.get("task_state_store")
+                host = self._check_storage(delivery.folder, has_state=state is not None)
+                run_context = RunContext(
+                    ledger=ledger_store(state, delivery.folder),
+                    stopping=self._stop_signal.why,
+                    deferrable=self.deferrable,
+                    warn=self.log.warning,
+                    timed=request_timer(tags),
+                    # Clearing a task instance raises it, and a retry leaves it alone.
+                    run_key=str(ti.max_tries),
+                    host=host,
+                )
+                result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
+            except ConfigurationError as error:
+                raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+            count_metrics(result, tags)
+            path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
+            self._lineage = Lineage(path, prepared.destination, result.report.to_xcom())
+            describe_outlets(context, self.outlets, self._lineage.xcom)
+            return self._finish(context, result)
 
     def on_kill(self) -> None:
         """End the delivery between two steps, with its ledger and report written."""
@@ -107,42 +143,33 @@ class DeliveringOperator(BaseOperator):
         :raises ConfigurationError: naming what cannot be used
         """
 
-    def _carry_out(self, context: Context, records: Any) -> dict[str, Any]:
-        with self._stop_signal.watching_the_clock():
-            return self._finish(context, self._deliver(context, records))
+    def _check_storage(self, folder: Any, *, has_state: bool) -> str | None:
+        """
+        Return this machine's name where a retry on another would not find the delivery's folder, else ``None``.
 
-    def _deliver(self, context: Context, records: Any) -> Result:
-        from airflow.providers.common.compat.sdk import AirflowFailException
+        :param has_state: whether Airflow keeps a ledger elsewhere, which such a retry does find
+        :raises ConfigurationError: when it does not
+        """
+        from airflow_provider_osmosdest.hooks.shared_storage import check_shared, one_machine_only
 
-        from airflow_provider_osmosdest.core.delivery.engine import deliver
-        from airflow_provider_osmosdest.core.delivery.model import RunContext
-        from airflow_provider_osmosdest.core.errors import ConfigurationError
-        from airflow_provider_osmosdest.hooks.delivery import source_of
-        from airflow_provider_osmosdest.operators.state_store import ledger_store
+        if not has_state:
+            again = "a retry on another would send everything again, as Airflow keeps no task state before 3.3"
+            check_shared(folder, "[osmosdest] storage_path", again)
+        if (why := one_machine_only(folder)) is None:
+            return None
+        host = platform.node()
+        self.log.warning(
+            "[osmosdest] storage_path: %s. So report and failures file stay on %s, and the ledger is kept in Airflow's "
+            "task state, which takes some 10 ms for each request to the API. Set [osmosdest] storage_path to a URL of "
+            "object storage; or, where all machines have the same disk mounted there, shared_storage = True.",
+            why,
+            host,
+        )
+        return host
 
-        ti = context["ti"]
-        try:
-            prepared = self._prepare((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))
-            delivery = prepared.delivery
-            source = source_of(records, self.records_format, self.records_conn_id)
-            tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
-            run_context = RunContext(
-                ledger=ledger_store(context, delivery.folder),
-                stopping=self._stop_signal.why,
-                deferrable=self.deferrable,
-                warn=self.log.warning,
-                timed=request_timer(tags),
-                # Clearing a task instance raises it, and a retry leaves it alone.
-                run_key=str(ti.max_tries),
-            )
-            result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
-        except ConfigurationError as error:
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
-        count_metrics(result, tags)
-        path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
-        self._lineage = Lineage(path, prepared.destination, result.report.to_xcom())
-        describe_outlets(context, self.outlets, self._lineage.xcom)
-        return result
+    def _records(self, context: Context) -> Any:  # noqa: ARG002 - for those that make records only now
+        """Return the records to deliver, or where they are."""
+        return self.records
 
     def _finish(self, context: Context, result: Result) -> dict[str, Any]:
         """Push the report, and let the task fail if the delivery did."""

@@ -196,7 +196,7 @@ class HttpSourceOperator(BaseOperator):
         try:
             hook = HttpDestinationHook(http_conn_id=self.http_conn_id, auth_type=self.auth_type)
             run_context = RunContext(
-                ledger=ledger_store(context, delivery_folder(instance)),
+                ledger=ledger_store(context.get("task_state_store"), delivery_folder(instance)),
                 stopping=self._stop_signal.why,
                 warn=self.log.warning,
                 # Clearing a task instance raises it, and a retry leaves it alone.
@@ -214,6 +214,7 @@ class HttpSourceOperator(BaseOperator):
 
     def _order(self, instance: tuple[str, ...], hook: Any, run_context: RunContext) -> PullOrder:
         from airflow_provider_osmosdest.core.errors import OptionsError
+        from airflow_provider_osmosdest.hooks.shared_storage import check_shared
         from airflow_provider_osmosdest.hooks.source import PULL_OPTIONS, SourceRequest, make_pull
 
         if self.output_as not in OUTPUTS:
@@ -235,7 +236,11 @@ class HttpSourceOperator(BaseOperator):
             max_page_bytes=self.max_page_bytes,
             options={name: getattr(self, name) for name in (*PULL_OPTIONS, "deduplicate", "record_key")},
         )
-        return make_pull(instance, hook, request, run_context)
+        order = make_pull(instance, hook, request, run_context)
+        if self.output_as == "file":
+            nowhere = "the task that takes the records would not find them (few of them may go by output_as='xcom')"
+            check_shared(order.folder, "[osmosdest] storage_path", nowhere)
+        return order
 
     def _finish(self, context: Context, order: PullOrder, result: PullResult) -> Any:
         """Push the report, and let the task fail if the pull did."""

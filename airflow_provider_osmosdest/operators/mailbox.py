@@ -177,10 +177,14 @@ class MailboxReadOperator(BaseOperator):
     def _landing(self, context: Context) -> Landing:
         from airflow_provider_osmosdest.hooks.delivery import landing_folder
         from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
+        from airflow_provider_osmosdest.hooks.shared_storage import check_shared
         from airflow_provider_osmosdest.operators.mailbox_landing import Landing
 
         ti = context["ti"]
         folder = landing_folder((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))
+        # Also for XCom: the note of what was committed is there, without which a retry would take it for read.
+        again = "neither the task that takes the records nor a retry of this one would find them there"
+        check_shared(folder, "[osmosdest] storage_path", again)
         return Landing(MailboxHook(self.mailbox_conn_id).mailbox(), self.consumer, folder)
 
     def _land(self, landing: Landing) -> Any:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
+import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.hooks.shared_storage import one_machine_only
 from airflow_provider_osmosdest.operators.airflow_limits import STATE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from airflow.sdk.definitions.context import Context
 
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
     from airflow_provider_osmosdest.core.storage import Folder
@@ -25,6 +26,7 @@ LEDGER_KEY = "osmosdest_ledger"
 """The key of the ledger in the task's state."""
 
 _HOLDER_KEY = "osmosdest_attempt"
+_COMPRESSED = "zlib"
 # Through supervisor, API server and database a write takes some 10 ms, as long as 50 requests to a fast API.
 _OFTEN = 4
 _OFTEN_SECONDS = 1.0
@@ -36,19 +38,24 @@ class TaskStateLedgerStore:
     """
     Keep a ledger in the task state store; in the delivery's folder while it is large, or is written all the time.
 
-    The state then says that the ledger is in the folder, so only one of the two is ever valid.
+    The state then says that the ledger is in the folder, so only one of the two is ever valid. A ledger that must not
+    go to the folder, as a retry may not find it there, is compressed while it is large.
 
     :param store: ``context["task_state_store"]``
     :param folder: the delivery's folder
+    :param spills: whether the ledger may go to the folder
     :param clock: seconds that only ever grow
     """
 
     SPILLED: ClassVar = {"in": "folder"}
     """The value in the state while the ledger is in the folder."""
 
-    def __init__(self, store: Any, folder: Folder, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Any, folder: Folder, *, spills: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._file = FolderLedgerStore(folder)
+        self._spills = spills
         self._clock = clock
         self._written: deque[float] = deque(maxlen=_OFTEN)
         self._spilled = False
@@ -73,6 +80,11 @@ class TaskStateLedgerStore:
                     "or begin anew with 'airflow osmosdest delivery forget --new-id', after which all is sent again."
                 )
             return document
+        if isinstance(value, dict) and _COMPRESSED in value:
+            try:
+                return zlib.decompress(base64.b85decode(value[_COMPRESSED]))
+            except (ValueError, TypeError, zlib.error) as error:
+                raise _failed("read", error) from error
         return json.dumps(value).encode()
 
     def save(self, document: bytes, *, last: bool = False) -> None:
@@ -80,14 +92,15 @@ class TaskStateLedgerStore:
         now = self._clock()
         # An object store is no faster than the state store; a local file is, fifty times over.
         often = len(self._written) == _OFTEN and now - self._written[0] < _OFTEN_SECONDS
-        spill = len(document) > STATE_BYTES or (often and not last and self._file.is_local)
+        large = len(document) > STATE_BYTES
+        spill = self._spills and (large or (often and not last and self._file.is_local))
         self._written.append(now)
         if spill:
             self._file.save(document)
             if self._spilled:
                 return
         try:
-            self._store.set(LEDGER_KEY, self.SPILLED if spill else json.loads(document))
+            self._store.set(LEDGER_KEY, self.SPILLED if spill else _value(document, compress=large))
         except Exception as error:
             raise _failed("written", error) from error
         self._spilled = spill
@@ -122,10 +135,20 @@ class TaskStateLedgerStore:
         return self._holder
 
 
-def ledger_store(context: Context, folder: Folder) -> LedgerStore:
-    """Return where the ledger of a task instance is kept."""
-    store = context.get("task_state_store")
-    return FolderLedgerStore(folder) if store is None else TaskStateLedgerStore(store, folder)
+def ledger_store(state: Any, folder: Folder) -> LedgerStore:
+    """
+    Return where the ledger of a task instance is kept.
+
+    :param state: ``context["task_state_store"]``, ``None`` before Airflow 3.3
+    :param folder: the delivery's folder
+    """
+    if state is None:
+        return FolderLedgerStore(folder)
+    return TaskStateLedgerStore(state, folder, spills=one_machine_only(folder) is None)
+
+
+def _value(document: bytes, *, compress: bool) -> Any:
+    return {_COMPRESSED: base64.b85encode(zlib.compress(document)).decode()} if compress else json.loads(document)
 
 
 def _failed(what: str, error: Exception) -> StorageError:

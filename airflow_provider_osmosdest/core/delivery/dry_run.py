@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.delivery.engine import carry_out
+from airflow_provider_osmosdest.core.delivery.engine import DeliveryRun
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.model import Result, RunContext
 from airflow_provider_osmosdest.core.http.transport import Body, Response, request_headers
@@ -91,7 +91,7 @@ def dry_run(delivery: Delivery[Target], source: Source, say: Callable[[str], Non
     options = replace(delivery.options, success_when=None, item_errors=None)
     say("Dry run: everything is validated, nothing is sent.")
     run_context = RunContext(ledger=MemoryLedgerStore(), dry_run=True)
-    result = carry_out(replace(delivery, options=options), source, make, say, run_context)
+    result = DeliveryRun(replace(delivery, options=options), source, make, say, run_context).run()
     report = replace(
         result.report, delivered=0, unsent=result.report.delivered, requests=0, bytes_sent=0, report_path=None
     )

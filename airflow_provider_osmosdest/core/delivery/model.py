@@ -83,6 +83,8 @@ class RunContext:
     :param timed: takes how long a request took, in seconds, for some of them
     :param run_key: the same in every retry; a complete delivery begins anew only on another one, or on ``None``
     :param dry_run: nothing leaves the machine, so nothing counts as delivered
+    :param host: this machine's name, where another one may retry that does not see the delivery's folder; ``None``
+        where all see it
     """
 
     ledger: LedgerStore | None = None
@@ -92,6 +94,7 @@ class RunContext:
     timed: Callable[[float], None] | None = None
     run_key: str | None = None
     dry_run: bool = False
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_osmosdest.core.errors import DeliveryError, SourceError, StoppedError, WaitError
 from airflow_provider_osmosdest.core.schema.validation.blocks import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
     from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
@@ -28,10 +27,10 @@ class WriteMode(Protocol):
     """A write mode: takes valid records, sends them, and settles them."""
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
-        """Take the valid records of a block, with their indexes, and send what is due."""
+        """Take the valid records of a block, with their indexes."""
 
-    def finish(self) -> None:
-        """Send what is left at the end of the source."""
+    def send(self, *, last: bool = False) -> None:
+        """Send what is due of what was taken; at the end of the source, all that is left."""
 
     def abandon(self, reason: str, *, at_once: bool = False) -> None:
         """Settle what was taken and will not be sent any more."""
@@ -47,46 +46,53 @@ def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, cont
     :param context: what all requests of the attempt share
     :return: why not all of it could be read and sent, ``None`` where it could
     """
-    outcomes = context.outcomes
+    blocks = _Blocks(source.blocks())
     stopped: DeliveryError | None = None
-    broken: SourceError | None = None
-    blocks = source.blocks()
     try:
-        while True:
-            try:
-                block = next(blocks, None)
-            except SourceError as error:
-                broken = error
-                block = None
-            if block is None:
-                break
-            context.check_in()
-            validated, indexes = _validate(block, validator, context)
-            if stopped is None:
-                stopped = _send(mode, partial(mode.take, validated, indexes))
-            else:
-                outcomes.unsent(_items(validated, indexes), _reason(stopped))
-        if stopped is None:
-            stopped = _send(mode, mode.finish)
+        try:
+            for block in blocks:
+                context.check_in()
+                mode.take(*_validate(block, validator, context))
+                mode.send()
+            mode.send(last=True)
+        except (StoppedError, WaitError):
+            raise
+        except DeliveryError as error:
+            mode.abandon(_reason(error))
+            stopped = error
+            # Every record has an outcome, and a line in the failures file.
+            for block in blocks:
+                context.check_in()
+                context.outcomes.unsent(_items(*_validate(block, validator, context)), _reason(error))
     except StoppedError as error:
         mode.abandon(_reason(error), at_once=True)
         return stopped or error
     except WaitError as error:
         # What is not settled is not lost: it is read again when the wait is over.
         return error
-    return stopped or broken
+    return stopped or blocks.error
 
 
-def _send(mode: WriteMode, send: Callable[[], None]) -> DeliveryError | None:
-    """Send; settle what is left where that stops the delivery for good, and return why."""
-    try:
-        send()
-    except (StoppedError, WaitError):
-        raise
-    except DeliveryError as error:
-        mode.abandon(_reason(error))
-        return error
-    return None
+class _Blocks:
+    """
+    Iterate over the blocks of a source, up to where it breaks.
+
+    :param blocks: of the source
+    """
+
+    def __init__(self, blocks: Iterator[Block]) -> None:
+        self._blocks = blocks
+        self.error: SourceError | None = None
+
+    def __iter__(self) -> Iterator[Block]:
+        return self
+
+    def __next__(self) -> Block:
+        try:
+            return next(self._blocks)
+        except SourceError as error:
+            self.error = error
+            raise StopIteration from None
 
 
 def _validate(block: Block, validator: BulkValidator, context: SendContext) -> tuple[Validated, Sequence[int]]:

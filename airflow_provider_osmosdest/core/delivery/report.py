@@ -86,15 +86,19 @@ class Tally:
     bytes_sent: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def count(self, outcome: str, records: int, reason: str = "") -> None:
-        """Add records to an outcome, and to a reason where they failed."""
+    def count(self, outcome: str, records: int, reason: str) -> str:
+        """
+        Add records that failed to an outcome, and to a reason.
+
+        :return: the reason as it is counted
+        """
         setattr(self, outcome, getattr(self, outcome) + records)
-        if reason:
-            # A million different messages must not become a million counters.
-            key = f"{outcome}: {reason}"
-            if key not in self.reasons and len(self.reasons) >= 1000:  # noqa: PLR2004 - some bound
-                key = f"{outcome}: (other reasons)"
-            self.reasons[key] += records
+        key = f"{outcome}: {reason}"
+        # A million different messages must not become a million counters.
+        if key not in self.reasons and len(self.reasons) >= 1000:  # noqa: PLR2004 - some bound
+            key = f"{outcome}: (other reasons)"
+        self.reasons[key] += records
+        return key
 
     @property
     def settled(self) -> int:

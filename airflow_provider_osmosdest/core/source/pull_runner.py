@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.deduplication import seen_folder
-from airflow_provider_osmosdest.core.delivery.engine import carry_out
+from airflow_provider_osmosdest.core.delivery.engine import DeliveryRun
 from airflow_provider_osmosdest.core.delivery.ledger.store import FolderLedgerStore
 from airflow_provider_osmosdest.core.delivery.messages import counted, failure_lines
 from airflow_provider_osmosdest.core.delivery.model import Delivery, Result, RunContext
@@ -151,7 +151,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
         seen=order.seen,
     )
     # No task reads the records of a pull that fails, so they count as seen only when all of it is there.
-    result = carry_out(delivery, pull, PartsTransport, say, replace(run_context, dry_run=True))
+    result = DeliveryRun(delivery, pull, PartsTransport, say, replace(run_context, dry_run=True)).run()
     path = None
     if result.error is None:
         path = finish_parts(order.folder / _RECORDS, result.report.delivery_id)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, ObjectStoragePath, task
 
+import airflow_provider_osmosdest
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
 from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer
 from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
@@ -19,6 +23,7 @@ from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 pytestmark = WARNINGS_OF_AIRFLOW
 
 ITEM = {"fields": [{"name": "id", "type": "integer", "nullable": False}, {"name": "name", "type": "string"}]}
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 ITEMS = [{"id": number, "name": f"item {number}"} for number in range(10)]
 
 
@@ -384,3 +389,51 @@ class TestOnlyWhatIsNew:
         for endpoint in ("notify", "archive", "/notify/"):
             deliver(endpoint=endpoint, deduplicate="records")
         assert len(sent(server)) == 2 * len(ITEMS)
+
+
+class TestWayOfARecord:
+    """How many calls of ours there are from the operator to the transport, both counted."""
+
+    PACKAGE = Path(airflow_provider_osmosdest.__file__).parent
+
+    @pytest.fixture
+    def ways(self, monkeypatch):
+        """The names of our functions from ``execute`` to libcurl's transport, each time it may send something."""
+        found: list[list[str]] = []
+        exchange = CurlTransport.exchange
+
+        def spy(transport, starting, wait):
+            way, frame = ["exchange"], sys._getframe(1)
+            while frame is not None:
+                code = frame.f_code
+                if self.PACKAGE in Path(code.co_filename).parents:
+                    way.append(code.co_name)
+                frame = frame.f_back
+            if starting or transport._busy:
+                found.append(way[::-1])
+            return exchange(transport, starting, wait)
+
+        monkeypatch.setattr(CurlTransport, "exchange", spy)
+        return found
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"batch_size": 3, "compression": "gzip"}, {"write_mode": "record"}],
+        ids=["batch", "record"],
+    )
+    def test_it_is_short(self, deliver, server, set_connection, ways, options):
+        # A signature takes one call more.
+        set_connection("api", host=server.url, password=SECRET, extra={"auth": "signature"})
+        assert deliver(**options).state("deliver") == "success"
+        assert {way[0] for way in ways} == {"execute"}
+        assert max(map(len, ways)) <= 10, ways
+
+    def test_it_is_no_longer_where_a_batch_is_split(self, deliver, set_connection, ways):
+        def refuse_five(talk):
+            talk.reply(422 if 5 in [record["id"] for record in json.loads(talk.read_body())] else 200)
+
+        with ScriptedServer(refuse_five) as server:
+            set_connection("api", host=server.url, password=SECRET, extra={"auth": "signature"})
+            report = deliver(max_failures=1).xcom("deliver")
+        assert (report["delivered"], report["rejected"]) == (9, 1)
+        assert max(map(len, ways)) <= 10, ways

@@ -20,6 +20,7 @@ from airflow_provider_osmosdest.core.errors import (
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
+from airflow_provider_osmosdest.settings import load_settings
 
 DIGEST = "5" * 64
 ENTRY = {"name": "acme", "direction": "read", "sha256": DIGEST, "created_at": "2026-03-01T12:00:00+00:00"}
@@ -272,3 +273,32 @@ def test_purging_goes_by_what_the_connection_keeps(connect, tmp_path):
         hook.publish([{"id": number}], batch_id=f"b-{number}")
     purged = hook.purge()
     assert (purged.batches, purged.waiting, purged.earliest) == (0, 2, 3)
+
+
+class TestAFolderOfOneMachine:
+    @pytest.fixture(autouse=True)
+    def _tasks_run_on_other_machines(self, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+
+    def test_the_default_path_is_refused(self, connect, osmos_home):
+        with pytest.raises(ConnectorError) as caught:
+            connect().publish([{"id": 1}])
+        path = f"{osmos_home}/mailboxes/orders"
+        said = f"connection 'orders': [osmosdest] storage_path: {path} is a folder of one machine, and CeleryExecutor"
+        assert str(caught.value).startswith(said)
+        assert not (osmos_home / "mailboxes").exists()
+
+    def test_a_path_of_its_own_is_refused_too(self, hook):
+        with pytest.raises(ConnectorError, match=r"^connection 'orders': path: .* CeleryExecutor runs tasks on others"):
+            hook.read()
+
+    def test_the_form_says_so(self, connect):
+        tested, message = connect().test_connection()
+        assert not tested
+        assert "[osmosdest] shared_storage = True" in message
+
+    def test_a_shared_disk_is_opened(self, hook, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__OSMOSDEST__SHARED_STORAGE", "True")
+        load_settings.cache_clear()
+        hook.publish([{"id": 1}])
+        assert ids(hook.read()) == [1]

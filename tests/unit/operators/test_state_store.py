@@ -114,8 +114,35 @@ def test_a_ledger_that_was_not_spilled_is_spilled_next_time(tmp_path):
 
 def test_the_context_decides(tmp_path):
     # Airflow 3.3 has the store; 3.2 has not.
-    assert isinstance(ledger_store({"task_state_store": TaskState()}, tmp_path), TaskStateLedgerStore)
-    assert isinstance(ledger_store({}, tmp_path), FolderLedgerStore)
+    assert isinstance(ledger_store(TaskState(), tmp_path), TaskStateLedgerStore)
+    assert isinstance(ledger_store(None, tmp_path), FolderLedgerStore)
+
+
+class TestAFolderOfOneMachine:
+    """A retry may run elsewhere, so nothing goes to the folder."""
+
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+        return tmp_path / "folder"
+
+    def test_a_large_one_is_compressed(self, state, folder):
+        ledger_store(state, folder).save(LARGE)
+        assert not folder.exists()
+        assert len(json.dumps(state)) < 1_000
+        assert ledger_store(state, folder).load() == LARGE
+
+    def test_one_that_is_written_all_the_time_stays(self, state, folder):
+        store = ledger_store(state, folder)
+        for _ in range(20):
+            store.save(SMALL)
+        assert not folder.exists()
+        assert state.writes == 20
+
+    def test_what_was_changed_by_hand_is_an_error(self, state, folder):
+        state["osmosdest_ledger"] = {"zlib": "damaged"}
+        with pytest.raises(StorageError, match="cannot be read in Airflow's task state store"):
+            ledger_store(state, folder).load()
 
 
 class Tries:

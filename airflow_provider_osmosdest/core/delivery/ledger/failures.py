@@ -9,6 +9,7 @@ An object store cannot append, so the file comes in parts; most deliveries end w
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import StorageError
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.storage import Folder
 
-__all__ = ["FAILURES_PATTERN", "FailuresFile", "check_parts", "failed_indexes", "fold_parts", "remove_parts"]
+__all__ = [
+    "FAILURES_PATTERN",
+    "Failure",
+    "FailuresFile",
+    "check_parts",
+    "failed_indexes",
+    "fold_parts",
+    "missing_part",
+    "remove_parts",
+]
 
 FAILURES_PATTERN = "failures-*.ndjson"
 """What the names of all parts match."""
@@ -27,6 +37,23 @@ FAILURES_PATTERN = "failures-*.ndjson"
 _PART_BYTES = 256 * 1024 * 1024
 _BUFFER_BYTES = 256 * 1024
 _FOLD_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """
+    Why records were not delivered.
+
+    :param outcome: what became of them
+    :param error: why
+    :param status: of the answer that said so, ``None`` where there was none
+    :param attempts: requests that their chunk took
+    """
+
+    outcome: str
+    error: str
+    status: int | None = None
+    attempts: int = 0
 
 
 class FailuresFile:
@@ -57,27 +84,20 @@ class FailuresFile:
         self._buffered = 0
         self._written = 0
 
-    def write(
-        self,
-        outcome: str,
-        records: Iterable[tuple[int, bytes]],
-        *,
-        status: int | None,
-        error: str,
-        attempts: int,
-    ) -> list[int]:
+    def write(self, failure: Failure, records: Iterable[tuple[int, bytes]]) -> list[int]:
         """
-        Write records with the same outcome and error; they are durable after :meth:`close`.
+        Write records that were not delivered for the same reason; they are durable after :meth:`close`.
 
+        :param failure: the reason
         :param records: index and JSON of each
         :return: their indexes
         :raises StorageError: when the folder cannot be written
         """
         middle = b',"outcome":"%s","status":%s,"error":%s,"attempts":%d,"record":' % (
-            outcome.encode(),
-            encode(status),
-            _encoded(error),
-            attempts,
+            failure.outcome.encode(),
+            encode(failure.status),
+            _encoded(failure.error),
+            failure.attempts,
         )
         indexes: list[int] = []
         for index, record in records:
@@ -151,17 +171,27 @@ def check_parts(folder: Folder, parts: Iterable[str]) -> None:
 
     :raises StorageError: when one is gone: its records are settled, and which they are stands nowhere else
     """
+    if part := missing_part(folder, parts):
+        raise StorageError(
+            f"{folder / part} is gone, which an earlier attempt of this delivery wrote its failures to. Restore it; or "
+            "begin anew with 'airflow osmosdest delivery forget', after which all is sent again under the same keys."
+        )
+
+
+def missing_part(folder: Folder, parts: Iterable[str]) -> str | None:
+    """
+    Return the first of some parts that is not there, ``None`` where all are.
+
+    :raises StorageError: when the folder cannot be read
+    """
     for part in parts:
         try:
             (folder / part).stat()
         except FileNotFoundError:
-            raise StorageError(
-                f"{folder / part} is gone, which an earlier attempt of this delivery wrote its failures to. Restore "
-                "it; or begin anew with 'airflow osmosdest delivery forget', after which all is sent again under the "
-                "same keys."
-            ) from None
+            return part
         except OSError as error:
             raise _unwritable(folder, error) from error
+    return None
 
 
 def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:

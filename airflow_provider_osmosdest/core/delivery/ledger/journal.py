@@ -6,101 +6,38 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.ledger.failures import FailuresFile, check_parts, fold_parts, remove_parts
-from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Ledger, read_ledger
+from airflow_provider_osmosdest.core.delivery.ledger.attempt import check_holder
+from airflow_provider_osmosdest.core.delivery.ledger.failures import (
+    FAILURES_PATTERN,
+    FailuresFile,
+    check_parts,
+    fold_parts,
+    remove_parts,
+)
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
-from airflow_provider_osmosdest.core.errors import SupersededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, LedgerStore
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure
+    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, LedgerStore
     from airflow_provider_osmosdest.core.delivery.report import Tally
     from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
     from airflow_provider_osmosdest.core.storage import Folder
 
-__all__ = ["PERIOD", "Journal", "begin", "check_holder"]
+__all__ = ["PERIOD", "Journal"]
 
 PERIOD = 1.0
 """Seconds between two writes at most, while answers come all the time."""
 
 _BATCH_SECONDS = 0.1
-"""Seconds after a write in which the end of a batch alone causes no other."""
-
 # Failure records wait this long, in records and in seconds, before a part of the failures file is closed over them:
 # a part each would be a thousand small objects. Until then the ledger does not call them settled.
 _WAITING = 512
 _WAITING_SECONDS = 10.0
-
-
-def begin(
-    store: LedgerStore,
-    fingerprint: str | None,
-    say: Callable[[str], None],
-    run_key: str | None = None,
-    *,
-    folder: object = None,
-) -> Ledger:
-    """
-    Find the ledger of a delivery, or begin one.
-
-    A complete one counts only for a retry with the same run key: the attempt that completed it was killed, or failed,
-    before its caller got the result, and all of it must not be sent again.
-
-    :param store: where it is kept
-    :param fingerprint: of the source as it is now
-    :param say: takes the line that says what was found
-    :param run_key: the same in every retry, another one when the task is cleared or run anew
-    :param folder: the delivery's, which errors name
-    :raises StorageError: when it cannot be read, or is damaged
-    """
-    document = store.load()
-    ledger = None if document is None else read_ledger(document, folder)
-    if ledger is None or (ledger.complete and (run_key is None or ledger.run_key != run_key)):
-        return Ledger.new(fingerprint, run_key)
-    if ledger.complete:
-        say(
-            f"Delivery {ledger.delivery_id} is complete already, with {ledger.counts.get('delivered', 0):,} records "
-            "delivered: an attempt finished it and ended before it could say so. Nothing is sent."
-        )
-        return ledger
-    ledger.run_key = run_key
-    if not ledger.settled and not ledger.doubts():
-        if fingerprint is None or fingerprint != ledger.fingerprint:
-            # No record has an outcome, so another source can take over the ledger.
-            ledger.fingerprint = fingerprint
-        return ledger
-    if fingerprint is None:
-        say(
-            "Warning: an earlier attempt delivered records of this source, but nothing can tell whether it still holds "
-            "the same ones. Starting afresh, so some may be sent twice. A list or a file can be resumed."
-        )
-        return Ledger.new(fingerprint, run_key)
-    if fingerprint != ledger.fingerprint:
-        say(
-            f"Warning: the source has changed since the last attempt, which had settled {len(ledger.settled):,} of its "
-            "records. Starting afresh."
-        )
-        return Ledger.new(fingerprint, run_key)
-    say(
-        f"Going on with delivery {ledger.delivery_id}, attempt {ledger.attempts + 1}: {len(ledger.settled):,} records "
-        f"are settled already ({ledger.counts.get('delivered', 0):,} delivered) and are not sent again."
-    )
-    return ledger
-
-
-def check_holder(store: LedgerStore, attempt: str, delivery_id: str) -> None:
-    """
-    Make sure that no later attempt has claimed the delivery.
-
-    :raises SupersededError: when a later one has begun
-    :raises StorageError: when the claim cannot be read
-    """
-    if (store.holder() or attempt) != attempt:
-        raise SupersededError(
-            f"Another attempt of delivery {delivery_id} has begun since this one did. This one sends and "
-            "writes no more; what became of the records is in the report of the other."
-        )
+_MOVABLE = 5_000
+"""Records that failed which the ledger leaves out, one by one, where the next attempt may not see their file."""
 
 
 class Journal:
@@ -116,6 +53,8 @@ class Journal:
     :param deduplicator: keeps the keys of delivered records
     :param once: nothing may be sent again that may have been taken
     :param attempt: names this attempt, which has claimed the delivery; ``None`` where no other can begin
+    :param movable: the next attempt may run where the folder is not seen: until the delivery is complete, what failed
+        is not settled, so that it is found anew there
     """
 
     def __init__(
@@ -130,6 +69,7 @@ class Journal:
         deduplicator: Deduplicator | None = None,
         once: bool = False,
         attempt: str | None = None,
+        movable: bool = False,
     ) -> None:
         self._ledger = ledger
         self._deduplicator = deduplicator
@@ -138,6 +78,8 @@ class Journal:
         self._tally = tally
         self._clock = clock
         self._attempt = attempt
+        self._once = once
+        self._movable = movable
         # What the ledger does not name may be what a later attempt is writing.
         self._check_holder()
         remove_parts(folder, ledger.parts)
@@ -186,46 +128,38 @@ class Journal:
 
     def deliver(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Settle ranges of indexes that the API took, or had already."""
-        for start, stop in ranges:
-            self._ledger.settled.add(start, stop)
+        self._ledger.settled.add_ranges(ranges)
 
     def deliver_each(self, indexes: Iterable[int]) -> None:
         """Settle single indexes that the API took; they are put together when the ledger is written."""
         self._indexes += indexes
 
-    def fail(
-        self,
-        outcome: str,
-        records: Iterable[tuple[int, bytes]],
-        *,
-        status: int | None,
-        error: str,
-        attempts: int,
-        final: bool = True,
-    ) -> None:
+    def fail(self, failure: Failure, records: Iterable[tuple[int, bytes]], *, final: bool = True) -> None:
         """
-        Keep failure records with the same outcome and error.
+        Keep failure records that have all but the record in common.
 
+        :param failure: what they have in common
         :param records: index and JSON of each
         :param final: whether a retry leaves them as they are; else they are not settled
         """
         # A part would be written over the one of the same name that a later attempt has made.
         self.guard()
-        file = self._failures if final else self._open
-        indexes = file.write(outcome, records, status=status, error=error, attempts=attempts)
+        indexes = (self._failures if final else self._open).write(failure, records)
         if not indexes:
             return
-        self._tally.count(outcome, len(indexes), error)
-        reason = f"{outcome}: {error}"
+        reason = self._tally.count(failure.outcome, len(indexes), failure.error)
+        unknown = failure.outcome == "unknown"
+        # Where nothing in doubt is sent again, the next attempt can find out as much about it from the ledger.
+        noted = not final or (self._movable and self._once)
+        if unknown and noted:
+            self.in_doubt.add_all(indexes)
         if final:
             # A refused record may be sent again after a crash; one that may have arrived must not.
-            self._must_last = self._must_last or outcome == "unknown"
-            self._wait(dict.fromkeys(indexes, (outcome, reason)))
-        else:
-            if outcome == "unknown":
-                self.in_doubt.add_all(indexes)
-            self._open_counts[outcome] += len(indexes)
-            self._open_reasons[reason] += len(indexes)
+            self._must_last = self._must_last or (unknown and not noted)
+            self._wait(dict.fromkeys(indexes, (failure.outcome, reason)))
+            return
+        self._open_counts[failure.outcome] += len(indexes)
+        self._open_reasons[reason] += len(indexes)
 
     def fail_each(
         self, outcome: str, records: Sequence[tuple[int, str, bytes]], reasons: Sequence[str], *, textual: bool = False
@@ -239,11 +173,8 @@ class Journal:
         """
         self.guard()
         self._failures.write_each(outcome, records, textual=textual)
-        for reason, count in Counter(reasons).items():
-            self._tally.count(outcome, count, reason)
-        self._wait(
-            {index: (outcome, f"{outcome}: {reason}") for (index, _, _), reason in zip(records, reasons, strict=True)}
-        )
+        counted = {reason: self._tally.count(outcome, count, reason) for reason, count in Counter(reasons).items()}
+        self._wait({index: (outcome, counted[reason]) for (index, _, _), reason in zip(records, reasons, strict=True)})
 
     def _wait(self, settled: dict[int, tuple[str, str]]) -> None:
         if not self._waiting:
@@ -283,8 +214,7 @@ class Journal:
             self._check_holder()
 
     def _check_holder(self) -> None:
-        if self._attempt is not None:
-            check_holder(self._store, self._attempt, self.delivery_id)
+        check_holder(self._store, self._attempt, self.delivery_id)
         self._guarded = self._clock()
 
     def answered(self) -> None:
@@ -298,21 +228,12 @@ class Journal:
 
     def doubt(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Note index ranges of which a send may have been taken, until they are settled."""
-        for start, stop in ranges:
-            self.in_doubt.add(start, stop)
+        self.in_doubt.add_ranges(ranges)
 
-    def settled(self) -> None:
-        """
-        Write that a batch is settled, unless the ledger was written less than 0.1 s ago.
-
-        The note of the next batch does so, too; a crash before it finds the last chunk in doubt, and no other.
-        """
-        if self._clock() - self._written >= _BATCH_SECONDS:
-            self.write()
-
-    def tick(self) -> None:
-        """Write the ledger if it was not written for :data:`PERIOD` seconds."""
-        if self._clock() - self._written >= PERIOD:
+    def tick(self, *, end_of_batch: bool = False) -> None:
+        """Write the ledger if it was not written for :data:`PERIOD`, or for a tenth of that at the end of a batch."""
+        # The note of the next batch writes it, too; a crash before that finds the last chunk in doubt, and no other.
+        if self._clock() - self._written >= (_BATCH_SECONDS if end_of_batch else PERIOD):
             self.write()
 
     def write(self, *, last: bool = False) -> None:
@@ -325,9 +246,7 @@ class Journal:
         """
         # Not once a second: it would be written over the ledger of the later one.
         self._check_holder()
-        if self._waiting and (
-            self._must_last or len(self._waiting) >= _WAITING or self._clock() - self._waiting_since >= _WAITING_SECONDS
-        ):
+        if self._waiting and self._is_due():
             self._make_durable()
         ledger = self._ledger
         if self._indexes:
@@ -340,8 +259,6 @@ class Journal:
         ledger.counts = {name: getattr(self._tally, name) - self._open_counts[name] for name in COUNTS}
         ledger.reasons = self._tally.reasons - self._open_reasons
         settled = ledger.settled
-        if self.in_doubt:
-            ledger.in_doubt = ledger.in_doubt.without(settled)
         if self._deduplicator is not None:
             # What the last ledger calls settled is never read again: its keys must be durable first.
             self._deduplicator.keep(settled, last=last)
@@ -350,6 +267,8 @@ class Journal:
             ledger.settled = settled.minus(self._waiting)
             ledger.counts = dict(Counter(ledger.counts) - Counter(outcome for outcome, _ in self._waiting.values()))
             ledger.reasons -= Counter(reason for _, reason in self._waiting.values())
+        if self.in_doubt:
+            ledger.in_doubt = ledger.in_doubt.without(ledger.settled)
         self._store.save(ledger.to_json(), last=last)
         ledger.settled = settled
         self._written = self._clock()
@@ -363,24 +282,29 @@ class Journal:
         """
         self._check_holder()
         self._open.close()
-        self._make_durable()
+        self._failures.close()
+        durable = complete or not self._movable
+        if durable:
+            self._make_durable()
         self._ledger.complete = complete
         # What was sent is settled, or noted as in doubt, by now.
         self._window = (0, 0)
         self.left_in_doubt()
         self._owed = [chunk for chunk in self._owed if not self._ledger.settled.covers(chunk.start, chunk.stop)]
-        parts = self._ledger.parts
-        if len(parts) > 1:
-            name = f"failures-all-{self._ledger.attempts}.ndjson"
-            if fold_parts(self._folder, parts, name):
-                self._ledger.parts = [name]
+        parts = names = self._failures.parts
+        name = f"failures-all-{self._ledger.attempts}.ndjson"
+        if durable and len(parts) > 1 and fold_parts(self._folder, parts, name):
+            names = self._ledger.parts = [name]
         self.write(last=True)
-        if len(parts) > len(self._ledger.parts):
-            remove_parts(self._folder, [*self._ledger.parts, *self._open.parts])
-        names = [*self._ledger.parts, *self._open.parts]
-        if not names:
-            return None
-        return str(self._folder / (names[0] if len(names) == 1 else "failures-*.ndjson"))
+        if len(parts) > len(names):
+            remove_parts(self._folder, [*names, *self._open.parts])
+        names = [*names, *self._open.parts]
+        return str(self._folder / (names[0] if len(names) == 1 else FAILURES_PATTERN)) if names else None
+
+    def _is_due(self) -> bool:
+        if self._must_last or len(self._waiting) >= (_MOVABLE if self._movable else _WAITING):
+            return True
+        return not self._movable and self._clock() - self._waiting_since >= _WAITING_SECONDS
 
     def _make_durable(self) -> None:
         self._failures.close()

@@ -109,6 +109,7 @@ class Ledger:
     :param seconds: how long all attempts took
     :param attempts: how many attempts were begun
     :param run_key: of the last attempt, the same in every retry; ``None`` where the caller gave none
+    :param host: machine that has the folder of the last attempt, ``None`` where all machines see it
     """
 
     delivery_id: str
@@ -124,6 +125,7 @@ class Ledger:
     seconds: float = 0.0
     attempts: int = 0
     run_key: str | None = None
+    host: str | None = None
 
     @classmethod
     def new(cls, fingerprint: str | None, run_key: str | None = None) -> Ledger:
@@ -135,8 +137,7 @@ class Ledger:
         doubts = self.in_doubt.copy()
         doubts.add(*self.window)
         for chunk in self.sending:
-            for start, stop in chunk.ranges():
-                doubts.add(start, stop)
+            doubts.add_ranges(chunk.ranges())
         return doubts.without(self.settled)
 
     def to_json(self) -> bytes:
@@ -156,6 +157,7 @@ class Ledger:
             "seconds": round(self.seconds, 3),
             "attempts": self.attempts,
             "occasion": self.run_key,
+            "host": self.host,
         }
         # As it will be read: half a character is written as a question mark.
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
@@ -220,6 +222,7 @@ def read_ledger(document: bytes, folder: object = None) -> Ledger:
             seconds=float(values["seconds"]),
             attempts=int(values["attempts"]),
             run_key=values["occasion"],
+            host=values.get("host"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         of = "this delivery" if folder is None else f"the delivery in {folder}"

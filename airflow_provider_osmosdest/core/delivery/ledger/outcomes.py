@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.delivery.responses.sends import EARLIER, with_earlier
 from airflow_provider_osmosdest.core.http.verdict import Verdict
@@ -36,7 +37,7 @@ class Outcomes:
         self._resends_unknown = resends_unknown
         self._most_held = most_held
         self._holding = most_held > 0 and not tally.delivered
-        self._held: list[tuple[str, list[tuple[int, bytes]], int | None, str, int]] = []
+        self._held: list[tuple[Failure, tuple[int, bytes]]] = []
 
     def delivered(self, records: int, ranges: Iterable[tuple[int, int]]) -> None:
         """
@@ -109,16 +110,16 @@ class Outcomes:
             case Verdict.TRANSIENT | Verdict.UNREACHABLE:
                 self.unsent(records, error, status=status, attempts=attempts)
             case Verdict.IN_DOUBT | Verdict.FAILED:
-                final = not self._resends_unknown
-                self.journal.fail("unknown", records, status=status, error=error, attempts=attempts, final=final)
+                failure = Failure("unknown", error, status, attempts)
+                self.journal.fail(failure, records, final=not self._resends_unknown)
             case Verdict.UNREADABLE:
-                self.journal.fail("unknown", records, status=status, error=error, attempts=attempts)
+                self.journal.fail(Failure("unknown", error, status, attempts), records)
             case _:
                 refused, in_doubt = self._apart(records)
                 if in_doubt:
                     said = with_earlier(error, earlier_error or EARLIER)
-                    self._refused("unknown", in_doubt, status, said, attempts)
-                self._refused("rejected", refused, status, error, attempts)
+                    self._refused(Failure("unknown", said, status, attempts), in_doubt)
+                self._refused(Failure("rejected", error, status, attempts), refused)
 
     def close(self, *, stopped: bool) -> None:
         """
@@ -128,13 +129,12 @@ class Outcomes:
         """
         held, self._held = self._held, []
         self._holding = False
-        for outcome, records, status, error, attempts in held:
-            self.journal.fail(outcome, records, status=status, error=error, attempts=attempts, final=not stopped)
+        for failure, record in held:
+            self.journal.fail(failure, [record], final=not stopped)
 
     def unknown(self, records: Iterable[tuple[int, bytes]], error: str, *, attempts: int = 1) -> None:
         """Settle records that were sent, and of which no answer came back."""
-        final = not self._resends_unknown
-        self.journal.fail("unknown", records, status=None, error=error, attempts=attempts, final=final)
+        self.journal.fail(Failure("unknown", error, attempts=attempts), records, final=not self._resends_unknown)
 
     def unsent(
         self, records: Iterable[tuple[int, bytes]], reason: str, *, status: int | None = None, attempts: int = 0
@@ -150,19 +150,16 @@ class Outcomes:
         left, in_doubt = self._apart(records)
         if in_doubt:
             self.unknown(in_doubt, EARLIER, attempts=max(1, attempts))
-        self.journal.fail("unsent", left, status=status, error=reason, attempts=attempts, final=False)
+        self.journal.fail(Failure("unsent", reason, status, attempts), left, final=False)
 
-    def _refused(
-        self, outcome: str, records: Iterable[tuple[int, bytes]], status: int | None, error: str, attempts: int
-    ) -> None:
+    def _refused(self, failure: Failure, records: Iterable[tuple[int, bytes]]) -> None:
         records = iter(records)
         if self._holding:
-            held = islice(records, self._most_held)
-            self._held += [(outcome, [record], status, error, attempts) for record in held]
+            self._held += [(failure, record) for record in islice(records, self._most_held)]
             if len(self._held) < self._most_held:
                 return
             self.close(stopped=False)
-        self.journal.fail(outcome, records, status=status, error=error, attempts=attempts)
+        self.journal.fail(failure, records)
 
     def _accepted(self) -> None:
         """Settle what was refused before, now that the API has accepted something."""

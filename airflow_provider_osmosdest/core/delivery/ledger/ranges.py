@@ -21,8 +21,7 @@ class RangeSet:
     def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
         self._starts: list[int] = []
         self._stops: list[int] = []
-        for start, stop in ranges:
-            self.add(start, stop)
+        self.add_ranges(ranges)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield the ranges in order."""
@@ -65,6 +64,11 @@ class RangeSet:
             stop = max(stop, self._stops[high - 1])
         self._starts[low:high] = [start]
         self._stops[low:high] = [stop]
+
+    def add_ranges(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Add ``(start, stop)`` pairs, in any order."""
+        for start, stop in ranges:
+            self.add(start, stop)
 
     def add_all(self, indexes: Iterable[int]) -> None:
         """Add single indexes, in any order; cheap where many are neighbours."""

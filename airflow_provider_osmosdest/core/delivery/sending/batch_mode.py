@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.batching.accumulator import BatchAccumulator
-from airflow_provider_osmosdest.core.delivery.batching.batch import Batch, Run
+from airflow_provider_osmosdest.core.delivery.batching.batch import Run
 from airflow_provider_osmosdest.core.delivery.batching.group_testing import GroupTesting
 from airflow_provider_osmosdest.core.delivery.batching.size_limit import SizeLimit
 from airflow_provider_osmosdest.core.delivery.envelope import Envelope
 from airflow_provider_osmosdest.core.delivery.responses.sends import Sends
+from airflow_provider_osmosdest.core.delivery.sending.chunk import Chunk, resumed
+from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import ChunkSender
 from airflow_provider_osmosdest.core.errors import DeliveryError, StoppedError, SystemicError, WaitError
 from airflow_provider_osmosdest.core.http.verdict import REFUSALS, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk as NotedChunk
+    from airflow_provider_osmosdest.core.delivery.batching.batch import Batch
     from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
-    from airflow_provider_osmosdest.core.delivery.sending.chunk_sender import ChunkSender
     from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
     from airflow_provider_osmosdest.core.schema.validation.bulk import Validated
 
@@ -34,58 +34,18 @@ _RETRIES_OF_A_PART = 1
 _SETTLING = frozenset({Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.IN_DOUBT, Verdict.FAILED, Verdict.UNREADABLE})
 
 
-@dataclass(slots=True)
-class _Chunk:
-    """
-    Records of a batch that are sent together.
-
-    :param batch: the batch
-    :param start: ordinal of the first record
-    :param stop: ordinal behind the last
-    :param in_doubt: an earlier attempt sent exactly these records, and their outcome is not known
-    :param earlier_error: the error of a larger chunk with them that may have been taken, empty where there is none
-    """
-
-    batch: Batch
-    start: int
-    stop: int
-    in_doubt: bool = False
-    earlier_error: str = ""
-
-    @property
-    def size(self) -> int:
-        return self.stop - self.start
-
-    @property
-    def length(self) -> int:
-        return self.batch.bytes_between(self.start, self.stop)
-
-    @property
-    def items(self) -> Iterator[tuple[int, bytes]]:
-        return self.batch.items(self.start, self.stop)
-
-    @property
-    def noted(self) -> NotedChunk:
-        return self.batch.chunk(self.start, self.stop)
-
-    def part(self, start: int, stop: int) -> _Chunk:
-        """Return the records from the chunk's ``start``-th up to, but without, its ``stop``-th."""
-        return _Chunk(self.batch, self.start + start, self.start + stop, earlier_error=self.earlier_error)
-
-
 class BatchMode:
     """
     Deliver in batches.
 
     :param context: what all requests of the attempt share
-    :param sender: sends a chunk
     """
 
-    def __init__(self, context: SendContext, sender: ChunkSender) -> None:
+    def __init__(self, context: SendContext) -> None:
         options = context.options
         self._context = context
         self._options = options
-        self._sender = sender
+        self._sender = ChunkSender(context)
         self._outcomes = context.outcomes
         self._journal = context.outcomes.journal
         self._stop_policy = context.stop_policy
@@ -100,15 +60,16 @@ class BatchMode:
         self._envelope = around
         whole = [(chunk.start, chunk.stop) for chunk in self._journal.resumed]
         self._accumulator = BatchAccumulator(options.batch_size, options.max_batch_bytes, overhead, whole)
-        self._chunks: deque[_Chunk] = deque()
+        self._batches: deque[Batch] = deque()
+        self._chunks: deque[Chunk] = deque()
+        self._rounds = _ITEM_ROUNDS
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
         """
-        Take the valid records of a block; send the batches they fill.
+        Take the valid records of a block.
 
         :param validated: the block
         :param indexes: the index of each of its valid records
-        :raises DeliveryError: when the delivery must stop; :meth:`abandon` then settles what is left
         """
         if not indexes:
             return
@@ -116,52 +77,43 @@ class BatchMode:
             run = Run(validated.lines.replace(b"\n", b",\n"), indexes, b",\n")
         else:
             run = Run(validated.lines, indexes)
-        self._deliver_all(self._accumulator.add(run))
+        # All batches are cut before the first is sent: where that stops the delivery, the rest must be settled, too.
+        self._batches.extend(self._accumulator.add(run))
 
-    def finish(self) -> None:
-        """Send what is left at the end of the source."""
-        self._deliver_all(self._accumulator.flush())
+    def send(self, *, last: bool = False) -> None:
+        """
+        Send the batches that are full.
+
+        :param last: the source has ended: send what is left as well
+        :raises DeliveryError: when the delivery must stop; :meth:`abandon` then settles what is left
+        """
+        if last:
+            self._batches.extend(self._accumulator.flush())
+        while self._batches:
+            self._chunks.extend(resumed(self._batches.popleft(), self._journal.resumed))
+            self._rounds = _ITEM_ROUNDS
+            while self._chunks:
+                chunk = self._chunks[0]
+                limit = self._sizes.limit
+                if limit is not None and chunk.length > limit and chunk.size > 1 and not chunk.in_doubt:
+                    self._chunks.popleft()
+                    self._chunks.extendleft(reversed(chunk.cut_by_bytes(limit)))
+                    continue
+                classification = self._send_chunk(chunk, self._options.max_retries)
+                if not self._settle(chunk, classification):
+                    self._split(chunk, spent=self._context.passing(classification))
+            self._journal.tick(end_of_batch=True)
 
     def abandon(self, reason: str, *, at_once: bool = False) -> None:  # noqa: ARG002 - nothing here waits
         """Settle everything that was taken and is not settled yet."""
-        self._chunks.extend(_Chunk(batch, 0, batch.size) for batch in self._accumulator.flush())
+        self._batches.extend(self._accumulator.flush())
+        self._chunks.extend(map(Chunk.whole, self._batches))
+        self._batches.clear()
         while self._chunks:
             self._outcomes.unsent(self._chunks.popleft().items, reason)
 
-    def _deliver_all(self, batches: Iterable[Batch]) -> None:
-        # All of them are cut before the first is sent: where that stops the delivery, the rest must be settled too.
-        waiting = deque(batches)
-        try:
-            while waiting:
-                self._deliver(waiting.popleft())
-        except DeliveryError:
-            self._chunks.extend(_Chunk(batch, 0, batch.size) for batch in waiting)
-            raise
-
-    def _deliver(self, batch: Batch) -> None:
-        self._chunks.extend(self._resumed(batch))
-        rounds = _ITEM_ROUNDS
-        while self._chunks:
-            chunk = self._chunks[0]
-            limit = self._sizes.limit
-            if limit is not None and chunk.length > limit and chunk.size > 1 and not chunk.in_doubt:
-                self._chunks.popleft()
-                self._chunks.extendleft(reversed(_cut_by_bytes(chunk, limit)))
-                continue
-            rounds = self._send_chunk(chunk, rounds)
-        self._journal.settled()
-
-    def _resumed(self, batch: Batch) -> list[_Chunk]:
-        """Return what of a batch to send: first the chunk that an earlier attempt left in doubt, exactly as it was."""
-        for noted in self._journal.resumed:
-            first, last = batch.ordinals(noted.start, noted.stop)
-            if first < last:
-                around = [_Chunk(batch, 0, first), _Chunk(batch, last, batch.size)]
-                return [*_exactly(batch.part(first, last), noted), *(chunk for chunk in around if chunk.size)]
-        return [_Chunk(batch, 0, batch.size)]
-
-    def _send(self, chunk: _Chunk, retries: int) -> tuple[Classification, Sends]:
-        """Send a chunk, noted in the ledger before it goes."""
+    def _send_chunk(self, chunk: Chunk, retries: int) -> Classification:
+        """Send a chunk, noted in the ledger before it goes, and keep with it what became of its sends."""
         batch = chunk.batch
         options = self._options
         sends = Sends(retries, timeout=options.timeout, once=options.once, inherited=chunk.in_doubt)
@@ -180,9 +132,10 @@ class BatchMode:
             case _:
                 self._conclude(chunk, sends, in_doubt=False)
         chunk.earlier_error = sends.earlier_error or chunk.earlier_error
-        return classification, sends
+        chunk.attempts = sends.attempts
+        return classification
 
-    def _conclude(self, chunk: _Chunk, sends: Sends, *, in_doubt: bool) -> None:
+    def _conclude(self, chunk: Chunk, sends: Sends, *, in_doubt: bool) -> None:
         """Note whether a chunk is in doubt, for later sends of its records in this attempt and the next."""
         if sends.earlier_error:
             self._journal.doubt(chunk.noted.ranges())
@@ -195,40 +148,36 @@ class BatchMode:
     def _splits_unanswered(self) -> bool:
         return self._options.on_no_answer == "split"
 
-    def _send_chunk(self, chunk: _Chunk, rounds: int) -> int:
-        """Send the chunk on top; settle it, or put in its place what it is cut into."""
-        classification, sends = self._send(chunk, self._options.max_retries)
+    def _settle(self, chunk: Chunk, classification: Classification) -> bool:
+        """Settle the chunk on top, or put in its place what is sent instead; return whether it need not be split."""
         verdict = classification.verdict
         error = self._observe(classification, chunk, in_full=not self._context.once)
         if error is not None:
             if verdict in _SETTLING or classification.items:
                 self._chunks.popleft()
-                self._failed(chunk, classification, sends, classification.items.get(0, ""))
+                self._failed(chunk, classification, classification.items.get(0, ""))
             raise error
-        if _is_taken(classification, chunk):
-            self._sizes.passed(chunk.length)
-            self._chunks.popleft()
-            self._accepted(chunk, classification, sends)
-        elif verdict is Verdict.TOO_LARGE and chunk.size > 1:
+        if verdict is Verdict.TOO_LARGE and chunk.size > 1:
             self._outcomes.tally.splits += 1
             self._sizes.failed(chunk.length)
             chunk.in_doubt = False
-        elif (classification.items or classification.existing) and rounds:
-            self._chunks.popleft()
-            rest = self._settle_named(chunk, classification, sends)
+            return True
+        self._chunks.popleft()
+        if _is_taken(classification, chunk):
+            self._sizes.passed(chunk.length)
+            self._accepted(chunk, classification)
+        elif (classification.items or classification.existing) and self._rounds:
+            self._rounds -= 1
+            rest = self._settle_named(chunk, classification)
             if rest is not None:
-                self._chunks.appendleft(_Chunk(rest, 0, rest.size, earlier_error=chunk.earlier_error))
-            return rounds - 1
+                self._chunks.appendleft(Chunk.whole(rest, earlier_error=chunk.earlier_error))
         elif chunk.size == 1 or self._options.on_batch_failure == "fail" or self._is_final(classification):
-            self._chunks.popleft()
-            self._failed(chunk, classification, sends)
+            self._failed(chunk, classification)
         else:
-            self._chunks.popleft()
-            spent = self._context.passing(classification)
-            self._split(chunk, min(self._options.max_retries, _RETRIES_OF_A_PART) if spent else None)
-        return rounds
+            return False
+        return True
 
-    def _observe(self, classification: Classification, chunk: _Chunk, *, in_full: bool) -> DeliveryError | None:
+    def _observe(self, classification: Classification, chunk: Chunk, *, in_full: bool) -> DeliveryError | None:
         """Return the error to stop with after this answer, ``None`` to go on."""
         if classification.verdict is Verdict.IN_DOUBT and chunk.size > 1 and self._keeps_whole:
             return self._stop_policy.unanswered(classification, chunk.size)
@@ -246,12 +195,13 @@ class BatchMode:
         """Whether a chunk may have been taken, and nothing may be sent again that may have been."""
         return classification.verdict in (Verdict.IN_DOUBT, Verdict.FAILED) and self._context.once
 
-    def _split(self, chunk: _Chunk, retries: int | None) -> None:
+    def _split(self, chunk: Chunk, *, spent: bool) -> None:
         """
         Send ever smaller parts of a chunk until each is settled.
 
-        :param retries: of each part, ``None`` for all that the options allow
+        :param spent: the API seems to be unavailable, and all retries of the chunk are spent
         """
+        retries = min(self._options.max_retries, _RETRIES_OF_A_PART) if spent else self._options.max_retries
         testing = GroupTesting(chunk.size)
         self._outcomes.tally.splits += 1
         sent = 0
@@ -260,16 +210,16 @@ class BatchMode:
                 self._check_bound(sent)
                 sent += 1
                 part = chunk.part(*borders)
-                classification, sends = self._send(part, self._options.max_retries if retries is None else retries)
-                error = self._observe(classification, part, in_full=retries is None)
+                classification = self._send_chunk(part, retries)
+                error = self._observe(classification, part, in_full=not spent)
                 if error is not None and classification.verdict not in _SETTLING and not classification.items:
                     raise error
                 if _is_taken(classification, part):
                     testing.accepted()
-                    self._accepted(part, classification, sends)
+                    self._accepted(part, classification)
                 elif part.size == 1 or error is not None or self._is_final(classification):
                     testing.refused() if part.size == 1 else testing.accepted()
-                    self._failed(part, classification, sends)
+                    self._failed(part, classification)
                 else:
                     testing.refused()
                     self._outcomes.tally.splits += 1
@@ -280,32 +230,29 @@ class BatchMode:
             self._chunks.extendleft(reversed(left))
             raise
 
-    def _accepted(self, chunk: _Chunk, classification: Classification, sends: Sends) -> None:
+    def _accepted(self, chunk: Chunk, classification: Classification) -> None:
         if classification.verdict is Verdict.EXISTS:
             self._outcomes.duplicates([chunk.batch.index(chunk.start)])
             return
-        self._settle_items(chunk, classification, sends)
+        self._settle_items(chunk, classification)
         others = chunk.size - len(classification.items) - len(classification.existing)
         if others:
             self._outcomes.delivered(others, chunk.noted.ranges())
 
-    def _settle_named(self, chunk: _Chunk, classification: Classification, sends: Sends) -> Batch | None:
+    def _settle_named(self, chunk: Chunk, classification: Classification) -> Batch | None:
         """Settle the items a refusal names; return the others, which were only refused along with them."""
-        self._settle_items(chunk, classification, sends)
+        self._settle_items(chunk, classification)
         return chunk.batch.part(chunk.start, chunk.stop).without({*classification.items, *classification.existing})
 
-    def _settle_items(self, chunk: _Chunk, classification: Classification, sends: Sends) -> None:
+    def _settle_items(self, chunk: Chunk, classification: Classification) -> None:
         for position, error in sorted(classification.items.items()):
-            at = chunk.start + position
-            self._failed(
-                _Chunk(chunk.batch, at, at + 1, earlier_error=chunk.earlier_error), classification, sends, error
-            )
+            self._failed(chunk.part(position, position + 1), classification, error)
         if classification.existing:
             self._outcomes.duplicates(chunk.batch.index(chunk.start + at) for at in sorted(classification.existing))
 
-    def _failed(self, chunk: _Chunk, classification: Classification, sends: Sends, error: str = "") -> None:
+    def _failed(self, chunk: Chunk, classification: Classification, error: str = "") -> None:
         self._outcomes.failed(
-            chunk.items, classification, sends.attempts, error=error, earlier_error=chunk.earlier_error
+            chunk.items, classification, chunk.attempts, error=error, earlier_error=chunk.earlier_error
         )
 
     def _check_bound(self, sent: int) -> None:
@@ -317,26 +264,7 @@ class BatchMode:
             raise SystemicError(msg)
 
 
-def _is_taken(classification: Classification, chunk: _Chunk) -> bool:
+def _is_taken(classification: Classification, chunk: Chunk) -> bool:
     """Whether the API has the chunk: it accepted it, or has the one record of it already."""
     verdict = classification.verdict
     return verdict is Verdict.ACCEPTED or (verdict is Verdict.EXISTS and chunk.size == 1)
-
-
-def _exactly(inside: Batch, noted: NotedChunk) -> list[_Chunk]:
-    """Return the chunk that was noted, and each record that lies inside its borders and was not part of it."""
-    left_out = [at for hole in noted.without for at in range(*inside.ordinals(hole, hole + 1))]
-    same = inside.as_noted(noted)
-    chunks = [] if same is None else [_Chunk(same, 0, same.size, in_doubt=True)]
-    return [*chunks, *(_Chunk(inside, at, at + 1) for at in left_out)]
-
-
-def _cut_by_bytes(chunk: _Chunk, limit: int) -> list[_Chunk]:
-    """Cut a chunk into the fewest parts of at most ``limit`` bytes each, or single records that are larger."""
-    parts: list[_Chunk] = []
-    start = 0
-    while start < chunk.size:
-        stop = chunk.batch.fitting(chunk.start + start, chunk.stop, limit) - chunk.start
-        parts.append(chunk.part(start, stop))
-        start = stop
-    return parts

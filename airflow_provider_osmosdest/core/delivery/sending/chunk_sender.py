@@ -52,23 +52,43 @@ class ChunkSender:
         self._wait_turn(size)
         note()
         while True:
-            classification = self._once(request, size, sends)
-            now = context.now()
-            wait = max(
-                context.backoff.wait(sends.attempts - 1, classification.retry_after), sends.least_wait(classification)
-            )
-            if context.passing(classification):
-                # The sender waits itself; only what holds beyond this chunk goes to the pacer.
-                self._pacer.failed(classification.status, wait, None, now)
-            else:
-                self._pacer.succeeded(0.0, 1, now)
-            if not sends.again(classification, now):
+            context.outcomes.journal.guard()
+            sends.attempts += 1
+            self._tally.requests += 1
+            self._tally.bytes_sent += request.length
+            started = context.now()
+            answers = self._transport.exchange([request], CHECK_IN_SECONDS)
+            try:
+                while not answers:
+                    context.check_in()
+                    answers = self._transport.exchange([], CHECK_IN_SECONDS)
+            except StoppedError:
+                sends.lost(EARLIER)
+                raise
+            if context.run_context.timed is not None:
+                context.run_context.timed(context.now() - started)
+            context.progress.tick()
+            classification = context.classify(answers[0], size)
+            wait = self._wait_after(classification, sends)
+            if wait is None:
                 return sends.conclude(classification)
             context.check_wait(wait)
             self._tally.retries += 1
             request.fresh = classification.status is None
             self._wait(wait)
             self._wait_turn(size)
+
+    def _wait_after(self, classification: Classification, sends: Sends) -> float | None:
+        """Return the seconds to wait before the same request goes again, ``None`` where it does not."""
+        context, now = self._context, self._context.now()
+        wait = context.backoff.wait(sends.attempts - 1, classification.retry_after)
+        wait = max(wait, sends.least_wait(classification))
+        if context.passing(classification):
+            # The sender waits itself; only what holds beyond this chunk goes to the pacer.
+            self._pacer.failed(classification.status, wait, None, now)
+        else:
+            self._pacer.succeeded(0.0, 1, now)
+        return wait if sends.again(classification, now) else None
 
     def _wait_turn(self, size: int) -> None:
         context = self._context
@@ -78,26 +98,6 @@ class ChunkSender:
             context.check_wait(wait)
             self._wait(wait)
         self._pacer.started(1, size, context.now())
-
-    def _once(self, request: Request, size: int, sends: Sends) -> Classification:
-        context = self._context
-        context.outcomes.journal.guard()
-        sends.attempts += 1
-        self._tally.requests += 1
-        self._tally.bytes_sent += request.length
-        started = context.now()
-        answers = self._transport.exchange([request], CHECK_IN_SECONDS)
-        try:
-            while not answers:
-                context.check_in()
-                answers = self._transport.exchange([], CHECK_IN_SECONDS)
-        except StoppedError:
-            sends.lost(EARLIER)
-            raise
-        if context.timed is not None:
-            context.timed(context.now() - started)
-        context.progress.tick()
-        return context.classify(answers[0], size)
 
     def _wait(self, seconds: float) -> None:
         while seconds > 0:

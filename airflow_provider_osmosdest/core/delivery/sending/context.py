@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer
     from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
     from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
+    from airflow_provider_osmosdest.core.delivery.model import RunContext
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.progress import Progress
     from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification, ResponseClassifier
@@ -38,6 +39,7 @@ class SendContext:
     What all requests of one attempt share.
 
     :param options: the write options
+    :param run_context: what the caller provides
     :param transport: carries requests
     :param classify: classifies responses
     :param backoff: decides how long to wait before a retry
@@ -46,13 +48,11 @@ class SendContext:
     :param outcomes: settles records
     :param progress: logs how far the delivery is
     :param compress: compresses a body
-    :param stopping: returns why to stop, ``None`` to go on
-    :param deferrable: whether the caller can wait without holding a worker slot
-    :param timed: takes how long a request took, in seconds, ``None`` where it is not measured
     :param deduplicator: finds duplicates, ``None`` where every record is sent
     """
 
     options: DeliveryOptions
+    run_context: RunContext
     transport: Transport
     classify: ResponseClassifier
     backoff: Backoff
@@ -61,9 +61,6 @@ class SendContext:
     outcomes: Outcomes
     progress: Progress
     compress: Callable[[Body], Body] | None = None
-    stopping: Callable[[], str | None] = field(default=lambda: None)
-    deferrable: bool = False
-    timed: Callable[[float], None] | None = None
     deduplicator: Deduplicator | None = None
 
     @property
@@ -81,7 +78,7 @@ class SendContext:
 
         :raises StoppedError: with the reason
         """
-        if (reason := self.stopping()) is not None:
+        if (reason := self.run_context.stopping()) is not None:
             raise StoppedError(reason)
 
     def check_wait(self, seconds: float) -> None:
@@ -90,7 +87,7 @@ class SendContext:
 
         :raises WaitError: with the seconds
         """
-        if self.deferrable and seconds > self.options.defer_after:
+        if self.run_context.deferrable and seconds > self.options.defer_after:
             raise WaitError(seconds)
 
     def key_header(self, key: str) -> dict[str, str] | None:

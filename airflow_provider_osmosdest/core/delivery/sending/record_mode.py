@@ -73,6 +73,7 @@ class RecordMode:
         self._stop_policy = context.stop_policy
         self._endpoint = endpoint
         self._compress = context.compress
+        self._timed = context.run_context.timed
         self._retries = context.options.max_retries
         envelope = Envelope.of(context.options.envelope)
         self._prefix, self._suffix = envelope.prefix, envelope.suffix
@@ -85,21 +86,21 @@ class RecordMode:
 
     def take(self, validated: Validated, indexes: Sequence[int]) -> None:
         """
-        Take the valid records of a block; return when all but those in flight are sent.
+        Take the valid records of a block.
 
         :param validated: the block
         :param indexes: the index of each of its valid records
-        :raises DeliveryError: when the delivery must stop; :meth:`abandon` then settles what is left
         """
         self._ready.extend(self._requests(validated, indexes))
-        if self._stop is not None:
-            raise self._stop
-        while self._ready:
-            self._turn()
 
-    def finish(self) -> None:
-        """Wait for what is in flight or waits for its retry."""
-        while self._in_flight or self._later or self._ready:
+    def send(self, *, last: bool = False) -> None:
+        """
+        Send what was taken; return when all but what is in flight or waits for its retry is sent.
+
+        :param last: the source has ended: return when that is settled, too
+        :raises DeliveryError: when the delivery must stop; :meth:`abandon` then settles what is left
+        """
+        while self._ready or (last and (self._in_flight or self._later)):
             self._turn()
 
     def abandon(self, reason: str, *, at_once: bool = False) -> None:
@@ -153,9 +154,9 @@ class RecordMode:
         others: list[tuple[Request, Classification]] = []
         if answers:
             self._answered = True
-            if self._context.timed is not None:
+            if self._timed is not None:
                 # One sample a turn is enough; one a record would cost as much as sending it.
-                self._context.timed(now - answers[0].request.key.started)
+                self._timed(now - answers[0].request.key.started)
         for answer in answers:
             classification = self._classify(answer, 1)
             item: _InFlight = answer.request.key
@@ -251,7 +252,7 @@ class RecordMode:
         if self._stop is not None and classification.verdict in _UNTOUCHED:
             self._ready.appendleft(request)
             return
-        self._settle(item, classification)
+        self._settle(item, classification, sends)
 
     def _settle_last(self, answer: Response, reason: str) -> None:
         """Settle an answer that came after the delivery was stopped."""
@@ -266,37 +267,29 @@ class RecordMode:
         if classification.verdict in _UNTOUCHED:
             self._leave(item, reason)
         else:
-            self._settle(item, classification)
+            self._settle(item, classification, sends)
 
     def _take_in(self, item: _InFlight, classification: Classification, now: float) -> tuple[Sends, bool]:
         """Take in an answer that is not a plain success; return the record's sends, and whether it goes again."""
-        sends = self._sends_of(item)
+        options, sends = self._context.options, item.sends
+        if sends is None:
+            inherited = item.index in self._journal.in_doubt
+            sends = Sends(options.max_retries, timeout=options.timeout, once=options.once, inherited=inherited)
+            item.sends = sends
         again = sends.again(classification, now)
         if sends.earlier_error:
             self._journal.doubt([(item.index, item.index + 1)])
         return sends, again
 
-    def _sends_of(self, item: _InFlight) -> Sends:
-        if item.sends is None:
-            options = self._context.options
-            item.sends = Sends(
-                options.max_retries,
-                timeout=options.timeout,
-                once=options.once,
-                inherited=item.index in self._journal.in_doubt,
-            )
-        return item.sends
-
     def _leave(self, item: _InFlight, reason: str) -> None:
         """Count a record that was not sent before the stop, or whose outcome was not known by then."""
         self._outcomes.unsent([(item.index, item.record)], reason)
 
-    def _settle(self, item: _InFlight, classification: Classification) -> None:
+    def _settle(self, item: _InFlight, classification: Classification, sends: Sends) -> None:
         if classification.verdict is Verdict.EXISTS or classification.existing:
             self._outcomes.duplicates([item.index])
             return
         record = [(item.index, item.record)]
         error = classification.items.get(0, "")
-        self._outcomes.failed(
-            record, classification, item.attempts, error=error, earlier_error=self._sends_of(item).earlier_error
-        )
+        earlier_error = sends.earlier_error
+        self._outcomes.failed(record, classification, item.attempts, error=error, earlier_error=earlier_error)

@@ -55,6 +55,8 @@ class _MemoryPath:
         return f"memory/{self.name}"
 
     def stat(self):
+        if self.name not in self._files:
+            raise FileNotFoundError(self.name)
         return SimpleNamespace(st_size=len(self._files[self.name]))
 
     def unlink(self):

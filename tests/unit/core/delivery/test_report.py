@@ -64,10 +64,12 @@ def test_a_million_different_reasons_are_not_a_million_counters():
     assert sum(tally.reasons.values()) == 5_001
 
 
-def test_a_count_without_a_reason_is_only_a_count():
+def test_what_a_reason_is_counted_under_is_told():
     tally = Tally()
-    tally.count("delivered", 5)
-    assert (tally.delivered, tally.reasons) == (5, {})
+    told = [tally.count("rejected", 2, f"reason {number}") for number in range(1_001)]
+    assert told == [*(f"rejected: reason {number}" for number in range(1_000)), "rejected: (other reasons)"]
+    assert tally.count("rejected", 1, "reason 999") == "rejected: reason 999"
+    assert tally.reasons["rejected: (other reasons)"] == 2
 
 
 def test_the_file_is_the_report_as_json(tmp_path):

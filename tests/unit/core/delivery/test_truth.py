@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from airflow_provider_osmosdest.core.delivery import setup as preparing
-from airflow_provider_osmosdest.core.delivery.engine import carry_out
+from airflow_provider_osmosdest.core.delivery import engine
+from airflow_provider_osmosdest.core.delivery.engine import DeliveryRun
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
 from airflow_provider_osmosdest.core.delivery.model import Delivery, RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
@@ -74,6 +74,7 @@ class Plan:
     gap: int
     order: str
     deferrable: bool
+    hosts: str | None
 
     def records(self):
         return [
@@ -157,6 +158,8 @@ def plan_of(mode, promise, drawn):
         gap=choose.of(0, 1, 3, 7),
         order=choose.of("asked", "latest", "single") if mode == "record" else "asked",
         deferrable=choose.of(False, False, False, True),
+        # Each attempt on the machine of its letter, which alone sees its folder; or on one whose folder all see.
+        hosts=choose.of(None, None, None, "ab", "aab", "abb"),
     )
 
 
@@ -172,14 +175,32 @@ class Desk:
 
     def __init__(self, plan, clock):
         self.plan, self.folder = plan, MemoryFolder()
+        self.folders, self.host = {}, None
+        self.elsewhere, self.settled_elsewhere = {}, {}
         self.api = ModelApi(plan.rules)
         self.world = World(self.api, plan.steps(), clock, plan.order)
         self.records = plan.records()
         self.once_ever = any(once for once, _ in plan.attempts)
 
+    def moves(self, number):
+        """Let an attempt see the folder of its own machine alone."""
+        ledger = {"host": None} if self.world.document is None else json.loads(self.world.document)
+        if ledger["host"] == self.host:
+            # The last attempt had written it before it was killed.
+            self.settled_elsewhere = self.elsewhere
+        self.elsewhere = dict(self.settled_elsewhere)
+        self.host = self.plan.hosts[number % len(self.plan.hosts)]
+        if ledger["host"] not in (None, self.host):
+            # What the ledger calls settled, and only that machine can list.
+            self.folder = self.folders[ledger["host"]]
+            self.elsewhere |= self.outcomes_in(ledger["parts"])
+        self.folder = self.folders.setdefault(self.host, MemoryFolder())
+
     def attempt(self, number, *, once, opening=None, calm=False):
         """Make an attempt; return what came of it, ``None`` where it was killed."""
         plan, world = self.plan, self.world
+        if plan.hosts is not None:
+            self.moves(number)
         wrong = number < plan.rules.wrong_attempts and not calm
         guarantee = "at_most_once" if once else "at_least_once"
         world.trace.append(f"attempt {number + 1}, {guarantee}{', refused whole' * wrong}{', calm' * calm}")
@@ -197,10 +218,11 @@ class Desk:
             stopping=lambda: world.stopping,
             deferrable=plan.deferrable and not calm,
             run_key="the same each time",
+            host=self.host,
         )
         source = Source(self.records, plan.block)
         try:
-            result = carry_out(delivery, source, world.factory, lambda line: None, run_context)
+            result = DeliveryRun(delivery, source, world.factory, lambda line: None, run_context).run()
         except Killed:
             return None
         report = result.report
@@ -211,16 +233,16 @@ class Desk:
         return result
 
     def listed(self):
-        """Return the outcome of each record in the failures file."""
-        lines = [
-            json.loads(line)
-            for name, data in self.folder.files.items()
-            if name.startswith("failures-")
-            for line in data.splitlines()
-        ]
+        """Return the outcome of each record in the failures file, and of those settled in one on another machine."""
+        here = self.outcomes_in(name for name in self.folder.files if name.startswith("failures-"))
+        assert not set(here) & set(self.elsewhere), "BOOKS a record is listed here and elsewhere"
+        return dict(sorted((here | self.elsewhere).items()))
+
+    def outcomes_in(self, parts):
+        lines = [json.loads(line) for part in parts for line in self.folder.files.get(part, b"").splitlines()]
         outcomes = {line["index"]: line["outcome"] for line in lines}
         assert len(outcomes) == len(lines), "BOOKS a record is listed twice"
-        return dict(sorted(outcomes.items()))
+        return outcomes
 
     def check_books(self, result):
         """Hold a report against the failures file, and both against the API's book."""
@@ -343,8 +365,8 @@ def clock():
     # To make a validator for each attempt would take a third of the time, and it is the same one each time.
     validator = BulkValidator(SCHEMA)
     with (
-        patch.object(preparing, "BulkValidator", lambda *args, **more: validator),
-        patch.object(preparing, "Backoff", partial(Backoff, _random=clock)),
+        patch.object(engine, "BulkValidator", lambda *args, **more: validator),
+        patch.object(engine, "Backoff", partial(Backoff, _random=clock)),
         patch.object(SendContext, "now", lambda self: clock.now),
         patch.dict(Journal.__init__.__kwdefaults__, {"clock": clock}),
     ):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.delivery.ledger import failures
-from airflow_provider_osmosdest.core.delivery.ledger.failures import FailuresFile
+from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure, FailuresFile
 from airflow_provider_osmosdest.core.errors import StorageError
 
 
@@ -19,8 +19,8 @@ def read(folder):
 def test_a_line_holds_the_six_keys_in_order(tmp_path):
     file = FailuresFile(tmp_path)
     error = 'bad "date"\n und Größe \ud800'
-    assert file.write("rejected", [(7, b'{"a":"\xc3\xa9"}')], status=422, error=error, attempts=3) == [7]
-    assert file.write("unsent", [(8, b"{}"), (9, b'"no object"')], status=None, error="stopped", attempts=0) == [8, 9]
+    assert file.write(Failure("rejected", error, 422, 3), [(7, b'{"a":"\xc3\xa9"}')]) == [7]
+    assert file.write(Failure("unsent", "stopped"), [(8, b"{}"), (9, b'"no object"')]) == [8, 9]
     file.close()
     lines = read(tmp_path)
     assert list(lines[0]) == ["index", "outcome", "status", "error", "attempts", "record"]
@@ -43,7 +43,7 @@ def test_a_reason_for_each_takes_the_same_form(tmp_path):
     each = FailuresFile(tmp_path / "each", origin=lambda index: b',"first_index":%d' % (index + 1))
     records = [(3, 'a "b"\n', b'{"a":1}'), (5, "Gr\u00f6\u00dfe \ud800", b"[]")]
     for index, error, record in records:
-        shared.write("invalid", [(index, record)], status=None, error=error, attempts=0)
+        shared.write(Failure("invalid", error), [(index, record)])
     each.write_each("invalid", records)
     shared.close()
     each.close()
@@ -74,7 +74,7 @@ def test_an_error_is_written_as_the_json_module_writes_it(error):
 
 def test_nothing_is_made_before_there_is_a_failure(tmp_path):
     file = FailuresFile(tmp_path / "deliveries" / "d")
-    assert file.write("invalid", [], status=None, error="x", attempts=0) == []
+    assert file.write(Failure("invalid", "x"), []) == []
     file.write_each("invalid", [])
     file.close()
     assert file.parts == []
@@ -84,7 +84,7 @@ def test_nothing_is_made_before_there_is_a_failure(tmp_path):
 def test_the_folder_is_made_and_the_path_is_the_file(tmp_path):
     folder = tmp_path / "deliveries" / "d"
     file = FailuresFile(folder)
-    file.write("invalid", [(0, b"{}")], status=None, error="x", attempts=0)
+    file.write(Failure("invalid", "x"), [(0, b"{}")])
     file.close()
     assert file.parts == ["failures-00000.ndjson"]
     assert len(read(folder)) == 1
@@ -95,7 +95,7 @@ def test_a_large_file_comes_in_parts_of_whole_lines(tmp_path, monkeypatch):
     monkeypatch.setattr(failures, "_BUFFER_BYTES", 1_000)
     file = FailuresFile(tmp_path)
     for index in range(1_000):
-        file.write("rejected", [(index, b'{"id":%d}' % index)], status=400, error="no", attempts=1)
+        file.write(Failure("rejected", "no", 400, 1), [(index, b'{"id":%d}' % index)])
     file.close()
     parts = sorted(path.name for path in tmp_path.iterdir())
     assert len(parts) > 3
@@ -109,7 +109,7 @@ def test_a_large_file_comes_in_parts_of_whole_lines(tmp_path, monkeypatch):
 def test_little_is_held_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(failures, "_BUFFER_BYTES", 1_000)
     file = FailuresFile(tmp_path)
-    file.write("unsent", ((index, b"{}") for index in range(10_000)), status=None, error="x", attempts=0)
+    file.write(Failure("unsent", "x"), ((index, b"{}") for index in range(10_000)))
     assert file._buffered < 1_200
     file.close()
     assert len(read(tmp_path)) == 10_000
@@ -153,7 +153,7 @@ class _Folder:
 @pytest.mark.parametrize("fails", ["mkdir", "open", "write", "close"])
 def test_what_storage_cannot_do_is_told_with_its_place_and_what_to_do(fails):
     file = FailuresFile(_Folder(fails))
-    file.write("rejected", [(0, b"{}")], status=400, error="no", attempts=1)
+    file.write(Failure("rejected", "no", 400, 1), [(0, b"{}")])
     with pytest.raises(StorageError, match=r"s3://bucket/deliveries/d.*(denied|No space).*storage_path") as caught:
         file.close()
     assert isinstance(caught.value.__cause__, OSError)

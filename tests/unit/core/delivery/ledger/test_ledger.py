@@ -95,21 +95,121 @@ def test_half_a_character_in_a_reason_does_no_harm():
     assert read_ledger(ledger.to_json()).reasons == {"rejected: ?": 1}
 
 
+KIND = "a value in it is of another kind than was written"
+CUT_OFF = "expected JSON, and it was cut off or changed"
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (b"", "expected JSON, and it was cut off or changed"),
-        (b'{"version": 2', "expected JSON, and it was cut off or changed"),
-        (b"\xff\xfe\x00", "expected JSON, and it was cut off or changed"),
-        (b"null", "a value in it is of another kind than was written"),
+        (b"", f"{CUT_OFF} (Expecting value: line 1 column 1 (char 0))"),
+        (b'{"version": 2', f"{CUT_OFF} (Expecting ',' delimiter: line 1 column 14 (char 13))"),
+        (b"\xff\xfe\x00", f"{CUT_OFF} ('utf-16-le' codec can't decode byte 0x00 in position 2: truncated data)"),
+        (b"null", f"{KIND} ('NoneType' object is not subscriptable)"),
         (b'{"version": 1}', "it has no 'delivery_id'"),
+        (b'{"version": 2}', "it has no 'checksum'"),
         (b'{"version": 9}', "found version 9, expected 2 at most"),
+        (b'{"version": "2"}', "found version '2', expected 2 at most"),
+        (
+            b'{"version": 2, "checksum": ""}',
+            "its checksum does not fit what it says: it was changed by hand, or by the disk",
+        ),
     ],
 )
-def test_what_is_damaged_is_named_and_how(document, said):
+@pytest.mark.parametrize(("folder", "whose"), [("/data/d", "the delivery in /data/d"), (None, "this delivery")])
+def test_what_is_damaged_is_named_and_how(document, said, folder, whose):
     with pytest.raises(StorageError) as caught:
-        read_ledger(document, "/data/d")
-    assert str(caught.value).startswith(f"the ledger of the delivery in /data/d is damaged: {said}")
+        read_ledger(document, folder)
+    assert str(caught.value) == (
+        f"the ledger of {whose} is damaged: {said}. So it is not known what was sent. Restore it; or look at what is "
+        "left with 'airflow osmosdest delivery show', and begin anew with 'airflow osmosdest delivery forget', after "
+        "which all is sent again under the same keys."
+    )
+
+
+def test_what_is_nested_too_deeply_is_no_json_of_ours():
+    with pytest.raises(StorageError, match=f"is damaged: {CUT_OFF}"):
+        read_ledger(b"[" * 100_000)
+
+
+def test_values_of_another_kind_are_damage():
+    for values in ({"counts": 3}, {"reasons": {"x": None}}, {"seconds": []}):
+        with pytest.raises(StorageError, match=f"is damaged: {KIND}"):
+            read_ledger(as_version_0_1_0_wrote_it(**values))
+    with pytest.raises(StorageError, match="is damaged: cannot convert float infinity to integer"):
+        read_ledger(as_version_0_1_0_wrote_it(attempts=float("inf")))
+
+
+def test_the_document_as_it_is_kept():
+    document = json.loads(full_ledger().to_json())
+    assert len(document.pop("checksum")) == 32
+    assert document == {
+        "version": 2,
+        "delivery_id": "d",
+        "fingerprint": "f",
+        "complete": False,
+        "settled": [0, 10, 2, 8],
+        "sending": [{"start": 20, "stop": 40, "without": [22, 23]}],
+        "window": [40, 60],
+        "in_doubt": [10, 2],
+        "counts": dict.fromkeys(COUNTS, 3),
+        "reasons": {"rejected: no": 2},
+        "parts": ["failures-00000.ndjson"],
+        "seconds": 1.5,
+        "attempts": 2,
+        "host": None,
+        "occasion": None,
+    }
+
+
+def test_every_field_is_read_as_it_was_written():
+    ledger = full_ledger()
+    ledger.complete, ledger.run_key, ledger.fingerprint, ledger.seconds = True, "scheduled__1", None, 1.23456
+    read = read_ledger(ledger.to_json())
+    assert (read.complete, read.run_key, read.fingerprint, read.seconds) == (True, "scheduled__1", None, 1.235)
+    assert read_ledger(read.to_json()) == read
+
+
+def test_it_is_small_and_in_its_own_letters():
+    ledger = full_ledger()
+    ledger.reasons = Counter({"größer": 1})
+    document = ledger.to_json()
+    assert b" " not in document
+    assert "größer".encode() in document
+
+
+def test_the_twenty_most_frequent_reasons_are_kept():
+    ledger = full_ledger()
+    ledger.reasons = Counter({f"reason {number}": number for number in range(1, 30)})
+    assert read_ledger(ledger.to_json()).reasons == {f"reason {number}": number for number in range(10, 30)}
+
+
+def test_counts_of_other_versions_are_left_out_and_missing_ones_are_nought():
+    ledger = read_ledger(as_version_0_1_0_wrote_it(counts={"delivered": 5, "of another version": 3}))
+    assert ledger.counts == {**dict.fromkeys(COUNTS, 0), "delivered": 5}
+
+
+def test_a_new_ledger_is_empty_and_keeps_what_it_is_told_apart_by():
+    ledger = Ledger.new("f", "run")
+    assert ledger == Ledger(ledger.delivery_id, "f", run_key="run")
+    assert len(ledger.delivery_id) == 32
+    assert Ledger.new(None).run_key is None
+
+
+@pytest.mark.parametrize(
+    ("chunk", "ranges"),
+    [
+        (Chunk(3, 9), [(3, 9)]),
+        (Chunk(3, 9, (5,)), [(3, 5), (6, 9)]),
+        (Chunk(3, 9, (5, 6)), [(3, 5), (7, 9)]),
+        (Chunk(3, 9, (3, 8)), [(4, 8)]),
+        (Chunk(3, 4), [(3, 4)]),
+        (Chunk(3, 4, (3,)), []),
+        (Chunk(0, 2, (0,)), [(1, 2)]),
+    ],
+)
+def test_the_ranges_of_a_chunk_leave_out_what_is_not_part_of_it(chunk, ranges):
+    assert chunk.ranges() == ranges
 
 
 def test_half_a_ledger_is_damaged():

@@ -50,6 +50,16 @@ def test_delivered_records_are_counted_and_not_listed(book):
     assert lines() == []
 
 
+def test_each_outcome_is_added_to_what_there_is_of_it(book):
+    outcomes, _ = book
+    for index in (10, 20):
+        outcomes.delivered(3, [(index, index + 3)])
+        outcomes.delivered_each([index + 4, index + 6])
+        outcomes.duplicates([index + 7, index + 8])
+        outcomes.invalid(index + 9, "id: missing", b"{}")
+    assert fate(outcomes, 29) == ({"delivered": 10, "duplicate": 4, "invalid": 2}, True)
+
+
 def test_invalid_records_with_different_values_share_a_reason(book):
     outcomes, lines = book
     for index in range(3):
@@ -68,13 +78,14 @@ def test_the_invalid_records_of_a_block_are_settled_at_once(book):
     errors = ["age: no integer (found 1.5)", "name: Field required", "age: no integer (found 2.5)"]
     outcomes.invalid_all([(index, error, b"{}") for index, error in zip((1, 4, 6), errors, strict=True)], textual=True)
     outcomes.invalid_all([])
-    assert outcomes.tally.invalid == 3
-    assert outcomes.tally.reasons == {"invalid: age: no integer": 2, "invalid: name: Field required": 1}
-    found = lines()
-    assert [(line["index"], line["error"], line["textual"]) for line in found] == [
+    outcomes.invalid_all([(8, "age: no integer (found 9.5)", b"{}")])
+    assert outcomes.tally.invalid == 4
+    assert outcomes.tally.reasons == {"invalid: age: no integer": 3, "invalid: name: Field required": 1}
+    assert [(line["index"], line["error"], line.get("textual", False)) for line in lines()] == [
         (1, errors[0], True),
         (4, errors[1], True),
         (6, errors[2], True),
+        (8, "age: no integer (found 9.5)", False),
     ]
 
 
@@ -124,17 +135,23 @@ def answer(verdict, status=None, error="boom"):
     ],
 )
 def test_what_a_verdict_makes_of_a_record(tmp_path, verdict, outcome, settled, resends):
-    outcomes, _ = opened(tmp_path, resends_unknown=resends)
+    outcomes, lines = opened(tmp_path, resends_unknown=resends)
     outcomes.failed([(7, b"{}")], answer(verdict, 418), 3)
+    assert lines() == [{"index": 7, "outcome": outcome, "status": 418, "error": "boom", "attempts": 3, "record": {}}]
     # What may have been taken is open as long as twice is better than never.
     assert fate(outcomes, 7) == ({outcome: 1}, not resends if settled is None else settled)
 
 
-def test_what_the_answer_was_stands_beside_what_was_not_taken(book):
-    outcomes, lines = book
-    outcomes.failed([(7, b"{}")], answer(Verdict.TRANSIENT, 503, "503: busy"), 3)
-    (line,) = lines()
-    assert (line["status"], line["error"], line["attempts"]) == (503, "503: busy", 3)
+@pytest.mark.parametrize("resends", [True, False])
+def test_what_was_sent_and_never_answered_is_unknown_after_a_request_unless_it_took_more(tmp_path, resends):
+    outcomes, lines = opened(tmp_path, resends_unknown=resends)
+    outcomes.unknown([(7, b"{}")], "stopped")
+    outcomes.unknown([(8, b"{}")], "stopped", attempts=4)
+    assert fate(outcomes, 7) == ({"unknown": 2}, not resends)
+    assert lines() == [
+        {"index": index, "outcome": "unknown", "status": None, "error": "stopped", "attempts": attempts, "record": {}}
+        for index, attempts in ((7, 1), (8, 4))
+    ]
 
 
 class TestInDoubt:
@@ -189,8 +206,16 @@ class TestHeld:
     def test_where_the_delivery_stops_they_are_rejected_and_open(self, tmp_path):
         outcomes, lines = self.held(tmp_path)
         outcomes.close(stopped=True)
-        assert [(line["index"], line["outcome"], line["error"], line["attempts"]) for line in lines()] == [
-            (index, "rejected", REFUSED.error, 2) for index in range(3)
+        assert lines() == [
+            {
+                "index": index,
+                "outcome": "rejected",
+                "status": 422,
+                "error": REFUSED.error,
+                "attempts": 2,
+                "record": {},
+            }
+            for index in range(3)
         ]
         assert outcomes.journal.has_open
         assert fate(outcomes, 0) == ({"rejected": 3}, False)
@@ -231,6 +256,19 @@ class TestHeld:
         outcomes.close(stopped=True)
         assert not outcomes.journal.has_open
         assert [line["index"] for line in lines()] == list(range(9))
+
+    def test_at_the_bound_they_are_settled(self, tmp_path):
+        outcomes, _ = self.held(tmp_path, most=5, records=4)
+        outcomes.failed([(4, b"{}")], REFUSED, 2)
+        assert outcomes.tally.rejected == 5
+        outcomes.close(stopped=True)
+        assert fate(outcomes, 4) == ({"rejected": 5}, True)
+
+    def test_none_are_held_unless_it_is_asked_for(self, tmp_path):
+        outcomes, _ = opened(tmp_path)
+        outcomes.failed([(0, b"{}")], REFUSED, 2)
+        outcomes.close(stopped=True)
+        assert fate(outcomes, 0) == ({"rejected": 1}, True)
 
     @pytest.mark.parametrize("stopped", [True, False])
     def test_so_is_one_of_which_a_send_may_have_been_taken(self, tmp_path, stopped):

@@ -44,6 +44,7 @@ def test_it_halves_when_they_last_longer():
         window.move((0, 0), step * 0.5)
     sizes = [window.move((0, 0), 1.5 + step)[1] - 1 for step in range(1, 7)]
     assert sizes == [64, 32, 16, 16, 16, 16]
+    assert {type(size) for size in sizes} == {int}, "the ledger holds whole numbers"
 
 
 def test_the_ledger_is_written_about_once_a_second_at_any_speed():

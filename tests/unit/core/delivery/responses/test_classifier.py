@@ -66,6 +66,28 @@ class TestWithoutExpressions:
 
     def test_a_url_of_the_record_makes_404_a_refusal(self):
         assert ResponseClassifier(url_of_record=True)(answered(404), 1).verdict is Verdict.REFUSED
+        assert ResponseClassifier()(answered(404), 1).verdict is Verdict.MISCONFIGURED
+
+    def test_an_answer_is_cut_only_where_it_is_longer_than_what_is_quoted(self):
+        assert self.classify(answered(400, b"x" * 300), 1).error == f"400 Bad Request: {'x' * 300}"
+        assert self.classify(answered(400, b"x" * 301), 1).error == f"400 Bad Request: {'x' * 300}…"
+
+    @pytest.mark.parametrize(
+        ("body", "more", "quoted"),
+        [
+            (b" " * (ANSWER_BYTES - 3) + b"end", {}, "end"),
+            # The rest may be the first half of a secret.
+            (b" " * (ANSWER_BYTES - 3) + b"end", {"whole": False}, ""),
+            (b" " * (ANSWER_BYTES - 8 * 1024 - 3) + b"end" + b"x" * 8 * 1024, {"whole": False}, "end"),
+            (b" " * (ANSWER_BYTES - 8 * 1024 - 3) + b"end" + b"x" * 8 * 1024 + b"y", {}, "end"),
+            # Of a short answer at least half is quoted, or nothing could be.
+            (b"1234567", {"whole": False}, "1234"),
+            (b"1234567", {}, "1234567"),
+        ],
+    )
+    def test_where_an_answer_was_cut_off_its_end_is_not_quoted(self, body, more, quoted):
+        error = self.classify(answered(400, body, **more), 1).error
+        assert error == (f"400 Bad Request: {quoted}" if quoted else "400 Bad Request")
 
 
 class TestSuccessWhen:
@@ -96,6 +118,10 @@ class TestSuccessWhen:
         assert self.classify(answered(504, b"ok"), 1).verdict is Verdict.IN_DOUBT
         assert self.classify(answered(400, {"status": "ok"}), 1).error.startswith("400 Bad Request")
         assert self.classify(Response(REQUEST, error=NotSentError("x")), 1).verdict is Verdict.UNREACHABLE
+
+    def test_the_expression_is_named_as_it_was_written(self):
+        classification = ResponseClassifier(success_when="not.there")(answered(200, b"{}"), 1)
+        assert classification.error == "success_when (not.there) is not true: 200 OK: {}"
 
     def test_a_function_given_another_type_is_not_true(self):
         classify = ResponseClassifier(success_when="length(errors) == `0`")
@@ -147,6 +173,27 @@ class TestItemErrors:
         assert classification.error.startswith("item_errors (errors) does not fit the answer: ")
         assert re.search(found, classification.error)
 
+    @pytest.mark.parametrize(
+        ("errors", "said"),
+        [
+            ([5], "found the position '5', expected a whole number from 0 to 4"),
+            (["x" * 101], f"found the position '{'x' * 100}', expected a whole number from 0 to 4"),
+            ("y" * 101, f"found '{'y' * 100}', expected a list"),
+        ],
+    )
+    @pytest.mark.parametrize(("status", "verdict"), [(200, Verdict.UNREADABLE), (400, Verdict.REFUSED)])
+    def test_what_does_not_fit_is_told_in_full_and_a_refusal_stays_one(self, status, verdict, errors, said):
+        classification = ResponseClassifier(item_errors="body.errors")(
+            answered(status, {"body": {"errors": errors}}), 5
+        )
+        assert classification.verdict is verdict
+        assert classification.items == {}
+        assert classification.error.startswith(f"item_errors (body.errors) does not fit the answer: {said}: {status} ")
+
+    def test_an_items_error_that_is_no_text_is_quoted_in_its_own_letters(self):
+        items = self.classify(answered(400, {"errors": [{"index": 0, "error": {"feld": "größer"}}]}), 1).items
+        assert items == {0: '{"feld": "größer"}'}
+
     def test_a_success_that_is_not_json_cannot_be_read_and_a_refusal_that_is_not_json_stays_one(self):
         classification = self.classify(answered(200, b"ok"), 1)
         assert classification.verdict is Verdict.MISCONFIGURED
@@ -159,16 +206,18 @@ class TestItemErrors:
         for status in (500, 429, 401, 404):
             assert self.classify(answered(status, {"errors": [0]}), 1).items == {}
 
-    @given(st.sets(st.integers(0, 99)), st.integers(100, 1000))
-    def test_every_position_inside_the_chunk_is_taken(self, positions, size):
-        classification = self.classify(answered(200, {"errors": sorted(positions)}), size)
-        assert set(classification.items) == positions
-
     def test_both_expressions_are_read_from_one_answer(self):
         classify = ResponseClassifier(success_when="done", item_errors="errors")
         classification = classify(answered(200, {"done": False, "errors": [1]}), 2)
         assert classification.verdict is Verdict.REFUSED
         assert set(classification.items) == {1}
+        assert classification.error.startswith("success_when (done) is not true: 200 OK: {")
+
+
+@given(st.sets(st.integers(0, 99)), st.integers(100, 1000))
+def test_every_position_inside_the_chunk_is_taken(positions, size):
+    classification = ResponseClassifier(item_errors="errors")(answered(200, {"errors": sorted(positions)}), size)
+    assert set(classification.items) == positions
 
 
 class TestAlreadyExistsWhen:

@@ -271,19 +271,20 @@ class TestConclude:
         assert not after(Classification(Verdict.MISCONFIGURED, 300, "300: moved")).in_doubt
         assert not after(Classification(Verdict.MISCONFIGURED, None, "wrong name")).in_doubt
 
-    @given(st.lists(st.sampled_from(ANY), min_size=1, max_size=6), st.booleans(), st.booleans())
-    def test_what_is_in_doubt_is_never_called_not_taken(self, answers, once, inherited):
-        made = Sends(100, timeout=TIMEOUT, once=once, inherited=inherited)
-        for answer in answers:
-            made.again(answer, 0.0)
-        came = made.conclude(answers[-1])
-        if came.verdict in (Verdict.TRANSIENT, Verdict.UNREACHABLE):
-            assert not inherited
-            assert SILENCE not in answers
-            assert FAILED not in answers
-        if came.verdict is Verdict.IN_DOUBT:
-            assert inherited or SILENCE in answers or IN_PROGRESS in answers
-        assert came.verdict is not Verdict.IN_PROGRESS
+
+@given(st.lists(st.sampled_from(ANY), min_size=1, max_size=6), st.booleans(), st.booleans())
+def test_what_is_in_doubt_is_never_called_not_taken(answers, once, inherited):
+    made = Sends(100, timeout=TIMEOUT, once=once, inherited=inherited)
+    for answer in answers:
+        made.again(answer, 0.0)
+    came = made.conclude(answers[-1])
+    if came.verdict in (Verdict.TRANSIENT, Verdict.UNREACHABLE):
+        assert not inherited
+        assert SILENCE not in answers
+        assert FAILED not in answers
+    if came.verdict is Verdict.IN_DOUBT:
+        assert inherited or SILENCE in answers or IN_PROGRESS in answers
+    assert came.verdict is not Verdict.IN_PROGRESS
 
 
 def test_one_thing_is_not_said_twice():

@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer
 from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
+from airflow_provider_osmosdest.core.delivery.model import RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.report import Tally
@@ -54,6 +55,7 @@ class Desk:
         self.sender = ChunkSender(
             SendContext(
                 options=options,
+                run_context=RunContext(stopping=lambda: self.stop_reason, deferrable=True),
                 transport=self.transport,
                 classify=ResponseClassifier(),
                 backoff=backoff,
@@ -62,8 +64,6 @@ class Desk:
                 outcomes=SimpleNamespace(tally=self.tally, journal=SimpleNamespace(guard=self._guard)),
                 progress=self.progress,
                 compress=compress,
-                stopping=lambda: self.stop_reason,
-                deferrable=True,
             )
         )
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_osmosdest.core.delivery.model import RunContext
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
 from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
@@ -15,6 +16,7 @@ def context(*, stopping=lambda: None, deferrable=False, **options):
     ticks = []
     made = SendContext(
         options=DeliveryOptions(**options),
+        run_context=RunContext(stopping=stopping, deferrable=deferrable),
         transport=None,
         classify=None,
         backoff=None,
@@ -22,8 +24,6 @@ def context(*, stopping=lambda: None, deferrable=False, **options):
         stop_policy=None,
         outcomes=None,
         progress=SimpleNamespace(tick=lambda: ticks.append(1)),
-        stopping=stopping,
-        deferrable=deferrable,
     )
     return made, ticks
 
