@@ -1,7 +1,8 @@
 """
 Figures in the documentation: written by the program that measured them, with the machine and the commit.
 
-A page marks where they stand by name, and names the program with what else than ``--write`` it is called with:
+A page marks where they stand by name. What writes them notes there how it was called, but for ``--write``, so that a
+run with less than by default shows:
 
     <!-- figures: kills-airflow, by tests/integration/kills/hundred.py --airflow --runs 12 -->
     ...
@@ -13,7 +14,9 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,22 +30,22 @@ BENCHMARKS_PAGE = ROOT / "docs" / "benchmarks.md"
 RELIABILITY_PAGE = ROOT / "docs" / "reliability.md"
 
 _PLACE = re.compile(
-    r"^<!-- figures: (?P<name>[\w-]+), by (?P<program>\S+)[^\n]* -->\n(?P<text>.*?)^<!-- end of figures -->$",
+    r"^<!-- figures: (?P<name>[\w-]+), by (?P<called>[^\n]+) -->\n(?P<text>.*?)^<!-- end of figures -->$",
     re.MULTILINE | re.DOTALL,
 )
 
 
 class Place(NamedTuple):
-    """Where figures stand in a page: their name, the program that writes them, and what is written there now."""
+    """Where figures stand in a page: their name, how the program was called that wrote them, and what it wrote."""
 
     name: str
-    program: str
+    called: str
     text: str
 
 
 def places(page: Path) -> list[Place]:
     """Return where a page has figures, from top to bottom."""
-    return [Place(*found.group("name", "program", "text")) for found in _PLACE.finditer(page.read_text("utf-8"))]
+    return [Place(*found.group("name", "called", "text")) for found in _PLACE.finditer(page.read_text("utf-8"))]
 
 
 def show(name: str, text: str, *, about: str = "", packages: Sequence[str] = (), write_to: Path | None = None) -> None:
@@ -58,24 +61,24 @@ def show(name: str, text: str, *, about: str = "", packages: Sequence[str] = (),
     print(f"{text}\n\n{measured}\n", flush=True)
     if write_to is not None:
         shown = text if text.startswith("|") else f"```text\n{text}\n```"
-        write(write_to, name, f"\n{shown}\n\n{measured}\n\n")
+        write(write_to, Place(name, _called(), f"\n{shown}\n\n{measured}\n\n"))
 
 
-def write(page: Path, name: str, text: str) -> None:
+def write(page: Path, new: Place) -> None:
     """
     Replace the figures of one name in a page, and nothing else.
 
     :raises LookupError: when the page has no place for them, or more than one
     """
     old = page.read_text("utf-8")
-    found = [place for place in _PLACE.finditer(old) if place["name"] == name]
+    found = [place for place in _PLACE.finditer(old) if place["name"] == new.name]
     if len(found) != 1:
         raise LookupError(
-            f"{page.name} has {len(found)} places for the figures {name!r}, expected one. Mark it with "
-            f"'<!-- figures: {name}, by PROGRAM OPTIONS -->' and '<!-- end of figures -->', each on a line of its own"
+            f"{page.name} has {len(found)} places for the figures {new.name!r}, expected one. Mark it with "
+            f"'<!-- figures: {new.name}, by PROGRAM -->' and '<!-- end of figures -->', each on a line of its own"
         )
-    start, end = found[0].span("text")
-    page.write_text(old[:start] + text + old[end:], "utf-8")
+    (called, called_end), (text, text_end) = found[0].span("called"), found[0].span("text")
+    page.write_text(old[:called] + new.called + old[called_end:text] + new.text + old[text_end:], "utf-8")
 
 
 def measured_on(packages: Sequence[str] = ()) -> str:
@@ -90,6 +93,12 @@ def measured_on(packages: Sequence[str] = ()) -> str:
         *(each for package in packages if (each := _installed(package))),
     ]
     return f"Measured on {', '.join(found)}; commit {_commit()}, {datetime.now(UTC):%Y-%m-%d}."
+
+
+def _called() -> str:
+    program, *options = sys.argv
+    name = Path(program).resolve().relative_to(ROOT).as_posix()
+    return shlex.join([name, *(option for option in options if option != "--write")])
 
 
 def _installed(package: str) -> str:

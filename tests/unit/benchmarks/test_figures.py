@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
-from benchmarks.figures import BENCHMARKS_PAGE, RELIABILITY_PAGE, ROOT, measured_on, places, show, write
+from benchmarks.figures import BENCHMARKS_PAGE, RELIABILITY_PAGE, ROOT, Place, measured_on, places, show, write
 
 PAGES = [BENCHMARKS_PAGE, RELIABILITY_PAGE]
 # A table of numbers: in Markdown with a column aligned right, in plain text with a line of dashes.
@@ -17,7 +18,8 @@ END = "<!-- end of figures -->"
 
 
 @pytest.fixture
-def page(tmp_path):
+def page(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "benchmarks" / "run.py"), "--only", "ours", "--write"])
     path = tmp_path / "page.md"
     path.write_text(f"# Page\n\n{HERE}\n\nold\n\n{END}\n\nBetween.\n\n{THERE}\n\nolder\n\n{END}\n\nBelow.\n", "utf-8")
     return path
@@ -30,7 +32,7 @@ def test_every_table_of_numbers_stands_where_a_program_writes_it(page):
     assert len({place.name for place in found}) == len(found) == text.count(END) == text.count("<!-- figures: ")
     assert sum(len(TABLE.findall(place.text)) for place in found) == len(TABLE.findall(text)) > 0
     for place in found:
-        program = (ROOT / place.program).read_text("utf-8")
+        program = (ROOT / place.called.split()[0]).read_text("utf-8")
         assert "show(" in program
         assert '"--write"' in program
         family = place.name.rpartition("-")[0]
@@ -52,6 +54,14 @@ def test_only_the_figures_of_that_name_are_replaced(page):
     assert page.read_text("utf-8").replace(here.text, "\nold\n\n") == before
 
 
+def test_how_the_program_was_called_is_noted(page, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "benchmarks" / "seen.py"), "--write", "--keys", "20", "--of", "a b"])
+    show("there", "new", write_to=page)
+    here, there = places(page)
+    assert there.called == "benchmarks/seen.py --keys 20 --of 'a b'"
+    assert here == Place("here", "benchmarks/run.py --only ours", "\nold\n\n")
+
+
 def test_a_table_in_markdown_stays_one(page):
     show("there", "| a |\n|---|\n| 1 |", about="1 run.", write_to=page)
     assert places(page)[1].text.startswith("\n| a |\n|---|\n| 1 |\n\n1 run. Measured on ")
@@ -70,7 +80,7 @@ def test_writing_what_the_page_holds_changes_nothing(page, tmp_path):
     copy = tmp_path / page.name
     copy.write_text(page.read_text("utf-8"), "utf-8")
     for place in places(page):
-        write(copy, place.name, place.text)
+        write(copy, place)
     assert copy.read_text("utf-8") == page.read_text("utf-8")
 
 
