@@ -102,4 +102,7 @@ def test_seen_keys_are_checked_and_added_without_rewriting():
 
 def test_pacing_counts_what_was_taken_and_refused():
     printed = run("pacing.py", "--promised", "--seconds", "2", "--rounds", "1", "--at-once", "4")
-    assert len(re.findall(r"^200 by a (?:bucket|window), Retry-After [-1] +[\d.]+%", printed, re.MULTILINE)) == 4
+    share = r" +[\d.]+%"
+    row = rf"^200 by a (?:bucket|window), Retry-After [-1]{share}  at least 90%{share}{share}  less than 5%{share}$"
+    assert len(re.findall(row, printed, re.MULTILINE)) == 4
+    assert "mean of 4 limits with 429" in printed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_osmosdest.core.delivery.flow.aimd import AimdRate
+from airflow_provider_osmosdest.core.delivery.flow.rate_probe import RateProbe
 from airflow_provider_osmosdest.core.delivery.options import AUTO
 from airflow_provider_osmosdest.core.http.token_bucket import TokenBucket
 
@@ -31,7 +31,7 @@ class AdaptivePace:
     Find how many requests in flight, and how many a second, an API takes.
 
     In flight: grows while latency holds and shrinks when it does not, as TCP Vegas and Vector's adaptive request
-    concurrency do. A second: see :class:`~.aimd.AimdRate`.
+    concurrency do. A second: see :class:`~.rate_probe.RateProbe`.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class AdaptivePace:
         self._latency: float | None = None
         self._began: float | None = None
         self._shrunk_at = float("-inf")
-        self._rate = AimdRate()
+        self._rate = RateProbe()
 
     @property
     def in_flight(self) -> int:

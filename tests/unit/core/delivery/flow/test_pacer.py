@@ -316,17 +316,20 @@ class TestAuto:
         assert auto.wait(1000.0) == 0.0
         assert auto.may_start(0, 1001.0) == 2
 
-    @pytest.mark.parametrize("asked", [None, 3.0])
-    def test_a_429_teaches_a_rate(self, asked):
-        auto = pacer(concurrency="auto")
-        for step in range(500):
-            auto.succeeded(0.01, 1, 1000.0 + step * 0.01)
-        auto.failed(429, 8.0, asked, 1005.0)
-        auto.succeeded(0.01, 1, 1010.0)
-        auto.started(1_000, 1_000, 1010.0)
-        rate = (1_000 - 1) / auto.wait(1010.0)
-        # 100 a second were taken, and it stays just below them.
-        assert 90 < rate < 100
+    def test_a_429_that_says_how_long_teaches_a_rate(self):
+        rates = []
+        for asked in (None, 3.0):
+            auto = pacer(concurrency="auto")
+            for step in range(500):
+                auto.succeeded(0.01, 1, 1000.0 + step * 0.01)
+            auto.failed(429, 8.0, asked, 1005.0)
+            auto.succeeded(0.01, 1, 1020.0)
+            auto.succeeded(0.01, 1, 1020.1)
+            auto.started(1_000, 1_000, 1020.1)
+            rates.append((1_000 - 1) / auto.wait(1020.1))
+        # 100 a second were taken. Told, it stays just below them; else it looks for more.
+        assert 90 < rates[1] < 100
+        assert rates[0] > 1.1 * rates[1]
 
 
 @pytest.mark.parametrize(
