@@ -71,6 +71,10 @@ test: $(READY) ## Run the unit, integration and system tests
 	@echo "==> running the tests"
 	@$(VENV)/bin/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
+.PHONY: unit
+unit: ## Run the unit tests alone
+	@$(MAKE) test PYTEST_ARGS="tests/unit $(PYTEST_ARGS)"
+
 .PHONY: mutants
 mutants: $(READY) ## Change the code that decides, and see that its tests notice
 	@$(VENV)/bin/python tests/mutants.py $(MUTANTS_ARGS)
