@@ -75,7 +75,7 @@ class Api:
             },
         )
         # Whatever proxy this machine is set up with, Airflow is not behind it.
-        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
+        with build_opener(ProxyHandler({})).open(request, timeout=120) as answer:
             return json.load(answer)
 
     def get(self, path: str) -> Any:

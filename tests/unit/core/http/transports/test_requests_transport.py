@@ -250,7 +250,7 @@ class TestRedirects:
         assert seen == [b"abc"]
 
 
-def _ended(within=5):
+def _ended(within=60):
     """Wait for the threads of transports that are closed."""
     deadline = time.monotonic() + within
     while any(thread.name == "osmosdest-http" and thread.is_alive() for thread in threading.enumerate()):
