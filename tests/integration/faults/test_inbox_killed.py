@@ -25,7 +25,7 @@ from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
 from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox
-from airflow_provider_osmosdest.core.mailbox.inbox.receipts import IN_PROGRESS, REUSED, TAKEN_OVER_AFTER
+from airflow_provider_osmosdest.core.mailbox.inbox.receipts import TAKEN_OVER_AFTER
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
@@ -230,12 +230,12 @@ def test_a_sender_that_waits_as_it_is_told_has_its_answer(serving, monkeypatch, 
         with pytest.raises(_Died):
             Inbox(serving.mailbox).take("application/json", body, sender="token:us", key="k")
     status, headers, said = serving.post(b'[{"id":3}]', "k")
-    assert (status, said["type"]) == (422, REUSED)
+    assert (status, said["type"]) == (422, "urn:osmosdest:problem:idempotency-key-reused")
     assert said["title"] == "Idempotency-Key is already used"
     asked = 0
     while (came := serving.post(body, "k"))[0] == 409:
         _, headers, said = came
-        assert said["type"] == IN_PROGRESS
+        assert said["type"] == "urn:osmosdest:problem:idempotency-key-in-progress"
         assert said["title"] == "A request is outstanding for this Idempotency-Key"
         assert 1 <= int(headers["Retry-After"]) <= 5
         time.sleep(int(headers["Retry-After"]))
