@@ -96,7 +96,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: (not item.nodeid.startswith(IN_TURN), item.nodeid.startswith("tests/unit/")))
 
 
-pytest_plugins = ["tests.leftovers", "tests.airflow_fixtures", "tests.object_stores", "tests.shared_airflow"]
+pytest_plugins = [
+    "tests.leftovers",
+    "tests.airflow_fixtures",
+    "tests.object_stores",
+    "tests.shared_airflow",
+    "tests.stack.fixtures",
+]
 
 
 @pytest.fixture(autouse=True)
