@@ -88,13 +88,14 @@ def _run(api: str, token: str, csv: str) -> tuple[dict[str, Any], str]:
     deadline = time.monotonic() + _PARSE_SECONDS
     while True:
         try:
-            _ask(dag, token)
+            # It is paused at first, as all are.
+            _ask(dag, token, {"is_paused": False}, "PATCH")
             break
         except HTTPError as error:
             error.close()
             if error.code != 404 or time.monotonic() > deadline:  # noqa: PLR2004 - it is not parsed yet
                 stop(
-                    f"GET {dag} is answered {error.code}; expected the DAG deliver_flights, see the DAG processor's log"
+                    f"PATCH {dag} is answered {error.code}; expected the DAG deliver_flights, see the DAG processor's log"
                 )
             time.sleep(1)
     run_id = _ask(f"{dag}/dagRuns", token, {"logical_date": None, "conf": {"csv": csv}})["dag_run_id"]
@@ -111,10 +112,10 @@ def _run(api: str, token: str, csv: str) -> tuple[dict[str, Any], str]:
     return json.loads(value) if isinstance(value, str) else value, worker
 
 
-def _ask(url: str, token: str = "", body: Any = None) -> Any:
+def _ask(url: str, token: str = "", body: Any = None, method: str | None = None) -> Any:
     """Send a request; return the document of its answer."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    request = Request(url, headers=headers, data=None if body is None else json.dumps(body).encode())
+    request = Request(url, headers=headers, data=None if body is None else json.dumps(body).encode(), method=method)
     # Whatever proxy this machine is set up with, the stack is not behind it.
     with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
         return json.load(answer)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 FOLDER = CHECKOUT / ".stack"
 DAGS = CHECKOUT / "example_dags"
 DAG_ID = "deliver_flights"
+# Some of the examples have a schedule, and connections that are not there.
+PAUSED = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
 
 
 def main() -> int:
@@ -51,7 +53,7 @@ def main() -> int:
     say(f"All but PostgreSQL's data is in {FOLDER.relative_to(CHECKOUT)}")
     with (
         _receiver(FOLDER) as receiver,
-        running_stack(FOLDER, DAGS, {DAG_ID}, receiver=receiver, variables={}, say=say) as stack,
+        running_stack(FOLDER, DAGS, {DAG_ID}, receiver=receiver, variables=PAUSED, say=say) as stack,
     ):
         say("Starting two Celery workers" + ("" if namespaces_allowed() else "; without namespaces, as one host"))
         stack.workers(1, 2)
