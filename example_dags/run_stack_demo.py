@@ -95,7 +95,7 @@ def _run(api: str, token: str, csv: str) -> tuple[dict[str, Any], str]:
             error.close()
             if error.code != 404 or time.monotonic() > deadline:  # noqa: PLR2004 - it is not parsed yet
                 stop(
-                    f"PATCH {dag} is answered {error.code}; expected the DAG deliver_flights, see the DAG processor's log"
+                    f"PATCH {dag} is answered {error.code}, expected 200; see the logs of DAG processor and API server"
                 )
             time.sleep(1)
     run_id = _ask(f"{dag}/dagRuns", token, {"logical_date": None, "conf": {"csv": csv}})["dag_run_id"]
