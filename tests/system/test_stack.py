@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from itertools import chain
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 import psutil
 import pytest
@@ -71,6 +73,19 @@ class Delivery:
         return report
 
 
+def test_each_worker_has_a_disk_of_its_own(stack, server):
+    stack.workers(1, storage="default")
+    small = Delivery(stack, server, MODES[0], "local", count=10, batch_size=10)
+    assert stack.api.wait(small.run) == "success"
+    disks = [stack.worker(1).home, stack.worker(2).home, Path(stack.environment["AIRFLOW_HOME"])]
+    assert [len(list(each.rglob("report.json"))) for each in disks] == [1, 0, 0]
+
+
+def test_the_mailboxes_are_served(stack):
+    with build_opener(ProxyHandler({})).open(f"{stack.mailboxes}/osmos/v1/health", timeout=30) as answer:
+        assert answer.status == 200
+
+
 def test_the_other_worker_goes_on_where_a_killed_one_stood(stack, server):
     stack.workers(1)
     # All of them at once, so that Airflow's time-out is waited for once.
@@ -86,7 +101,7 @@ def test_the_other_worker_goes_on_where_a_killed_one_stood(stack, server):
 
 def test_a_worker_that_comes_back_sends_and_writes_no_more(stack, server):
     stack.workers(1)
-    options = {"count": COUNT // 2, "batch_size": 20}
+    options = {"count": COUNT // 4, "batch_size": 20}
     deliveries = [Delivery(stack, server, kind, "frozen", **options) for kind in (MODES[0], MODES[3])]
     until("deliveries under way", 120, lambda: all(each.under_way() for each in deliveries))
     old = [psutil.Process(running_pid(stack.api, each.run, set())) for each in deliveries]
