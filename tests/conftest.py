@@ -97,7 +97,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-pytest_plugins = ["tests.leftovers", "tests.airflow_fixtures", "tests.object_stores", "tests.shared_airflow"]
+pytest_plugins = [
+    "tests.leftovers",
+    "tests.airflow_fixtures",
+    "tests.object_stores",
+    "tests.shared_airflow",
+    "tests.stack.fixtures",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ __all__ = ["lane_of", "rank_of"]
 # What has to be done by one process, by the beginnings of its files: the tests of each of these share something that
 # takes long to start. Those that take longest come first.
 LANES = {
+    "a distributed Airflow": ("tests/system/test_stack",),
     # Two whole Airflows, as the tests of one take their turns.
     "tasks that are killed": ("tests/integration/kills/test_airflow.py",),
     "Airflow": ("tests/system/", "tests/integration/kills/test_secrets.py", "tests/integration/sources/"),
@@ -37,6 +38,7 @@ BY_PARAMETER = ("tests/integration/faults/test_inbox_killed.py", "tests/unit/cor
 BY_CLASS = ("tests/integration/faults/test_lost_answers.py",)
 # Each takes longer than all that comes behind it in its process: begun last, it would be waited for by itself.
 LONGEST_FIRST = (
+    *LANES["a distributed Airflow"],
     *LANES["tasks that are killed"],
     *LANES["Airflow"],
     "tests/integration/faults/test_inbox_killed.py",
