@@ -127,8 +127,8 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "redis_conn_id": {
                         "description": (
-                            "Id of the Airflow Connection with that Redis, instead of redis_url: its host, port, login\n"
-                            "and password and, in its extra, db and ssl.\n"
+                            "Id of the Airflow Connection with that Redis, instead of redis_url: its host, port,\n"
+                            "login, password and, in its extra, db and ssl.\n"
                         ),
                         "version_added": "0.2.0",
                         "type": "string",

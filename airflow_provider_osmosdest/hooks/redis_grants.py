@@ -192,7 +192,7 @@ class RedisGrants:
         self.losses += 1
         if self.losses == 1:
             self._warn(
-                f"{self.name} does not answer ({type(error).__name__}: {error}): until it does, rates are divided by "
+                f"{self.name} cannot be asked ({type(error).__name__}: {error}): until it can, rates are divided by "
                 f"the tasks that share them. It is asked again every {RETRY_SECONDS:g} s."
             )
 

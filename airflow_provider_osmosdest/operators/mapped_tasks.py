@@ -19,6 +19,7 @@ def tasks_at_once(context: Context) -> int:
     ti = context["ti"]
     if ti.map_index is None or ti.map_index < 0:
         return 1
-    mapped: int = ti.get_ti_count(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])
-    bounds = (getattr(ti.task, name, None) for name in ("max_active_tis_per_dagrun", "max_active_tis_per_dag"))
-    return max(1, min([mapped, *(bound for bound in bounds if bound is not None)]))
+    at_once = int(ti.get_ti_count(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id]))
+    for name in ("max_active_tis_per_dagrun", "max_active_tis_per_dag"):
+        at_once = min(at_once, getattr(ti.task, name, None) or at_once)
+    return max(1, at_once)
