@@ -156,6 +156,11 @@ def test_a_server_whose_redis_is_gone_counts_for_itself(server):
     assert 5 <= second <= 10
 
 
+# On a quiet machine a second has 106 at most, and 99 in the middle. A busy one notes arrivals late and then together,
+# which is not to be taken for 200 a second of two tasks that do not share, nor for 25 of four that divide twice.
+MOST, LEAST = 1.5 * RATE, 0.4 * RATE
+
+
 class Tasks:
     """Processes that deliver to a server which notes when requests arrive."""
 
@@ -206,8 +211,8 @@ def test_four_parts_keep_to_the_rate_together(tmp_path, request, shared):
         ended = Tasks(api, tmp_path, port=port, share=4).ended()
     assert [each["delivered"] for each in ended] == [200] * 4
     arrived.sort()
-    assert most_in_a_second(arrived) <= 1.1 * RATE
-    assert middle(arrived) >= 0.8 * RATE
+    assert most_in_a_second(arrived) <= MOST
+    assert middle(arrived) >= LEAST
     assert all("divided by 4 mapped tasks: 25" in " ".join(each["said"]) for each in ended)
 
 
@@ -216,8 +221,8 @@ def test_tasks_that_are_not_mapped_share_it_too(tmp_path, server):
     with counting() as (api, arrived):
         Tasks(api, tmp_path, port=server.port, share=1, count=2).ended()
     arrived.sort()
-    assert most_in_a_second(arrived) <= 1.1 * RATE
-    assert middle(arrived) >= 0.8 * RATE
+    assert most_in_a_second(arrived) <= MOST
+    assert middle(arrived) >= LEAST
 
 
 @needs_redis
@@ -231,8 +236,8 @@ def test_redis_is_killed_and_comes_back_empty(tmp_path, server):
         ended = tasks.ended()
     assert [each["delivered"] for each in ended] == [500] * 4
     arrived.sort()
-    assert most_in_a_second(arrived) <= 1.1 * RATE
-    assert middle(arrived) >= 0.75 * RATE
+    assert most_in_a_second(arrived) <= MOST
+    assert middle(arrived) >= LEAST
     assert any("cannot be asked" in line for each in ended for line in each["said"])
 
 
