@@ -9,12 +9,15 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+STACK_VENV ?= .venv-stack
 # Which Python makes the environments; without it, the first of these that is new enough.
 PYTHON ?=
 CANDIDATES := python3.13 python3.12 python3.11 python3 python
 
 READY := $(VENV)/.ready
 BENCH_READY := $(BENCH_VENV)/.ready
+STACK_READY := $(STACK_VENV)/.ready
+export OSMOSDEST_STACK_PYTHON ?= $(abspath $(STACK_VENV)/bin/python)
 
 # $(call make_venv,folder,extras): an environment with the checkout and these extras, at the pinned versions.
 # A half-made one (interrupted, or of a Python that has gone) is made anew.
@@ -60,16 +63,30 @@ $(READY): pyproject.toml constraints.txt
 $(BENCH_READY): pyproject.toml constraints.txt
 	$(call make_venv,$(BENCH_VENV),bench)
 
+$(STACK_READY): pyproject.toml constraints.txt
+	$(call make_venv,$(STACK_VENV),stack$(comma)demo)
+
 comma := ,
 
 .PHONY: demo
 demo: $(READY) ## Deliver 336,776 flights to a receiver on this machine, through Airflow
 	@$(VENV)/bin/python example_dags/run_demo.py
 
+.PHONY: stack
+stack: $(STACK_READY) ## Run a distributed Airflow on this machine: two workers, Redis, PostgreSQL, S3
+	@$(STACK_VENV)/bin/python -m tests.stack $(STACK_ARGS)
+
+.PHONY: stack-env
+stack-env: $(STACK_READY)  # what `make test` needs to run the tests with two workers, too
+
 .PHONY: test
 test: $(READY) ## Run the unit, integration and system tests
 	@echo "==> running the tests"
 	@$(VENV)/bin/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+.PHONY: unit
+unit: ## Run the unit tests alone
+	@$(MAKE) test PYTEST_ARGS="tests/unit $(PYTEST_ARGS)"
 
 .PHONY: mutants
 mutants: $(READY) ## Change the code that decides, and see that its tests notice
@@ -87,5 +104,5 @@ bench: $(BENCH_READY) ## Measure against HttpOperator, HttpHook, dlt and drt
 
 .PHONY: clean
 clean: ## Remove the environments and everything a run leaves behind
-	rm -rf $(VENV) $(BENCH_VENV) .demo .mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(STACK_VENV) .demo .stack .mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -not -path './.git/*' -exec rm -rf {} +

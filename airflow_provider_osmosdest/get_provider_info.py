@@ -113,6 +113,28 @@ def get_provider_info() -> dict[str, object]:
                         "example": "True",
                         "default": "False",
                     },
+                    "redis_url": {
+                        "description": (
+                            "URL of a Redis through which all tasks on a connection, and all servers of a mailbox,\n"
+                            "share its requests and records a second. Empty means that mapped tasks divide them.\n"
+                            "Needs the extra redis of this package.\n"
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": "rediss://:password@redis.example.com:6379/3",
+                        "default": "",
+                    },
+                    "redis_conn_id": {
+                        "description": (
+                            "Id of the Airflow Connection with that Redis, instead of redis_url: its host, port,\n"
+                            "login, password and, in its extra, db and ssl.\n"
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "redis_default",
+                        "default": "",
+                    },
                 },
             },
         },

@@ -28,7 +28,7 @@ from receiver import exit_with_stdin
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["main"]
+__all__ = ["EXPECTED", "main", "say", "show", "stop"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEMO = CHECKOUT / ".demo"
@@ -37,7 +37,7 @@ LOG = DEMO / "airflow.log"
 
 # What the flights are known to hold: 8,255 were cancelled and have no dep_time, which the schema wants; 1,175 of the
 # others have no air_time, which the receiver wants.
-_EXPECTED = {"read": 336_776, "delivered": 327_346, "invalid": 8_255, "rejected": 1_175, "unknown": 0, "unsent": 0}
+EXPECTED = {"read": 336_776, "delivered": 327_346, "invalid": 8_255, "rejected": 1_175, "unknown": 0, "unsent": 0}
 
 # A line of Airflow's log: time, level, what is said, and who says it.
 _DELIVERY_SAYS = re.compile(r"\S+ \[\w+ *\] (.*?) *\[airflow\.task\.operators\.airflow_provider_osmosdest")
@@ -61,7 +61,7 @@ def main() -> int:
         with build_opener(ProxyHandler({})).open(f"{url}/stats", timeout=30) as answer:
             stats = json.load(answer)
     report = _report()
-    _show(report, stats["flights"])
+    show(report, stats["flights"])
     if differences := _differences(report, stats):
         for difference in differences:
             print(f"  DIFFERENT: {difference}")
@@ -166,7 +166,7 @@ def _report() -> dict[str, Any]:
     return report
 
 
-def _show(report: dict[str, Any], flights: dict[str, int]) -> None:
+def show(report: dict[str, Any], flights: dict[str, int]) -> None:
     """Print the report beside the receiver's books."""
     rows = [
         ("read", report["read"], "rows of flights.csv"),
@@ -193,7 +193,7 @@ def _differences(report: dict[str, Any], stats: dict[str, Any]) -> list[str]:
         ("requests by the report", report["requests"], "requests the receiver counted", flights["requests"]),
         ("requests without the right token", stats["unauthorized"], "expected", 0),
         ("lines of the failures file", failures, "not delivered by the report", report["read"] - report["delivered"]),
-        *((f"{name} by the report", report[name], "expected", count) for name, count in _EXPECTED.items()),
+        *((f"{name} by the report", report[name], "expected", count) for name, count in EXPECTED.items()),
     ]
     return [f"{what}: {found:,}, but {other}: {count:,}" for what, found, other, count in compared if found != count]
 

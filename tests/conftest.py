@@ -9,6 +9,7 @@ imported. A test that starts an Airflow of its own as a process gives it its own
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.lanes import lane_of, rank_of
 from tests.thoroughness import choose_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 def _isolate_airflow() -> None:
@@ -57,32 +59,25 @@ _keep_bytecode()
 choose_profile()
 
 
-# What measures rates, kills processes under way or runs a whole Airflow: never two of them at a time.
-IN_TURN = (
-    "tests/integration/faults/test_figures.py",
-    "tests/integration/kills/",
-    "tests/integration/sources/test_http_source.py",
-    "tests/system/",
-)
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """
+    Use two processes a core, as most integration tests wait: for Airflow, for a time-out, for a server to start.
+
+    Unit tests, which wait for nothing, get one a core, as each process spends some seconds on reading all tests.
+    """
+    cores = yield
+    return cores if all(path.startswith("tests/unit") for path in config.args) else 2 * cores
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """
-    Give one process what has to be done in turn, another one the rest that runs servers or DAGs, and share out the
-    files of unit tests.
-
-    What is in turn mostly waits, for Airflow or for a rate, so that on two cores the other process has nearly all of
-    one. What runs DAGs is together because a process pays for Airflow's database and imports once.
-    """
+    """Share out the tests by what they have in common, the longest first."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            if file.startswith(IN_TURN):
-                return "in turn"
-            return file if file.startswith("tests/unit/") else "integration"
+            return lane_of(nodeid)
 
     # By the order of collection, which pytest_collection_modifyitems has made, and not by how many tests there are.
     config.option.loadscopereorder = False
@@ -93,10 +88,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With several processes, begin with what takes longest, so that none of them ends long after the others."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (not item.nodeid.startswith(IN_TURN), item.nodeid.startswith("tests/unit/")))
+        items.sort(key=lambda item: rank_of(item.nodeid))
 
 
-pytest_plugins = ["tests.leftovers", "tests.airflow_fixtures", "tests.object_stores", "tests.shared_airflow"]
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what stays: Airflow's classes and the tests, again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+pytest_plugins = [
+    "tests.leftovers",
+    "tests.airflow_fixtures",
+    "tests.object_stores",
+    "tests.shared_airflow",
+    "tests.stack.fixtures",
+]
 
 
 @pytest.fixture(autouse=True)

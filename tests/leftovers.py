@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # How long what was told to end may take to do so, in seconds.
-END_SECONDS = 10.0
+END_SECONDS = 60.0
 
 # Python's own helpers, which end with the process that has started them.
 HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")

@@ -107,7 +107,7 @@ def _azurite(folder: Path) -> list[str]:
             ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), "azurite"],
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,
             check=False,
         )
         script = str(folder / "node_modules" / ".bin" / "azurite-blob")
@@ -126,7 +126,7 @@ def _free_port():
 def _running(command, port, *, cwd, env):
     process = subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()

@@ -133,7 +133,7 @@ def serving(tmp_path, *options, bounds: Bounds | None = None, environment=None):
         return False
 
     try:
-        until("server", 60, ready)
+        until("server", 240, ready)
         yield served
     except BaseException as error:
         error.add_note(log.read_text()[-5000:])

@@ -1,8 +1,9 @@
 """
-The one Airflow that a run of the tests starts, shared by all that need a whole one.
+The Airflow that a process of tests starts once, shared by all of its tests that need a whole one.
 
 Its DAGs and connections are those of all these tests, whichever of them are run: an Airflow takes half a minute to
-start, and what it does not use costs it nothing. tests/conftest.py lets one process run them, one after the other.
+start, and what it does not use costs it nothing. The tests of one Airflow run one after the other, in two lanes with an
+Airflow each (tests/lanes.py): on SQLite its scheduler may end with an error where several tests write at a time.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def shared_environment(
 
 @pytest.fixture(scope="session")
 def airflow(airflow_home: Path, shared_environment: dict[str, str]) -> Iterator[Api]:
-    """Run the Airflow that this run's tests share."""
+    """Run the Airflow that this process's tests share."""
     dag_ids = {
         *EXAMPLE_DAGS,
         *TEST_DAGS,

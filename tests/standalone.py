@@ -75,7 +75,7 @@ class Api:
             },
         )
         # Whatever proxy this machine is set up with, Airflow is not behind it.
-        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
+        with build_opener(ProxyHandler({})).open(request, timeout=120) as answer:
             return json.load(answer)
 
     def get(self, path: str) -> Any:
@@ -151,13 +151,16 @@ def airflow_environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running_airflow(home: Path, environment: dict[str, str], dag_ids: set[str]) -> Iterator[Api]:
+def running_airflow(
+    home: Path, environment: dict[str, str], dag_ids: set[str], python: str = sys.executable
+) -> Iterator[Api]:
     """
     Run a whole Airflow until the end of the block.
 
     :param home: the ``AIRFLOW_HOME``, with its DAGs; what the components print is in ``airflow.log``
     :param environment: see :func:`airflow_environment`
     :param dag_ids: DAGs that must be parsed before it counts as ready
+    :param python: which runs it
     """
     log = home / "airflow.log"
     api = Api(environment["AIRFLOW__API__BASE_URL"])
@@ -180,7 +183,7 @@ def running_airflow(home: Path, environment: dict[str, str], dag_ids: set[str]) 
 
         def start(*words: str) -> subprocess.Popen[bytes]:
             return subprocess.Popen(
-                [sys.executable, "-m", "airflow", *words],
+                [python, "-m", "airflow", *words],
                 env=environment,
                 cwd=home,
                 stdin=subprocess.DEVNULL,

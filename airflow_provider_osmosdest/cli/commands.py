@@ -23,6 +23,7 @@ from airflow_provider_osmosdest.core.schema.importing import (
 )
 from airflow_provider_osmosdest.hooks.delivery import TaskRequest, load_schema, make_delivery, source_of
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
+from airflow_provider_osmosdest.hooks.shared_rates import shared_limits
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -61,7 +62,9 @@ def deliver_records(args: Namespace) -> None:
             result = dry_result.result
         else:
             with stopping_on_signals() as stopping:
-                result = deliver(delivery, source, hook.transport(), say, RunContext(stopping=stopping.why))
+                limits = shared_limits(args.conn_id, delivery.options, 1, say)
+                run_context = RunContext(stopping=stopping.why, limits=limits)
+                result = deliver(delivery, source, hook.transport(), say, run_context)
             if isinstance(result.error, StoppedError):
                 code = stopping.exit_code
         show(result.report.to_dict())

@@ -26,11 +26,13 @@ from airflow_provider_osmosdest.hooks.delivery import (
     seen_folder,
     watermark_folder,
 )
+from airflow_provider_osmosdest.hooks.shared_rates import shared_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_provider_osmosdest.core.delivery.model import RunContext
+    from airflow_provider_osmosdest.core.http.rate_limits import RateLimits
     from airflow_provider_osmosdest.core.source.fetching.http_client import Traffic
     from airflow_provider_osmosdest.core.source.fetching.page_fetcher import PageFetcher
     from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
@@ -72,12 +74,14 @@ def make_pull(
     hook: HttpDestinationHook,
     request: SourceRequest,
     run_context: RunContext,
+    share: int = 1,
 ) -> PullOrder:
     """
     Build a pull.
 
     :param instance: dag id, run id, task id and map index, from which its folders are made
     :param run_context: ledger, stop signal and log of the caller's
+    :param share: how many tasks that keep to the same rate may run at once
     :raises ConfigurationError: naming what cannot be used
     """
     from airflow.sdk.log import mask_secret
@@ -96,6 +100,7 @@ def make_pull(
     )
     for secret in target.secrets:
         mask_secret(secret)
+    limits = shared_limits(connector.conn_id, options, share, run_context.warn or _silent)
     schema = request.destination_schema or None
     # What was sent to an endpoint has nothing to do with what was pulled from it.
     seen = seen_folder(connector.conn_id, f"{target.method} {endpoint.partition('?')[0].strip('/')}")
@@ -118,10 +123,11 @@ def make_pull(
         options=options,
         schema=load_schema(schema) if schema else DestinationSchema.any_object(),
         folder=delivery_folder(instance),
-        fetcher=_fetcher(hook, spec, options, run_context),
+        fetcher=_fetcher(hook, spec, options, run_context, limits),
         mapping=mapping_of(request.mapping),
         name=f"connection {connector.conn_id!r}",
         seen=seen,
+        limits=limits,
         watermark=None
         if spec.incremental is None
         else FolderLedgerStore(watermark_folder(instance), "incremental.json"),
@@ -133,6 +139,7 @@ def _fetcher(
     spec: RequestSpec,
     options: DeliveryOptions,
     run_context: RunContext,
+    limits: RateLimits,
 ) -> Callable[[Traffic], PageFetcher]:
     target = spec.target
     if target.oauth2 is not None and any(name.lower() == "authorization" for name in target.headers):
@@ -151,7 +158,14 @@ def _fetcher(
             signer=None if target.signing_secret is None else Signer(target.signing_secret),
             traffic=traffic,
         )
-        return PageFetcher(client, options, spec.actions, run_context.stopping, run_context.warn or _silent)
+        return PageFetcher(
+            client,
+            options,
+            spec.actions,
+            run_context.stopping,
+            run_context.warn or _silent,
+            bucket=limits.bucket("requests", options.requests_per_second),
+        )
 
     return make
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_osmosdest.operators.mapped_tasks import tasks_at_once
 from airflow_provider_osmosdest.operators.stop_signal import StopSignal
 from airflow_provider_osmosdest.operators.telemetry import Lineage, count_metrics, describe_outlets, request_timer
 
@@ -87,6 +88,7 @@ class DeliveringOperator(BaseOperator):
         from airflow_provider_osmosdest.core.delivery.model import RunContext
         from airflow_provider_osmosdest.core.errors import ConfigurationError
         from airflow_provider_osmosdest.hooks.delivery import source_of
+        from airflow_provider_osmosdest.hooks.shared_rates import shared_limits
         from airflow_provider_osmosdest.operators.state_store import ledger_store
 
         ti = context["ti"]
@@ -108,6 +110,7 @@ class DeliveringOperator(BaseOperator):
                     # Clearing a task instance raises it, and a retry leaves it alone.
                     run_key=str(ti.max_tries),
                     host=host,
+                    limits=shared_limits(prepared.conn_id, delivery.options, tasks_at_once(context), self.log.warning),
                 )
                 result = deliver(delivery, source, prepared.transport, self.log.info, run_context)
             except ConfigurationError as error:

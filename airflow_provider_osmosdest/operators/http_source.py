@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_provider_osmosdest.operators.airflow_limits import XCOM_BYTES
+from airflow_provider_osmosdest.operators.mapped_tasks import tasks_at_once
 from airflow_provider_osmosdest.operators.stop_signal import StopSignal
 from airflow_provider_osmosdest.operators.telemetry import Lineage, count_metrics, describe_outlets
 
@@ -202,7 +203,7 @@ class HttpSourceOperator(BaseOperator):
                 # Clearing a task instance raises it, and a retry leaves it alone.
                 run_key=str(ti.max_tries),
             )
-            order = self._order(instance, hook, run_context)
+            order = self._order(instance, hook, run_context, tasks_at_once(context))
             order = with_watermark(order, context, instance, (*self.inlets, *self.outlets))
             if self.output_as == "xcom":
                 order = replace(order, most_bytes=XCOM_BYTES)
@@ -212,7 +213,7 @@ class HttpSourceOperator(BaseOperator):
         count_metrics(result.ended, {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": self.http_conn_id})
         return order, result
 
-    def _order(self, instance: tuple[str, ...], hook: Any, run_context: RunContext) -> PullOrder:
+    def _order(self, instance: tuple[str, ...], hook: Any, run_context: RunContext, share: int) -> PullOrder:
         from airflow_provider_osmosdest.core.errors import OptionsError
         from airflow_provider_osmosdest.hooks.shared_storage import check_shared
         from airflow_provider_osmosdest.hooks.source import PULL_OPTIONS, SourceRequest, make_pull
@@ -236,7 +237,7 @@ class HttpSourceOperator(BaseOperator):
             max_page_bytes=self.max_page_bytes,
             options={name: getattr(self, name) for name in (*PULL_OPTIONS, "deduplicate", "record_key")},
         )
-        order = make_pull(instance, hook, request, run_context)
+        order = make_pull(instance, hook, request, run_context, share)
         if self.output_as == "file":
             nowhere = "the task that takes the records would not find them (few of them may go by output_as='xcom')"
             check_shared(order.folder, "[osmosdest] storage_path", nowhere)

@@ -252,23 +252,24 @@ class TransportContract(FaultContract):
 
     def test_waiting_takes_no_longer_than_asked(self, start: Any) -> None:
         with ScriptedServer(Conversation.hang) as server:
-            transport = start(server.url)
+            # What is not bounded by what was asked takes until the time-out: that is far off, as a machine may be busy.
+            transport = start(server.url, timeout=300)
             started = time.monotonic()
             assert transport.exchange((), 0.05) == []
-            assert 0.04 <= time.monotonic() - started < 1
+            assert 0.04 <= time.monotonic() - started < 60
             started = time.monotonic()
             assert transport.exchange([Request(b"[]")], 0.05) == []
             assert transport.exchange((), 0.05) == []
             assert transport.exchange((), 0) == []
-            assert 0.08 <= time.monotonic() - started < 1
+            assert 0.08 <= time.monotonic() - started < 60
             before = time.process_time()
             transport.exchange((), 0.5)
             assert time.process_time() - before < 0.1, "to wait is not to ask again and again"
 
     def test_close_does_not_wait_for_what_is_in_flight(self, start: Any) -> None:
         with ScriptedServer(Conversation.hang) as server:
-            transport = start(server.url, in_flight=4, timeout=3)
+            transport = start(server.url, in_flight=4, timeout=300)
             transport.exchange([Request(b"[]") for _ in range(4)], 0.05)
             started = time.monotonic()
             transport.close()
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 60

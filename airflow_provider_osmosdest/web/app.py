@@ -15,6 +15,7 @@ from airflow_provider_osmosdest.web.http.problems import handle_problems
 from airflow_provider_osmosdest.web.long_poll import ON_SHUTDOWN
 from airflow_provider_osmosdest.web.mailbox_cache import MailboxCache
 from airflow_provider_osmosdest.web.routes import batches, consumers, documents, health, inbox, records
+from airflow_provider_osmosdest.web.shared_rates import SharedRates
 from airflow_provider_osmosdest.web.state import WebState
 
 if TYPE_CHECKING:
@@ -25,16 +26,23 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 
-def create_app(load: Callable[[str], Mailbox | None], *, prefix: str = "/v1", checks: Checks | None = None) -> FastAPI:
+def create_app(
+    load: Callable[[str], Mailbox | None],
+    *,
+    prefix: str = "/v1",
+    checks: Checks | None = None,
+    rates: SharedRates | None = None,
+) -> FastAPI:
     """
     Make the app that serves mailboxes.
 
     :param load: opens a mailbox by its id, ``None`` where there is none; called in a thread
     :param prefix: what the paths begin with, below wherever the app is mounted
     :param checks: what the route ``health`` asks besides the stores of the mailboxes in use
+    :param rates: how fast each token may ask; by default each app counts for itself
     """
     mailboxes = MailboxCache(load)
-    state = WebState(mailboxes, Health(checks or Checks(), mailboxes.stores))
+    state = WebState(mailboxes, Health(checks or Checks(), mailboxes.stores), rates=rates or SharedRates())
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

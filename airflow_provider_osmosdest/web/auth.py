@@ -62,7 +62,7 @@ async def authorize(request: Request, mailbox_id: str, direction: Direction | No
         not exist: the same answer, after the same time; 403 for the other direction; 429 for too many requests
     """
     grant = await _opened(request, mailbox_id)
-    keep_rate(request, grant.mailbox, grant.access.sha256)
+    await keep_rate(request, grant.mailbox, grant.access.sha256)
     if direction not in (None, grant.access.direction):
         raise Problem(403, "Forbidden", f"this token is not for {direction} access; use one that is")
     return grant
@@ -145,7 +145,7 @@ def _bearer(request: Request) -> str:
     return token.strip(" ") if scheme.lower() == "bearer" else ""
 
 
-def keep_rate(request: Request, mailbox: Mailbox, sender: str) -> None:
+async def keep_rate(request: Request, mailbox: Mailbox, sender: str) -> None:
     """
     Count a request towards its sender's rate.
 
@@ -158,7 +158,7 @@ def keep_rate(request: Request, mailbox: Mailbox, sender: str) -> None:
     if rate is None:
         return
     key = (mailbox.settings.mailbox_id, sender)
-    if seconds := web_state(request).rates.wait(key, rate, asyncio.get_running_loop().time()):
+    if seconds := await web_state(request).rates.wait(key, rate):
         raise Problem(
             429,
             "Too many requests",

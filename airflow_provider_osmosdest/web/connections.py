@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from typing import TYPE_CHECKING
@@ -11,8 +12,13 @@ from airflow_provider_osmosdest.web.mailbox_cache import UndecidedError
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
+    from airflow_provider_osmosdest.hooks.redis_grants import RedisGrants
 
-__all__ = ["check_database", "check_storage", "open_mailbox"]
+__all__ = ["check_database", "check_storage", "open_mailbox", "open_rates"]
+
+_log = logging.getLogger(__name__)
+
+_RATE_THREADS = 8
 
 # What a mailbox's id may be; nothing else reaches a secrets backend.
 _CONN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
@@ -72,6 +78,17 @@ def check_storage() -> None:
     from airflow_provider_osmosdest.hooks.mailbox import default_store
 
     default_store().get(_NO_NAME)
+
+
+def open_rates() -> RedisGrants | None:
+    """
+    Return what asks the Redis of the settings for room in a rate; ``None`` where none is set; blocks.
+
+    :raises ConfigurationError: when the setting cannot be used
+    """
+    from airflow_provider_osmosdest.hooks.shared_rates import open_grants
+
+    return open_grants(_log.warning, _RATE_THREADS)
 
 
 def _check_case(conn_id: str) -> None:

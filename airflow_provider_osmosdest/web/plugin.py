@@ -33,11 +33,20 @@ class LazyApp:
     def _made(self) -> ASGIApp:
         with self._making:
             if self._app is None:
-                from airflow_provider_osmosdest.web.app import create_app
-                from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox
-                from airflow_provider_osmosdest.web.health import Checks
+                from airflow.providers.common.compat.sdk import conf
 
-                self._app = create_app(open_mailbox, checks=Checks(check_database, check_storage))
+                from airflow_provider_osmosdest.web.app import create_app
+                from airflow_provider_osmosdest.web.connections import (
+                    check_database,
+                    check_storage,
+                    open_mailbox,
+                    open_rates,
+                )
+                from airflow_provider_osmosdest.web.health import Checks
+                from airflow_provider_osmosdest.web.shared_rates import SharedRates
+
+                rates = SharedRates(conf.getint("api", "workers", fallback=1), open_rates)
+                self._app = create_app(open_mailbox, checks=Checks(check_database, check_storage), rates=rates)
             return self._app
 
 

@@ -43,9 +43,14 @@ class Failures:
 
 
 class Rates:
-    """Let each token make so many requests a second, with a burst of one second's worth."""
+    """
+    Let each token make so many requests a second, with a burst of one second's worth.
 
-    def __init__(self) -> None:
+    :param share: how many processes divide a rate
+    """
+
+    def __init__(self, share: int = 1) -> None:
+        self._share = share
         self._buckets: OrderedDict[tuple[str, str], TokenBucket] = OrderedDict()
 
     def wait(self, key: tuple[str, str], rate: float, now: float) -> int:
@@ -53,10 +58,11 @@ class Rates:
         Count a request, or return the whole seconds after which it may be made again.
 
         :param key: which token it came with
-        :param rate: requests a second
+        :param rate: requests a second that all processes together let through
         :param now: the time
         :return: 0 when it may be made
         """
+        rate /= self._share
         bucket = self._buckets.pop(key, None)
         if bucket is None or bucket.rate != rate:
             bucket = TokenBucket(rate, burst=_BURST_SECONDS)

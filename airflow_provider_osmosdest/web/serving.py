@@ -18,9 +18,10 @@ from uvicorn.config import LOGGING_CONFIG
 
 from airflow_provider_osmosdest.hooks.log_filters import drop_connection_warnings
 from airflow_provider_osmosdest.web.app import create_app
-from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox
+from airflow_provider_osmosdest.web.connections import check_database, check_storage, open_mailbox, open_rates
 from airflow_provider_osmosdest.web.health import Checks
 from airflow_provider_osmosdest.web.http.protocol import Bounds, Protocols
+from airflow_provider_osmosdest.web.shared_rates import SharedRates
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,6 +33,9 @@ __all__ = ["WithoutQuery", "make_app", "make_app_without_database", "serve"]
 
 _PREFIX = "/osmos/v1"
 """The paths are those on Airflow's API server, so that a partner can be moved from one to the other."""
+
+_WORKERS = "_OSMOSDEST_WORKERS"
+"""Tells a worker process how many there are: it makes its app itself, from the name of a function."""
 
 _GRACE_SECONDS = 5
 _START_SECONDS = 120
@@ -69,7 +73,8 @@ def make_app(*, database: bool = True) -> FastAPI:
     logging.config.dictConfig(_log_config())
     drop_connection_warnings()
     checks = Checks(check_database if database else None, check_storage)
-    return create_app(open_mailbox, prefix=_PREFIX, checks=checks)
+    rates = SharedRates(int(os.environ.get(_WORKERS, "1")), open_rates)
+    return create_app(open_mailbox, prefix=_PREFIX, checks=checks, rates=rates)
 
 
 def make_app_without_database() -> FastAPI:
@@ -88,6 +93,7 @@ def serve(host: str, port: int, workers: int, *, database: bool = True, bounds: 
     :param bounds: what clients may take of each process
     """
     bounds = _within(bounds or Bounds(), _raise_file_limit())
+    os.environ[_WORKERS] = str(workers)
     factory = make_app if database else make_app_without_database
     with _exiting_on_sigterm():
         uvicorn.run(

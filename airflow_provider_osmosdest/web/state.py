@@ -10,7 +10,8 @@ import anyio.to_thread
 
 from airflow_provider_osmosdest.web.http.request_body import Bodies
 from airflow_provider_osmosdest.web.long_poll import LongPoll
-from airflow_provider_osmosdest.web.rate_limits import Failures, Rates
+from airflow_provider_osmosdest.web.rate_limits import Failures
+from airflow_provider_osmosdest.web.shared_rates import SharedRates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ class WebState:
     mailboxes: MailboxCache
     health: Health
     failures: Failures = field(default_factory=Failures)
-    rates: Rates = field(default_factory=Rates)
+    rates: SharedRates = field(default_factory=SharedRates)
     waiting: LongPoll = field(default_factory=LongPoll)
     bodies: Bodies = field(default_factory=Bodies)
     threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_THREADS))

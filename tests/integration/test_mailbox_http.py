@@ -84,7 +84,8 @@ def test_a_hundred_wait_in_no_thread_and_all_hear_of_a_publish(tmp_path, mailbox
         for sock in waiting[50:]:
             with sock, sock.makefile("rb") as answer:
                 assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
-        assert time.monotonic() - begun < 10
+        # Long before the wait that each asked for is over.
+        assert time.monotonic() - begun < 20
 
 
 def test_it_ends_while_a_request_waits(tmp_path, mailbox):

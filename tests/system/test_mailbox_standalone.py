@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 # 5 seconds is what is meant, and what it took is printed; a machine that is busy with other things takes longer.
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 WATCH_SECONDS = 120.0
 
 

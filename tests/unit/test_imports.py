@@ -281,6 +281,7 @@ HEAVY = (
     "pyarrow",
     "pycurl",
     "python_calamine",
+    "redis",
     "zstandard",
 )
 NOT_IN_CORE = ("airflow", "fastapi", "starlette")

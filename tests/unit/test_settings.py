@@ -38,6 +38,12 @@ def test_what_a_group_may_do(monkeypatch, said, kept):
     assert load_settings().group_access == kept
 
 
+def test_the_url_of_redis_may_come_from_a_command_and_is_not_shown(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__OSMOSDEST__REDIS_URL_CMD", "echo redis://:secret@host")
+    assert load_settings().redis_url == "redis://:secret@host"
+    assert "secret" not in repr(load_settings())
+
+
 def test_it_is_read_once(monkeypatch):
     first = load_settings()
     monkeypatch.setenv("AIRFLOW__OSMOSDEST__STORAGE_PATH", "s3://elsewhere")

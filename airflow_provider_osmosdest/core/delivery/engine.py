@@ -85,6 +85,10 @@ def deliver(
     """
     run_context = run_context or RunContext()
     say(opening(source.description, delivery))
+    options, limits = delivery.options, run_context.limits
+    for noun, rate in (("requests", options.requests_per_second), ("records", options.records_per_second)):
+        if (line := limits.describe(noun, rate)) is not None:
+            say(line)
     try_out(delivery.folder)
     result = DeliveryRun(delivery, source, transport, say, run_context).run()
     write_report(result.report, delivery.folder)
@@ -220,7 +224,7 @@ class DeliveryRun(Generic[_D]):
             transport=transport,
             classify=classifier,
             backoff=backoff,
-            pacer=Pacer(options, backoff),
+            pacer=Pacer(options, backoff, self._run_context.limits),
             stop_policy=StopPolicy(
                 options.systemic_after,
                 self._delivery.where,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from airflow_provider_osmosdest.core.http.rate_limits import RateLimits
 from airflow_provider_osmosdest.core.http.target import Destination
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class RunContext:
     :param dry_run: nothing leaves the machine, so nothing counts as delivered
     :param host: this machine's name, where another one may retry that does not see the delivery's folder; ``None``
         where all see it
+    :param limits: how rates are kept together with other tasks
     """
 
     ledger: LedgerStore | None = None
@@ -95,6 +97,7 @@ class RunContext:
     run_key: str | None = None
     dry_run: bool = False
     host: str | None = None
+    limits: RateLimits = field(default_factory=RateLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["TokenBucket"]
+import sys
+from typing import Protocol
+
+__all__ = ["Bucket", "TokenBucket"]
 
 _BURST = 0.1
+
+
+class Bucket(Protocol):
+    """Decide when units may go, such as requests or records."""
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until there may be a unit; 0 when there is one."""
+
+    def available(self, now: float, most: int = sys.maxsize) -> int:
+        """
+        Return how many units may go now.
+
+        :param now: the time
+        :param most: how many the caller could use
+        """
+
+    def take(self, units: int, now: float) -> None:
+        """Let units go; more than there are leave a debt that is waited for later."""
 
 
 class TokenBucket:
@@ -14,12 +35,13 @@ class TokenBucket:
     :param rate: units a second
     :param burst: how many seconds' worth it saves up at most, so that a pause is not made up for by a burst that an API
         would refuse
+    :param tokens: units it begins with
     """
 
-    def __init__(self, rate: float, burst: float = _BURST) -> None:
+    def __init__(self, rate: float, burst: float = _BURST, tokens: float = 1.0) -> None:
         self.rate = rate
         self._burst = burst
-        self._tokens = 1.0
+        self._tokens = tokens
         self._at: float | None = None
 
     def wait(self, now: float) -> float:
@@ -27,15 +49,19 @@ class TokenBucket:
         self._fill(now)
         return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self.rate
 
-    def available(self, now: float) -> int:
-        """Return how many units may go now."""
+    def available(self, now: float, most: int = sys.maxsize) -> int:
+        """Return how many units may go now, ``most`` at most."""
         self._fill(now)
-        return max(0, int(self._tokens))
+        return max(0, min(most, int(self._tokens)))
 
     def take(self, units: int, now: float) -> None:
         """Let units go; more than there are leave a debt that is waited for later."""
         self._fill(now)
         self._tokens -= units
+
+    def owe(self, seconds: float) -> None:
+        """Let nothing go for so long."""
+        self._tokens -= seconds * self.rate
 
     def _fill(self, now: float) -> None:
         if self._at is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.deduplication import seen_folder
@@ -13,6 +13,7 @@ from airflow_provider_osmosdest.core.delivery.messages import counted, failure_l
 from airflow_provider_osmosdest.core.delivery.model import Delivery, Result, RunContext
 from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, write_report
 from airflow_provider_osmosdest.core.errors import OptionsError
+from airflow_provider_osmosdest.core.http.rate_limits import RateLimits
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
 from airflow_provider_osmosdest.core.seen.paths import scope_of_keys
 from airflow_provider_osmosdest.core.seen.store import SeenStore
@@ -65,6 +66,7 @@ class PullOrder:
     :param watermark: stores the watermark between runs
     :param seen: where what was pulled before is kept, for ``deduplicate``
     :param most_bytes: of records at most, where they go into XCom; ``None`` for any number
+    :param limits: how its rate is kept together with other tasks
     """
 
     spec: RequestSpec
@@ -77,6 +79,7 @@ class PullOrder:
     watermark: DocumentStore | None = None
     seen: Folder | None = None
     most_bytes: int | None = None
+    limits: RateLimits = field(default_factory=RateLimits)
 
     @property
     def where(self) -> str:
@@ -141,6 +144,8 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
     pull.open(order.spec.digest(order.schema.to_dict(), dict(order.mapping or {})), run_context.run_key)
     before = pull.state.requests
     say(f"Pulling from {order.where}{_since(tracker)}.")
+    if (line := order.limits.describe("requests", order.options.requests_per_second)) is not None:
+        say(line)
     delivery = Delivery(
         target=RecordsFolder(order.folder / _RECORDS, order.where),
         # The API's rate does not apply to the folder.

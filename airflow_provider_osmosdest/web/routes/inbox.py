@@ -108,7 +108,7 @@ async def _take(request: Request, mailbox_id: str, incoming: Incoming) -> dict[s
         if data is None or (mailbox := sender.mailbox) is None:
             raise await unauthorized(request, arrived)
         if not sender.trusted:
-            keep_rate(request, mailbox, sender.name)
+            await keep_rate(request, mailbox, sender.name)
         take_all = partial(Inbox(mailbox).take, media_type, data, sender=sender.name, key=key)
         answered = await _in_thread(request, take_all)
     if answered["accepted"]:

@@ -83,7 +83,7 @@ with DAG({FOLDER_DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
     deliver(InItsFolder)
 
 with DAG({TIMED_DAG_ID!r}, schedule=None, render_template_as_native_obj=True):
-    deliver(execution_timeout=timedelta(seconds=3))
+    deliver(execution_timeout=timedelta(seconds=5))
 """
 
 
@@ -160,7 +160,7 @@ def running_pid(api: Api, run: str, but: set[int]) -> int | None:
             return (None,)
         return (task["pid"],) if task["state"] == "running" and task["pid"] not in {None, *but} else None
 
-    found: tuple[int | None] = until("running task", 60, probe)
+    found: tuple[int | None] = until("running task", 240, probe)
     return found[0]
 
 

@@ -1,8 +1,8 @@
 """
 A server, in a process of its own, that writes down every record it accepts: whatever dies, it knows.
 
-``PUT /name`` with rules opens a book, ``POST /name`` delivers into it, and ``GET /name`` reads it. Run as a script it
-says its port on standard output and serves until it is killed.
+``PUT /name`` with rules opens a book, ``PATCH /name`` changes some of them, ``POST /name`` delivers into it, and
+``GET /name`` reads it. Run as a script it says its port on standard output and serves until it is killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, Request, build_opener
@@ -70,6 +70,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         rules = json.loads(self._body())
         self.books[self.path] = _Book(Rules(**rules), frozenset(rules["poison"]))
+        self._answer(200, {})
+
+    def do_PATCH(self) -> None:
+        book = self.books[self.path]
+        book.rules = replace(book.rules, **json.loads(self._body()))
         self._answer(200, {})
 
     def do_GET(self) -> None:
@@ -137,6 +142,10 @@ class CountingServer:
         """Open a book; return the URL to deliver to."""
         self._ask("PUT", name, asdict(rules))
         return f"{self.url}/{name}"
+
+    def hurry(self, name: str) -> None:
+        """Let a book be kept without delay from now on."""
+        self._ask("PATCH", name, {"delay": 0.0})
 
     def accepted(self, name: str) -> list[dict[str, Any]]:
         """Return the accepted requests of a book: ``at`` (monotonic seconds), ``key`` and ``ids`` of each."""

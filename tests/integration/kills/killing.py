@@ -95,10 +95,14 @@ class Plan:
         """What the server is told."""
         return Rules(self.kind[2], tuple(sorted(self.poison)), self.delay)
 
+    def records(self) -> str:
+        """Return the source, as lines of JSON."""
+        lines = ({"id": "none" if index in self.invalid else index, "text": "x" * 40} for index in range(self.count))
+        return "".join(f"{json.dumps(line)}\n" for line in lines)
+
     def write_records(self, path: Path) -> None:
         """Write the source."""
-        lines = ({"id": "none" if index in self.invalid else index, "text": "x" * 40} for index in range(self.count))
-        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        path.write_text(self.records())
 
 
 @dataclass(slots=True)

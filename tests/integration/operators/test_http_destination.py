@@ -245,6 +245,17 @@ class TestRecords:
         assert reports == ["0", "1"]
         assert run.xcom("deliver", 0)["delivery_id"] != run.xcom("deliver", 1)["delivery_id"]
 
+    @pytest.mark.usefixtures("server")
+    def test_mapped_tasks_divide_a_rate(self, run_dag, capfd):
+        with DAG("mapped_rate", schedule=None) as dag:
+            HttpDestinationOperator.partial(
+                task_id="deliver", http_conn_id="api", requests_per_second=300, max_active_tis_per_dagrun=3
+            ).expand(records=[[{"id": number}] for number in range(4)])
+        run = run_dag(dag)
+        assert [run.xcom("deliver", index)["delivered"] for index in range(4)] == [1] * 4
+        said = "".join(capfd.readouterr())
+        assert said.count("300 requests a second, divided by 3 mapped tasks: 100.") == 4
+
     def test_expand_kwargs(self, run_dag, server, path):
         with DAG("mapped_kwargs", schedule=None) as dag:
             HttpDestinationOperator.partial(task_id="deliver", http_conn_id="api").expand_kwargs(

@@ -74,7 +74,7 @@ def _running(command: Sequence[str], folder: Path, url: str, path: str) -> Itera
             return False
 
     try:
-        until("server", 60, ready)
+        until("server", 240, ready)
         yield url
     finally:
         process.terminate()

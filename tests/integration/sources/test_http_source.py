@@ -38,7 +38,7 @@ class Puller:
         """Return records, report and tries of a run whose task is killed once it has kept so many pages."""
         run = self._api.trigger("pulling", {"selector": None, "query": None, **conf})
         pages = self._home / "osmosdest" / "deliveries" / "pulling" / run.rpartition("/")[2] / "pull/-1/pages"
-        until("kept pages", 60, lambda: len(list(pages.glob("*"))) >= kill_at)
+        until("kept pages", 240, lambda: len(list(pages.glob("*"))) >= kill_at)
         os.kill(self._api.get(f"{run}/taskInstances/pull")["pid"], signal.SIGKILL)
         assert self._api.wait(run) == "success", self._api.log(run, "pull", 2)
         report = self._api.xcom(run, "pull")

@@ -19,7 +19,7 @@ from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.core.mailbox.inbox.inbox import Inbox
-from airflow_provider_osmosdest.core.mailbox.inbox.rejection import InboxRejection
+from airflow_provider_osmosdest.core.mailbox.inbox.rejection import KeyReusedRejection
 from airflow_provider_osmosdest.core.mailbox.mailbox import Mailbox
 from airflow_provider_osmosdest.core.mailbox.retention.purge import purge
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
@@ -27,6 +27,7 @@ from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
+from airflow_provider_osmosdest.web.rejections import rejection_problem
 
 STATE = Path(__file__).with_name("state_0_1_0")
 SCHEMA = DestinationSchema.load(
@@ -368,9 +369,9 @@ class TestMailbox:
         given = json.loads(Path("given_out.json").read_text())[f"receipt of {key}"]
         assert inbox.take("application/json", body, sender="token:a", key=key) == given
         assert box.log.tail().seq == 6
-        with pytest.raises(InboxRejection) as caught:
+        with pytest.raises(KeyReusedRejection) as caught:
             inbox.take("application/json", b'{"id":77,"note":"other"}', sender="token:a", key=key)
-        assert caught.value.status == 422
+        assert rejection_problem(caught.value).status == 422
 
     def test_a_body_that_was_cut_off_is_taken_once(self, box, now):
         inbox = Inbox(box, clock=lambda: now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -62,11 +61,12 @@ def test_an_answer_that_drips_is_not_waited_for(fetch, tmp_path, said):
         talk.drip()
 
     context, certificate = self_signed(tmp_path, "127.0.0.1")
-    with ScriptedServer(script, tls=context) as server:
-        started = time.monotonic()
-        with pytest.raises(NotSentError, match=r"token endpoint .* cannot be reached: TimeoutError"):
-            fetch(f"{server.url}/token", verify=certificate, timeout=0.4)
-    assert 0.3 < time.monotonic() - started < 5
+    # The answer would drip on until the server is closed, which is after this.
+    with (
+        ScriptedServer(script, tls=context) as server,
+        pytest.raises(NotSentError, match=r"token endpoint .* cannot be reached: TimeoutError"),
+    ):
+        fetch(f"{server.url}/token", verify=certificate, timeout=0.4)
 
 
 def test_of_an_answer_without_end_only_the_start_is_read(fetch, tmp_path):

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.flow.rate_probe import RateProbe
 from airflow_provider_osmosdest.core.delivery.options import AUTO
-from airflow_provider_osmosdest.core.http.token_bucket import TokenBucket
+from airflow_provider_osmosdest.core.http.rate_limits import RateLimits
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.http.retry import Backoff
+    from airflow_provider_osmosdest.core.http.token_bucket import Bucket, TokenBucket
 
 __all__ = ["AdaptivePace", "CircuitBreaker", "Pacer", "most_in_flight"]
 
@@ -145,13 +146,15 @@ class Pacer:
 
     :param options: the write options
     :param backoff: how long a circuit stays open
+    :param limits: makes the buckets of the options' rates
     """
 
-    def __init__(self, options: DeliveryOptions, backoff: Backoff) -> None:
+    def __init__(self, options: DeliveryOptions, backoff: Backoff, limits: RateLimits | None = None) -> None:
+        limits = limits or RateLimits()
         self._most = most_in_flight(options)
         self._adaptive = AdaptivePace() if options.concurrency == AUTO and options.write_mode == "record" else None
-        self._requests = TokenBucket(options.requests_per_second) if options.requests_per_second else None
-        self._records = TokenBucket(options.records_per_second) if options.records_per_second else None
+        self._requests = limits.bucket("requests", options.requests_per_second)
+        self._records = limits.bucket("records", options.records_per_second)
         # A sender sends one request at a time anyway, and waits between its retries itself.
         after = options.circuit_after if options.write_mode == "record" else None
         self._circuit = CircuitBreaker(after, backoff)
@@ -160,14 +163,24 @@ class Pacer:
 
     def may_start(self, in_flight: int, now: float) -> int:
         """Return how many more requests may start now."""
+        room = self.room(in_flight, now)
+        if not self._bounded or self._circuit.is_open:
+            return room
+        for bucket in self._buckets():
+            # A bucket that several tasks share is asked for no more than is used.
+            if room <= 0:
+                break
+            room = bucket.available(now, room)
+        return room
+
+    def room(self, in_flight: int, now: float) -> int:
+        """Return how many more requests may start now as far as rates do not decide it."""
         if self._circuit.is_open:
             return int(not in_flight and now >= max(self._circuit.until, self._pause))
-        if not self._bounded and now >= self._pause:
-            return self._most - in_flight
         if now < self._pause:
             return 0
         most = self._adaptive.in_flight if self._adaptive else self._most
-        return max(0, min([most - in_flight, *(bucket.available(now) for bucket in self._buckets())]))
+        return max(0, most - in_flight)
 
     def wait(self, now: float) -> float:
         """Return the seconds until another request may start, as far as time alone decides it."""
@@ -217,6 +230,6 @@ class Pacer:
             else:
                 self._adaptive.overloaded(now)
 
-    def _buckets(self) -> list[TokenBucket]:
+    def _buckets(self) -> list[Bucket]:
         adaptive = self._adaptive.bucket if self._adaptive else None
         return [bucket for bucket in (self._requests, self._records, adaptive) if bucket is not None]

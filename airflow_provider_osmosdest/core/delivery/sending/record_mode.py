@@ -180,6 +180,8 @@ class RecordMode:
             raise self._stop
 
     def _starting(self, now: float) -> list[Request]:
+        if not self._ready and not (self._later and self._later[0][0] <= now):
+            return []
         free = self._pacer.may_start(len(self._in_flight), now)
         if not self._answered:
             # The first goes alone: a wrong token or URL must not be tried as often as there may be requests in flight.
@@ -224,7 +226,7 @@ class RecordMode:
         if not self._in_flight:
             self._context.check_wait(wait)
             return min(CHECK_IN_SECONDS, wait)
-        if wait > 0 and self._pacer.may_start(len(self._in_flight), now + wait):
+        if wait > 0 and self._pacer.room(len(self._in_flight), now + wait):
             return min(CHECK_IN_SECONDS, wait)
         return CHECK_IN_SECONDS
 

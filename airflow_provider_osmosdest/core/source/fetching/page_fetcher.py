@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.errors import TransportError
+    from airflow_provider_osmosdest.core.http.token_bucket import Bucket
     from airflow_provider_osmosdest.core.source.fetching.actions import ResponseAction
     from airflow_provider_osmosdest.core.source.fetching.http_client import HttpClient
     from airflow_provider_osmosdest.core.source.fetching.page_response import PageResponse
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Fetched", "PageFetcher"]
 
 _STOP_CHECK_SECONDS = 0.5
+_SHORTEST_WAIT = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,12 @@ class PageFetcher:
     Fetch pages within the rate, and retry transient failures.
 
     :param client: sends single requests
-    :param options: retries, waits and the rate
+    :param options: retries and waits
     :param actions: what to do with certain responses
     :param stopping: returns why to stop, ``None`` to go on
     :param warn: logs a line for each retry
     :param sleep: waits for seconds
+    :param bucket: decides when requests may go, ``None`` for no limit
     """
 
     client: HttpClient
@@ -61,7 +64,7 @@ class PageFetcher:
     stopping: Callable[[], str | None] = field(default=lambda: None)
     warn: Callable[[str], None] = field(default=lambda _: None)
     sleep: Callable[[float], None] = time.sleep
-    _due: float = 0.0
+    bucket: Bucket | None = None
 
     def close(self) -> None:
         """Close the connections."""
@@ -126,11 +129,10 @@ class PageFetcher:
         return action if action in ("stop", "ignore") else None
 
     def _wait_turn(self) -> None:
-        rate = self.options.requests_per_second
-        if rate is not None:
-            now = time.monotonic()
-            self._wait(self._due - now)
-            self._due = max(now, self._due) + 1 / rate
+        if self.bucket is not None:
+            while not self.bucket.available(time.monotonic(), 1):
+                self._wait(max(_SHORTEST_WAIT, self.bucket.wait(time.monotonic())))
+            self.bucket.take(1, time.monotonic())
         self._check_stop()
 
     def _wait(self, seconds: float) -> None:
