@@ -139,6 +139,14 @@ ARROWS: dict[str, set[str]] = {
         "core.schema.validation",
     },
     "core.records.input": {"core.errors", "core.records.streams"},
+    "core.records.parts": {
+        "core.errors",
+        "core.records",
+        "core.records.input",
+        "core.records.readers",
+        "core.records.streams",
+        "core.schema.validation",
+    },
     "core.records.readers": {
         "core.errors",
         "core.records.input",
