@@ -44,6 +44,7 @@ def get_provider_info() -> dict[str, object]:
                     "airflow_provider_osmosdest.operators.http_destination",
                     "airflow_provider_osmosdest.operators.http_source",
                     "airflow_provider_osmosdest.operators.mailbox",
+                    "airflow_provider_osmosdest.operators.parts",
                 ],
             },
         ],

@@ -38,6 +38,7 @@ __all__ = [
     "load_schema",
     "make_delivery",
     "mapping_of",
+    "path_of",
     "seen_folder",
     "seen_folders",
     "source_of",
@@ -114,6 +115,16 @@ def source_of(records: Any, records_format: str | None, conn_id: str | None = No
     :param records: Python values, or a path as text or as an object
     :raises ConfigurationError: when it is neither
     """
+    return open_source(path_of(records, conn_id), records_format=records_format or None)
+
+
+def path_of(records: Any, conn_id: str | None = None) -> Any:
+    """
+    Return the path object of records that a task was given as a path; other values as they are.
+
+    :param records: Python values, or a path as text or as an object
+    :raises ConfigurationError: when it is text that is no path
+    """
     if records is None or (isinstance(records, str) and not records.strip()):
         # An empty path would be the worker's own folder.
         msg = f"records: found {records!r}; pass upstream XCom (task.output) or the path of a file"
@@ -127,8 +138,8 @@ def source_of(records: Any, records_format: str | None, conn_id: str | None = No
             raise ConfigurationError(msg)
         from airflow.sdk import ObjectStoragePath
 
-        records = ObjectStoragePath(records, conn_id=conn_id)
-    return open_source(records, records_format=records_format or None)
+        return ObjectStoragePath(records, conn_id=conn_id)
+    return records
 
 
 def delivery_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_osmosdest.core.delivery.model import Delivery, Result, TransportFactory
+    from airflow_provider_osmosdest.core.delivery.model import Delivery, PartOf, Result, TransportFactory
+    from airflow_provider_osmosdest.core.records import Source
 
 __all__ = ["DeliveringOperator", "PreparedDelivery"]
 
@@ -87,7 +88,6 @@ class DeliveringOperator(BaseOperator):
         from airflow_provider_osmosdest.core.delivery.engine import deliver
         from airflow_provider_osmosdest.core.delivery.model import RunContext
         from airflow_provider_osmosdest.core.errors import ConfigurationError
-        from airflow_provider_osmosdest.hooks.delivery import source_of
         from airflow_provider_osmosdest.hooks.shared_rates import shared_limits
         from airflow_provider_osmosdest.operators.state_store import ledger_store
 
@@ -97,18 +97,20 @@ class DeliveringOperator(BaseOperator):
             try:
                 prepared = self._prepare((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))
                 delivery = prepared.delivery
-                source = source_of(records, self.records_format, self.records_conn_id)
+                source = self._open(records)
+                part = self._part_of()
                 tags = {"dag_id": ti.dag_id, "task_id": ti.task_id, "conn_id": prepared.conn_id}
                 state = context.get("task_state_store")
                 host = self._check_storage(delivery.folder, has_state=state is not None)
                 run_context = RunContext(
                     ledger=ledger_store(state, delivery.folder),
-                    stopping=self._stop_signal.why,
+                    stopping=self._why_stop,
                     deferrable=self.deferrable,
                     warn=self.log.warning,
                     timed=request_timer(tags),
                     # Clearing a task instance raises it, and a retry leaves it alone.
-                    run_key=str(ti.max_tries),
+                    run_key=str(ti.max_tries) if part is None else part.delivery_id,
+                    part=part,
                     host=host,
                     limits=shared_limits(prepared.conn_id, delivery.options, tasks_at_once(context), self.log.warning),
                 )
@@ -136,6 +138,24 @@ class DeliveringOperator(BaseOperator):
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
         """Return the lineage of a delivery that failed: some of its records may have arrived."""
         return self.get_openlineage_facets_on_complete(task_instance)
+
+    def _open(self, records: Any) -> Source:
+        """
+        Open the records to deliver.
+
+        :raises ConfigurationError: when they are neither values nor a path
+        """
+        from airflow_provider_osmosdest.hooks.delivery import source_of
+
+        return source_of(records, self.records_format, self.records_conn_id)
+
+    def _part_of(self) -> PartOf | None:
+        """Return the larger delivery that this one is a part of, ``None`` where it is whole."""
+        return None
+
+    def _why_stop(self) -> str | None:
+        """Return why to stop and how to go on, ``None`` not to stop."""
+        return self._stop_signal.why()
 
     @abstractmethod
     def _prepare(self, instance: tuple[str, ...]) -> PreparedDelivery:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
+from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.operators.base import DeliveringOperator, PreparedDelivery
 
 if TYPE_CHECKING:
@@ -178,6 +179,10 @@ class HttpDestinationOperator(DeliveringOperator):
         self.record_key = record_key
         self.auth_type = auth_type
 
+    def _sees_all(self, instance: tuple[str, ...]) -> bool:
+        """Whether no other instance of the task sends to the same API at the same time."""
+        return instance[3] == "-1" or self.max_active_tis_per_dagrun == 1
+
     def _prepare(self, instance: tuple[str, ...]) -> PreparedDelivery:
         from airflow_provider_osmosdest.hooks.delivery import TaskRequest, make_delivery
         from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
@@ -192,4 +197,11 @@ class HttpDestinationOperator(DeliveringOperator):
             options={name: getattr(self, name) for name in DeliveryOptions.names()},
         )
         delivery = make_delivery(instance, hook.connector(), request)
+        if delivery.options.deduplicate == "records" and not self._sees_all(instance):
+            raise OptionsError(
+                "deduplicate: found 'records' in a mapped task, whose instances run at the same time and do not see "
+                "what the others send, so that a record of two of them goes out twice. Use deliver_in_parts, which "
+                "shares the records out by their keys; or let the instances run one after another, with "
+                "max_active_tis_per_dagrun=1."
+            )
         return PreparedDelivery(delivery, hook.transport(), delivery.target.public_url, self.http_conn_id)

@@ -15,18 +15,22 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger
     from airflow_provider_osmosdest.core.delivery.model import Delivery
     from airflow_provider_osmosdest.core.http.target import Destination
+    from airflow_provider_osmosdest.core.seen.share import KeyShare
     from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["deduplicator_of", "seen_folder"]
 
 
-def deduplicator_of(delivery: Delivery[Destination], ledger: Ledger, *, keeping: bool) -> Deduplicator | None:
+def deduplicator_of(
+    delivery: Delivery[Destination], ledger: Ledger, *, keeping: bool, share: KeyShare | None = None
+) -> Deduplicator | None:
     """
     Return the deduplicator of a delivery, ``None`` where every record is to be sent.
 
     :param delivery: the delivery
     :param ledger: its ledger
     :param keeping: whether the keys of delivered records are kept for later deliveries
+    :param share: which records are this delivery's, ``None`` for all
     :raises OptionsError: when the key is no field of the schema
     :raises StorageError: when the kept keys cannot be read
     """
@@ -35,10 +39,10 @@ def deduplicator_of(delivery: Delivery[Destination], ledger: Ledger, *, keeping:
         return None
     keys = RecordKeys(delivery.schema, options.key_fields)
     if options.deduplicate == "in_file":
-        return Deduplicator(keys, None, ledger.delivery_id)
+        return Deduplicator(keys, None, ledger.delivery_id, share=share)
     store = SeenStore(seen_folder(delivery) / scope_of_keys(options.key_fields))
     failed = failed_indexes(delivery.folder, ledger.parts)
-    return Deduplicator(keys, store, ledger.delivery_id, keeping=keeping, failed=failed)
+    return Deduplicator(keys, store, ledger.delivery_id, keeping=keeping, failed=failed, share=share)
 
 
 def seen_folder(delivery: Delivery[Destination]) -> Folder:

@@ -138,15 +138,21 @@ class DeliveryRun(Generic[_D]):
         :raises SupersededError: when a later attempt of the delivery has begun; nothing was written then
         """
         delivery, options, dry_run = self._delivery, self._delivery.options, self._run_context.dry_run
+        part = self._run_context.part
         tally = Tally()
         files = new_files(delivery, self._source, self._store, tally, self._say)
-        source = ReplaySource(files or self._source, delivery.mapping)
+        first_index = 0 if part is None else part.first_index
+        source = ReplaySource(files or self._source, delivery.mapping, first_index=first_index)
         # Before the ledger is read: an attempt before this one must not send what it notes after that.
         attempt = uuid.uuid4().hex
         self._store.claim(attempt)
         ledger = self._find_ledger(source.fingerprint, attempt)
         before = dict(ledger.counts)
-        deduplicator = None if ledger.complete else deduplicator_of(delivery, ledger, keeping=not dry_run)
+        deduplicator = (
+            None
+            if ledger.complete
+            else deduplicator_of(delivery, ledger, keeping=not dry_run, share=None if part is None else part.share)
+        )
         journal = Journal(
             ledger,
             self._store,
@@ -181,7 +187,15 @@ class DeliveryRun(Generic[_D]):
         """Find the ledger of the attempts before, or begin one; take up again what the options say."""
         delivery, run_context = self._delivery, self._run_context
         warn = run_context.warn or self._say
-        ledger = begin(self._store, fingerprint, warn, run_context.run_key, folder=delivery.folder)
+        part = run_context.part
+        ledger = begin(
+            self._store,
+            fingerprint,
+            warn,
+            run_context.run_key,
+            folder=delivery.folder,
+            delivery_id=None if part is None else part.delivery_id,
+        )
         take_over(ledger, delivery.folder, run_context.host, warn)
         if ledger.complete:
             return ledger
@@ -257,7 +271,8 @@ class DeliveryRun(Generic[_D]):
         allowed = delivery.options.failures_allowed(tally.read)
         failed = tally.failed
         mendable = error is not None or journal.has_open
-        complete = not mendable and failed <= allowed
+        # Whether too many of a part's records failed is said of the whole, and clearing that may take them up again.
+        complete = not mendable and failed <= (allowed if self._run_context.part is None else 0)
         if complete and taken is not None:
             journal.guard()
             # Before the ledger is marked complete: no later attempt would do it.

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import LedgerStore
     from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
     from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
-    from airflow_provider_osmosdest.core.errors import OsmosError
+    from airflow_provider_osmosdest.core.errors import DeliveryError, OsmosError
     from airflow_provider_osmosdest.core.http.transport import Transport
     from airflow_provider_osmosdest.core.schema import DestinationSchema
+    from airflow_provider_osmosdest.core.seen.share import KeyShare
     from airflow_provider_osmosdest.core.storage import Folder
 
-__all__ = ["Delivery", "Result", "RunContext", "TransportFactory"]
+__all__ = ["Delivery", "PartOf", "Result", "RunContext", "TransportFactory"]
 
 _P_co = TypeVar("_P_co", bound=Destination, covariant=True)
 _P_contra = TypeVar("_P_contra", bound=Destination, contravariant=True)
@@ -72,6 +73,23 @@ class Delivery(Generic[_P_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class PartOf:
+    """
+    What makes a delivery a part of a larger one.
+
+    :param delivery_id: of the whole, of which keys are made
+    :param on_stop: takes why this part sends no more
+    :param first_index: index, in the whole, of the first record of its source
+    :param share: which records of its source are its own, ``None`` for all
+    """
+
+    delivery_id: str
+    on_stop: Callable[[DeliveryError], None]
+    first_index: int = 0
+    share: KeyShare | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunContext:
     """
     What the caller of a delivery provides.
@@ -87,6 +105,7 @@ class RunContext:
     :param host: this machine's name, where another one may retry that does not see the delivery's folder; ``None``
         where all see it
     :param limits: how rates are kept together with other tasks
+    :param part: the larger delivery that this one is a part of, ``None`` where it is whole
     """
 
     ledger: LedgerStore | None = None
@@ -98,6 +117,7 @@ class RunContext:
     dry_run: bool = False
     host: str | None = None
     limits: RateLimits = field(default_factory=RateLimits)
+    part: PartOf | None = None
 
 
 @dataclass(frozen=True, slots=True)

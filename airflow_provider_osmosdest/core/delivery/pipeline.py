@@ -58,6 +58,8 @@ def run_pipeline(source: Source, validator: BulkValidator, mode: WriteMode, cont
         except (StoppedError, WaitError):
             raise
         except DeliveryError as error:
+            if context.run_context.part is not None:
+                context.run_context.part.on_stop(error)
             mode.abandon(_reason(error))
             stopped = error
             # Every record has an outcome, and a line in the failures file.
@@ -99,7 +101,10 @@ def _validate(block: Block, validator: BulkValidator, context: SendContext) -> t
     """Validate a block, settle its invalid records and duplicates, and number the ones that are to be sent."""
     outcomes = context.outcomes
     validated = validator.validate(block)
-    first = outcomes.tally.read
+    part = context.run_context.part
+    share = None if part is None else part.share
+    first = outcomes.tally.passed + (0 if part is None else part.first_index)
+    outcomes.tally.passed += validated.count
     outcomes.tally.read += validated.count
     settled = outcomes.journal.earlier
     forbidden = outcomes.journal.forbidden
@@ -113,7 +118,9 @@ def _validate(block: Block, validator: BulkValidator, context: SendContext) -> t
         index = first + record.position
         indexes += range(start, index)
         start = index + 1
-        if not resuming or index not in settled:
+        if share is not None and not share.has_index(index):
+            outcomes.others([index])
+        elif not resuming or index not in settled:
             invalid.append((index, record.error, record.record))
     indexes += range(start, first + validated.count)
     outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
@@ -136,11 +143,15 @@ def _without_duplicates(
 
     :param settled: indexes that an earlier attempt has settled, where the block holds some
     """
-    if context.deduplicator is None or not (found := context.deduplicator.duplicates(validated.lines, indexes)):
+    if context.deduplicator is None:
+        return validated, indexes
+    found, others = context.deduplicator.left_out(validated.lines, indexes)
+    if not found and not others:
         return validated, indexes
     duplicates = indexes if len(found) == len(indexes) else [indexes[at] for at in found]
     context.outcomes.duplicates(duplicates if settled is None else [at for at in duplicates if at not in settled])
-    gone = set(found)
+    context.outcomes.others([indexes[at] for at in others])
+    gone = {*found, *others}
     return _only(validated, indexes, [at for at in range(len(indexes)) if at not in gone])
 
 

@@ -36,11 +36,13 @@ class ReplaySource:
     :param source: where lines come from
     :param mapping: field name to source column: a record that was sent before has the field names, and gets the
         columns' back, as the mapping expects those
+    :param first_index: index of the first record
     """
 
-    def __init__(self, source: Source, mapping: Mapping[str, str] | None = None) -> None:
+    def __init__(self, source: Source, mapping: Mapping[str, str] | None = None, *, first_index: int = 0) -> None:
         self._source = source
         self._mapping = dict(mapping or {})
+        self._first_index = first_index
         self._first_indexes = array("q")
         self._first_errors: list[str] = []
         self.format = source.format
@@ -75,10 +77,11 @@ class ReplaySource:
 
     def origin(self, index: int) -> bytes:
         """Return the fields with a record's first failure for its new one, as the end of a JSON object."""
-        if index >= len(self._first_indexes):
+        at = index - self._first_index
+        if at >= len(self._first_indexes):
             return b""
-        error = json.dumps(self._first_errors[index], ensure_ascii=False).encode(errors="replace")
-        return b',"first_index":%d,"first_error":%s' % (self._first_indexes[index], error)
+        error = json.dumps(self._first_errors[at], ensure_ascii=False).encode(errors="replace")
+        return b',"first_index":%d,"first_error":%s' % (self._first_indexes[at], error)
 
     def _unwrapped(self, block: Block) -> Iterator[Block]:
         """Yield the records of a block of failure records; those that were text when they failed apart."""

@@ -71,8 +71,13 @@ class DeliveryReport:
 
 @dataclass(slots=True)
 class Tally:
-    """The running counts of a delivery."""
+    """
+    The running counts of a delivery.
 
+    :param passed: records of the source that were read, those of other parts of the delivery too
+    """
+
+    passed: int = 0
     read: int = 0
     delivered: int = 0
     duplicate: int = 0

@@ -33,6 +33,12 @@ class Input:
         self.path = path
         self.size = size
         self.name = display(path)
+        self.begins = True
+        """Whether its text begins where the file does, so that the beginning can tell what the file is."""
+        self.lines_before = 0
+        """How many lines of the file stand before its text, for messages."""
+        self.rows: tuple[int, int | None] = (0, None)
+        """From which row to which to read, of a format whose rows are numbered."""
         self.share: float | None = None if size is None else 0.0
         """The part of the file read so far, 0 to 1; a reader that does not read from front to end sets it itself."""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from airflow_provider_osmosdest.core.seen.keys import RecordKeys
+    from airflow_provider_osmosdest.core.seen.share import KeyShare
     from airflow_provider_osmosdest.core.seen.store import SeenStore
 
 __all__ = ["Deduplicator", "Settled"]
@@ -58,6 +59,7 @@ class Deduplicator:
     :param delivery: id of this delivery, the same in every attempt
     :param keeping: whether to add to the store; ``False`` in a dry run
     :param failed: indexes of the records that failed for good in an earlier attempt
+    :param share: which records are this delivery's, ``None`` for all
     :param clock: seconds that only ever grow
     :raises StorageError: when the store cannot be read
     """
@@ -70,6 +72,7 @@ class Deduplicator:
         *,
         keeping: bool = True,
         failed: Iterable[int] = (),
+        share: KeyShare | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
@@ -77,6 +80,7 @@ class Deduplicator:
         self._delivery = delivery
         self._keeping = keeping and store is not None
         self._failed = set(failed)
+        self._share = share
         self._clock = clock
         self._kept = clock()
         # Without its own keys an attempt calls the same records duplicates as the one before.
@@ -84,9 +88,11 @@ class Deduplicator:
         self._open: deque[_Block] = deque()
         self._waiting = 0
 
-    def duplicates(self, lines: bytes, indexes: Sequence[int]) -> list[int]:
+    def left_out(self, lines: bytes, indexes: Sequence[int]) -> tuple[list[int], list[int]]:
         r"""
-        Return the positions of the records that were delivered by an earlier run, or came before in this one.
+        Return the positions of the records that are not to be sent: duplicates, and those of other shares.
+
+        A duplicate was delivered by an earlier run, or came before in this one.
 
         To be called with every valid record of the source, in order, also those an earlier attempt has settled.
 
@@ -94,10 +100,18 @@ class Deduplicator:
         :param indexes: of the records
         """
         keys = self._keys.of(lines)
-        found = self._filter.duplicates(keys)
+        others: list[int] = []
+        if self._share is None:
+            found = self._filter.duplicates(keys)
+        else:
+            looked_at = [at for at, key in enumerate(keys) if self._share.has_key(key)]
+            found = [looked_at[at] for at in self._filter.duplicates([keys[at] for at in looked_at])]
+            own = {at for at in looked_at if indexes[at] >= self._share.first}
+            found = [at for at in found if at in own]
+            others = [at for at in range(len(keys)) if at not in own]
         if self._keeping:
-            if found:
-                gone = set(found)
+            if found or others:
+                gone = {*found, *others}
                 first = [at for at in range(len(keys)) if at not in gone]
                 indexes = array("Q", [indexes[at] for at in first])
                 keys = [keys[at] for at in first]
@@ -106,7 +120,7 @@ class Deduplicator:
             if keys:
                 self._open.append(_Block(indexes, b"".join(keys)))
                 self._waiting += len(keys)
-        return found
+        return found, others
 
     def fail(self, indexes: Iterable[int]) -> None:
         """Note records that failed for good, whose keys are not kept."""

@@ -15,7 +15,7 @@ TASKS = {
     "deliver_flights": {"unpack_flights", "deliver"},
     "deliver_xcom": {"extract", "deliver"},
     "deliver_decorator": {"deliver_weather"},
-    "deliver_mapped": {"export", "deliver"},
+    "deliver_in_parts": {"export", "notify.plan", "notify.probe", "notify.deliver", "notify.merge", "tell"},
     "http_source": {"pull_orders", "look"},
     "source_to_destination": {"pull_customers", "deliver_contacts"},
     "mailbox_publish": {"unpack_flights", "publish"},
@@ -83,11 +83,14 @@ def test_deliver_decorator(bag, run_dag, receiver):
     assert receiver.books.stats()["weather"] == {"requests": 5, "requests_refused": 0, "taken": 2160, "distinct": 2160}
 
 
-def test_deliver_mapped(bag, run_dag, receiver, osmos_home):
-    run = run_dag(bag.dags["deliver_mapped"])
-    assert [run.xcom("deliver", index)["delivered"] for index in range(3)] == [12, 20, 8]
-    assert receiver.books.stats()["gates"] == {"requests": 3, "requests_refused": 0, "taken": 40, "distinct": 40}
-    reports = sorted(path.relative_to(osmos_home).as_posix() for path in osmos_home.rglob("report.json"))
-    folder = f"deliveries/deliver_mapped/{run.run_id}/deliver"
-    assert reports == [f"{folder}/{index}/report.json" for index in range(3)]
-    assert len({json.loads((osmos_home / path).read_text())["delivery_id"] for path in reports}) == 3
+def test_deliver_in_parts(bag, run_dag, receiver, osmos_home, tmp_path):
+    run = run_dag(bag.dags["deliver_in_parts"], {"folder": f"file://{tmp_path}/gates"})
+    report = run.xcom("notify.merge")
+    assert (report["read"], report["delivered"], report["parts"]) == (4_000, 4_000, 5)
+    assert run.xcom("notify.probe")["delivered"] == 1_000
+    assert sum(run.xcom("notify.deliver", index)["delivered"] for index in range(4)) == 3_000
+    assert run.xcom("tell") == "4,000 of 4,000 gates delivered by 5 parts"
+    assert receiver.books.stats()["gates"] == {"requests": 5, "requests_refused": 0, "taken": 4_000, "distinct": 4_000}
+    reports = [json.loads(path.read_text()) for path in osmos_home.rglob("report.json")]
+    assert len(reports) == 6
+    assert {each["delivery_id"] for each in reports} == {report["delivery_id"]}

@@ -24,6 +24,7 @@ def begin(
     run_key: str | None = None,
     *,
     folder: object = None,
+    delivery_id: str | None = None,
 ) -> Ledger:
     """
     Find the ledger of a delivery, or begin one.
@@ -36,12 +37,17 @@ def begin(
     :param say: takes the line that says what was found
     :param run_key: the same in every retry, another one when the task is cleared or run anew
     :param folder: the delivery's, which errors name
+    :param delivery_id: of the larger delivery that this one is a part of; a ledger of another does not count
     :raises StorageError: when it cannot be read, or is damaged
     """
     document = store.load()
     ledger = None if document is None else read_ledger(document, folder)
-    if ledger is None or (ledger.complete and (run_key is None or ledger.run_key != run_key)):
-        return Ledger.new(fingerprint, run_key)
+    anew = (
+        Ledger.new(fingerprint, run_key) if delivery_id is None else Ledger(delivery_id, fingerprint, run_key=run_key)
+    )
+    another = ledger is not None and delivery_id is not None and ledger.delivery_id != delivery_id
+    if ledger is None or another or (ledger.complete and (run_key is None or ledger.run_key != run_key)):
+        return anew
     if ledger.complete:
         say(
             f"Delivery {ledger.delivery_id} is complete already, with {ledger.counts['delivered']:,} records "
@@ -58,13 +64,13 @@ def begin(
             "Warning: an earlier attempt delivered records of this source, but nothing can tell whether it still holds "
             "the same ones. Starting afresh, so some may be sent twice. A list or a file can be resumed."
         )
-        return Ledger.new(fingerprint, run_key)
+        return anew
     if fingerprint != ledger.fingerprint:
         say(
             f"Warning: the source has changed since the last attempt, which had settled {len(ledger.settled):,} of its "
             "records. Starting afresh."
         )
-        return Ledger.new(fingerprint, run_key)
+        return anew
     say(
         f"Going on with delivery {ledger.delivery_id}, attempt {ledger.attempts + 1}: {len(ledger.settled):,} records "
         f"are settled already ({ledger.counts['delivered']:,} delivered) and are not sent again."

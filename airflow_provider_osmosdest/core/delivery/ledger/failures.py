@@ -27,6 +27,7 @@ __all__ = [
     "check_parts",
     "failed_indexes",
     "fold_parts",
+    "index_of",
     "missing_part",
     "remove_parts",
 ]
@@ -205,7 +206,7 @@ def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:
     for part in names:
         try:
             with (folder / part).open("rb") as file:
-                yield from map(_index_of, file)
+                yield from map(index_of, file)
         except OSError as error:
             raise _unwritable(folder, error) from error
 
@@ -229,7 +230,7 @@ def fold_parts(folder: Folder, parts: Collection[str], name: str) -> bool:
                 return False
             with (folder / part).open("rb") as file:
                 lines += file.read().splitlines(keepends=True)
-        lines.sort(key=_index_of)
+        lines.sort(key=index_of)
         with (folder / name).open("wb") as file:
             file.write(b"".join(lines))
     except OSError as error:
@@ -270,7 +271,8 @@ def _number(name: str) -> int:
     return int(digits) if digits.isdigit() else -1
 
 
-def _index_of(line: bytes) -> int:
+def index_of(line: bytes) -> int:
+    """Return the index of the record that a line of a failures file is about."""
     # {"index":123,"outcome":…
     return int(line[9 : line.index(b",")])
 

@@ -67,6 +67,17 @@ class Outcomes:
         self.tally.duplicate += len(ranges)
         self.journal.deliver(ranges)
 
+    def others(self, indexes: Sequence[int]) -> None:
+        """
+        Leave records to other parts of the delivery, which settle them; so the ledger stays a few ranges.
+
+        :param indexes: ascending
+        """
+        self.tally.read -= len(indexes)
+        ranges = RangeSet()
+        ranges.add_all(indexes)
+        self.journal.deliver(ranges)
+
     def invalid(self, index: int, error: str, record: bytes) -> None:
         """Settle a record that cannot be sent as it is."""
         self.invalid_all([(index, error, record)])

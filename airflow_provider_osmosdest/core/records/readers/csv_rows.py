@@ -13,11 +13,11 @@ from airflow_provider_osmosdest.core.records.rows import RaggedRow, check_header
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from airflow_provider_osmosdest.core.records.input import Input
 
-__all__ = ["read_csv", "read_tsv"]
+__all__ = ["delimiter_of", "read_csv", "read_tsv", "strict_rows"]
 
 _MAX_CELL_CHARS = 16 * 1024 * 1024
 _QUOTED = re.compile(r'"[^"]*"')
@@ -43,9 +43,26 @@ def read_tsv(source: Input) -> Iterator[Rows]:
     return _read(source, "\t")
 
 
-def _read(source: Input, delimiter: str | None) -> Iterator[Rows]:
+def delimiter_of(line: str) -> str:
+    """Return the delimiter of a CSV file: the comma, unless its header's first line has none and has another."""
+    bare = _QUOTED.sub("", line)
+    return next((mark for mark in ",;\t" if mark in bare), ",")
+
+
+def strict_rows(lines: Iterable[str], delimiter: str) -> Any:
+    """
+    Return the rows of lines, each a list of cells; a blank line is an empty list.
+
+    :param lines: each with its line end
+    :param delimiter: between the cells
+    :return: a ``csv.reader``, which raises ``csv.Error`` where a quote is not closed, or not doubled
+    """
     # The limit belongs to the whole process: it is raised, never lowered.
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL_CHARS))
+    return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _read(source: Input, delimiter: str | None) -> Iterator[Rows]:
     table = _Table(source, delimiter)
     header = table.header()
     if header is None:
@@ -94,7 +111,7 @@ class _Table:
     def __init__(self, source: Input, delimiter: str | None) -> None:
         self._name = source.name
         self._delimiter = delimiter
-        self._blank = 0
+        self._blank = source.lines_before
         self._reader: Any = None
         self.ending = Ending()
         self._text = csv_lines(source, self.ending)
@@ -118,9 +135,8 @@ class _Table:
                 f"{self._name}: looks like JSON, expected a header that names the columns. "
                 "Set records_format to 'ndjson' or 'json'."
             )
-        bare = _QUOTED.sub("", first)
-        delimiter = self._delimiter or next((mark for mark in ",;\t" if mark in bare), ",")
-        self._reader = csv.reader(chain((first,), self._text), delimiter=delimiter, strict=True)
+        delimiter = self._delimiter or delimiter_of(first)
+        self._reader = strict_rows(chain((first,), self._text), delimiter)
         rows, fault = self.take(1)
         if fault is not None:
             raise fault

@@ -28,9 +28,9 @@ def read_ndjson(source: Input) -> Iterator[JsonLines]:
 
     :raises SourceError: the file cannot be read any further, breaks off, or is something other than NDJSON
     """
-    lines = done = 0
+    lines, done = source.lines_before, 0
     for run in whole_lines(source.text(), source.name):
-        if not lines:
+        if not done and source.begins:
             _check_first_line(run, source.name)
         whole = len(run) if run.endswith(b"\n") else run.rfind(b"\n") + 1
         yield from _blocks(run, whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import MissingExtraError, SourceError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.records.input import Input
 
-__all__ = ["read_parquet"]
+__all__ = ["read_parquet", "row_groups"]
 
 _BUFFER_BYTES = 1024 * 1024
 
@@ -28,22 +29,17 @@ def read_parquet(source: Input) -> Iterator[Rows]:
     :raises MissingExtraError: pyarrow is not installed
     :raises SourceError: the file is not Parquet, or damaged, or two of its columns have one name
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet as pq
-    except ImportError as e:
-        raise MissingExtraError(f"Reading Parquet ({source.name})", "parquet") from e
-
     done = 0
-    with source.seekable(PARQUET_MAGIC, "Parquet") as file:
+    with _table(source) as table:
+        import pyarrow as pa
+
+        schema = table.schema_arrow
+        check_header(schema.names, source.name)
+        target = pa.schema([field.with_type(_microseconds(field.type)) for field in schema])
+        # Asking for objects instead of lists of pairs costs five times the speed, so only where there are maps.
+        maps = "strict" if any(_has_map(kind) for kind in schema.types) else None
         try:
-            table = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
-            schema = table.schema_arrow
-            check_header(schema.names, source.name)
-            target = pa.schema([field.with_type(_microseconds(field.type)) for field in schema])
-            # Asking for objects instead of lists of pairs costs five times the speed, so only where there are maps.
-            maps = "strict" if any(_has_map(kind) for kind in schema.types) else None
-            for batch in table.iter_batches(batch_size=BLOCK_ROWS, use_threads=False):
+            for batch in _batches(table, *source.rows):
                 exact = batch if target == schema else batch.cast(target, safe=False)
                 rows = exact.to_pylist(maps_as_pydicts=maps)
                 yield Rows(rows)
@@ -52,10 +48,64 @@ def read_parquet(source: Input) -> Iterator[Rows]:
         except SourceError:
             raise
         except Exception as e:  # pyarrow passes on what the store's library raises
-            raise SourceError(
-                f"{source.name}: cannot be read as Parquet after row {done:,}: {reason(e)}. "
-                "Fetch or write the file again."
-            ) from e
+            raise _unreadable(source, done, e) from e
+
+
+def row_groups(source: Input) -> list[tuple[int, int]]:
+    """
+    Return the bytes, as stored, and the number of rows of each row group; only the file's footer is read.
+
+    :raises MissingExtraError: pyarrow is not installed
+    :raises SourceError: the file is not Parquet, or damaged
+    """
+    with _table(source) as table:
+        groups = [table.metadata.row_group(number) for number in range(table.metadata.num_row_groups)]
+        return [
+            (sum(group.column(at).total_compressed_size for at in range(group.num_columns)), group.num_rows)
+            for group in groups
+        ]
+
+
+@contextmanager
+def _table(source: Input) -> Iterator[Any]:
+    try:
+        from pyarrow import parquet as pq
+    except ImportError as e:
+        raise MissingExtraError(f"Reading Parquet ({source.name})", "parquet") from e
+    with source.seekable(PARQUET_MAGIC, "Parquet") as file:
+        try:
+            table = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        except Exception as e:  # pyarrow passes on what the store's library raises
+            raise _unreadable(source, 0, e) from e
+        yield table
+
+
+def _batches(table: Any, start: int, stop: int | None) -> Iterator[Any]:
+    """Yield the rows from ``start`` to ``stop``, reading no row group that holds none of them."""
+    stop = table.metadata.num_rows if stop is None else stop
+    groups = []
+    at = skipped = 0
+    for number in range(table.metadata.num_row_groups):
+        after = at + table.metadata.row_group(number).num_rows
+        if after <= start:
+            skipped = after
+        elif at < stop:
+            groups.append(number)
+        at = after
+    at = skipped
+    for batch in table.iter_batches(batch_size=BLOCK_ROWS, row_groups=groups, use_threads=False):
+        first, last = max(0, start - at), min(batch.num_rows, stop - at)
+        at += batch.num_rows
+        if first < last:
+            yield batch.slice(first, last - first)
+        if at >= stop:
+            return
+
+
+def _unreadable(source: Input, done: int, error: Exception) -> SourceError:
+    return SourceError(
+        f"{source.name}: cannot be read as Parquet after row {done:,}: {reason(error)}. Fetch or write the file again."
+    )
 
 
 def _microseconds(kind: Any) -> Any:

@@ -8,6 +8,7 @@ from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
+from airflow_provider_osmosdest.core.seen.share import KeyShare
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from tests.thoroughness import examples
 
@@ -31,8 +32,8 @@ class Clock:
 
 def test_within_a_run_only_the_first_passes():
     deduplicator = Deduplicator(KEYS, None, "d")
-    assert deduplicator.duplicates(lines([1, 2, 1]), range(3)) == [2]
-    assert deduplicator.duplicates(lines([2, 3]), range(3, 5)) == [0]
+    assert deduplicator.left_out(lines([1, 2, 1]), range(3))[0] == [2]
+    assert deduplicator.left_out(lines([2, 3]), range(3, 5))[0] == [0]
     deduplicator.fail([0])
     deduplicator.keep(RangeSet([(0, 5)]), last=True)
 
@@ -41,21 +42,21 @@ def test_what_is_delivered_is_kept_and_nothing_else(tmp_path):
     store = SeenStore(tmp_path)
     deduplicator = Deduplicator(KEYS, store, "d")
     # 0 is delivered, 1 rejected, 2 a duplicate of the rejected one, 3 delivered, 4 unsettled.
-    assert deduplicator.duplicates(lines([10, 11, 11, 13, 14]), range(5)) == [2]
+    assert deduplicator.left_out(lines([10, 11, 11, 13, 14]), range(5))[0] == [2]
     deduplicator.fail([1])
     deduplicator.keep(RangeSet([(0, 4)]), last=True)
     assert held(store) == {10, 13}
     again = Deduplicator(KEYS, store, "e")
-    assert again.duplicates(lines([10, 11, 13, 14]), range(4)) == [0, 2]
+    assert again.left_out(lines([10, 11, 13, 14]), range(4))[0] == [0, 2]
 
 
 def test_a_retry_keeps_what_its_forerunner_settled(tmp_path):
     store = SeenStore(tmp_path)
     first = Deduplicator(KEYS, store, "d")
-    first.duplicates(lines([10, 11, 12]), range(3))
+    first.left_out(lines([10, 11, 12]), range(3))
     # Killed here: the ledger says 0 and 1 are settled, and 1 is among the failures.
     second = Deduplicator(KEYS, store, "d", failed=[1])
-    assert second.duplicates(lines([10, 11, 12]), range(3)) == []
+    assert second.left_out(lines([10, 11, 12]), range(3))[0] == []
     second.keep(RangeSet([(0, 3)]), last=True)
     assert held(store) == {10, 12}
 
@@ -63,17 +64,17 @@ def test_a_retry_keeps_what_its_forerunner_settled(tmp_path):
 def test_a_retry_does_not_take_its_own_records_for_duplicates(tmp_path):
     store = SeenStore(tmp_path)
     first = Deduplicator(KEYS, store, "d")
-    first.duplicates(lines([10, 11]), range(2))
+    first.left_out(lines([10, 11]), range(2))
     first.keep(RangeSet([(0, 1)]), last=True)
     second = Deduplicator(KEYS, store, "d")
-    assert second.duplicates(lines([10, 11]), range(2)) == []
+    assert second.left_out(lines([10, 11]), range(2))[0] == []
 
 
 def test_it_is_written_now_and_then(tmp_path):
     clock, store = Clock(), SeenStore(tmp_path)
     deduplicator = Deduplicator(KEYS, store, "d", clock=clock)
     for number in range(10):
-        deduplicator.duplicates(lines([number]), [number])
+        deduplicator.left_out(lines([number]), [number])
         clock.now += 10
         deduplicator.keep(RangeSet([(0, number)]))
     assert len(list(tmp_path.iterdir())) == 3
@@ -86,7 +87,7 @@ def test_a_dry_run_keeps_nothing(tmp_path):
     store = SeenStore(tmp_path)
     store.append("before", KEYS.of(lines([1])))
     deduplicator = Deduplicator(KEYS, store, "d", keeping=False)
-    assert deduplicator.duplicates(lines([1, 2]), range(2)) == [0]
+    assert deduplicator.left_out(lines([1, 2]), range(2))[0] == [0]
     deduplicator.keep(RangeSet([(0, 2)]), last=True)
     assert held(store) == {1}
 
@@ -106,7 +107,7 @@ def test_runs_retries_and_kills_keep_exactly_what_was_delivered(tmp_path_factory
             stop = len(source) if attempt == 2 else data.draw(st.integers(0, len(source)), "stops before")
             passed = set()
             for index, number in enumerate(source[:stop]):
-                duplicate = deduplicator.duplicates(lines([number]), [index]) == [0]
+                duplicate = deduplicator.left_out(lines([number]), [index])[0] == [0]
                 assert duplicate is (number in delivered or number in passed)
                 passed.add(number)
                 if index not in settled:
@@ -136,7 +137,7 @@ def test_a_kill_at_any_change_of_the_store_is_mended_by_the_retry(crashing, chan
         clock = Clock()
         deduplicator = Deduplicator(KEYS, dying, "d", clock=clock)
         for index in source:
-            deduplicator.duplicates(lines([index]), [index])
+            deduplicator.left_out(lines([index]), [index])
             settled.add(index, index + 1)
             clock.now += 40
             deduplicator.keep(settled, last=index == source[-1])
@@ -144,7 +145,38 @@ def test_a_kill_at_any_change_of_the_store_is_mended_by_the_retry(crashing, chan
         pass
     assert held(store) - set(range(30, 38)) <= set(source)
     retry = Deduplicator(KEYS, store, "d")
-    retry.duplicates(lines(source), source)
+    retry.left_out(lines(source), source)
     settled.add(0, len(source))
     retry.keep(settled, last=True)
     assert held(store) == {*source, *range(30, 38)}
+
+
+@settings(max_examples=examples(60))
+@given(st.lists(st.integers(0, 20), max_size=60), st.integers(1, 7), st.integers(0, 10))
+def test_shares_together_leave_out_what_one_delivery_would(numbers, shares, first):
+    whole = set(Deduplicator(KEYS, None, "d").left_out(lines(numbers), range(len(numbers)))[0])
+    sent, duplicates = [], []
+    for number in range(shares):
+        share = KeyShare(number, shares, first)
+        deduplicator = Deduplicator(KEYS, None, "d", share=share)
+        for start in range(0, len(numbers), 7):
+            block = numbers[start : start + 7]
+            found, others = deduplicator.left_out(lines(block), range(start, start + len(block)))
+            duplicates += [start + at for at in found]
+            sent += [start + at for at in range(len(block)) if at not in {*found, *others}]
+        assert [share.has_index(index) for index in range(first)] == [False] * first
+    # What lies before the first record is sent by the first part, and is looked at all the same.
+    behind = range(first, len(numbers))
+    assert sorted(sent) == [index for index in behind if index not in whole]
+    assert sorted(duplicates) == [index for index in behind if index in whole]
+
+
+def test_a_share_keeps_the_keys_of_its_own_records_alone(tmp_path):
+    store = SeenStore(tmp_path)
+    kept = []
+    for number in range(3):
+        deduplicator = Deduplicator(KEYS, store, "d", share=KeyShare(number, 3, 5))
+        deduplicator.left_out(lines(range(30)), range(30))
+        deduplicator.keep(RangeSet([(0, 30)]), last=True)
+        kept.append(held(store))
+    assert kept[0] < kept[1] < kept[2] == set(range(5, 30))

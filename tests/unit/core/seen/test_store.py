@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import multiprocessing
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.seen.compaction import LARGEST, foldable
+from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES
 from airflow_provider_osmosdest.core.seen.segments import GoneError, Segment, list_segments
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from tests.thoroughness import examples
@@ -232,3 +235,22 @@ def test_putting_together_comes_to_an_end_with_few_segments(sizes):
         segments.append(Segment(None, sum(segment.keys for segment in chosen)))
     assert sum(segment.keys for segment in segments) == sum(sizes)
     assert len([segment for segment in segments if segment.keys < LARGEST]) <= 7 * 4
+
+
+def _add(folder, number):
+    store = SeenStore(folder)
+    for round_ in range(12):
+        store.append("d", [(number * 100 + round_).to_bytes(KEY_BYTES, "big")])
+        store.fold()
+
+
+def test_processes_that_add_and_merge_at_once_lose_no_key(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_add, args=(tmp_path, number)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    keys = [(number * 100 + round_).to_bytes(KEY_BYTES, "big") for number in range(4) for round_ in range(12)]
+    assert all(SeenStore(tmp_path).load().contains(keys))

@@ -27,7 +27,7 @@ def read(data, *, reader=read_csv, chunk=64, fault=None):
 
     records = []
     try:
-        for block in reader(SimpleNamespace(name="f.csv", text=text)):
+        for block in reader(SimpleNamespace(name="f.csv", text=text, lines_before=0)):
             assert block.textual
             records.extend(block.rows)
     except SourceError as e:

@@ -26,7 +26,10 @@ def read(data, *, chunk=64, fault=None):
     blocks = []
     try:
         # extend() keeps what it was given before the error
-        blocks.extend(block.data for block in read_ndjson(SimpleNamespace(name="f.ndjson", text=text)))
+        blocks.extend(
+            block.data
+            for block in read_ndjson(SimpleNamespace(name="f.ndjson", text=text, begins=True, lines_before=0))
+        )
     except SourceError as e:
         return blocks, e
     return blocks, None
