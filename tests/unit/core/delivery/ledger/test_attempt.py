@@ -74,6 +74,18 @@ def test_a_complete_one_is_done_again_where_it_is_asked_for_again(earlier, run_k
     assert said == ""
 
 
+def test_a_part_begins_under_the_id_of_the_whole():
+    whole = Ledger("whole", "f", run_key="1")
+    assert begin(MemoryLedgerStore(), "f", pytest.fail, "1", delivery_id="whole") == whole
+    assert begun(ledger_of(), delivery_id="whole") == (whole, "")
+
+
+def test_a_part_goes_on_with_what_it_has_of_the_whole():
+    found, said = begun(ledger_of(), delivery_id="d")
+    assert (found.delivery_id, found.settled) == ("d", RangeSet([(0, 1_234)]))
+    assert said.startswith("Going on with delivery d, attempt 3")
+
+
 def test_where_the_source_has_changed_it_begins_afresh_and_says_so():
     found, said = begun(ledger_of(), "other", "2")
     assert is_new(found, "other", "2")
