@@ -91,6 +91,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: rank_of(item.nodeid))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """End a whole Airflow with the lane that needs it: idle ones take most of a core, for as long as the others run."""
+    result = yield
+    if nextitem is None or lane_of(nextitem.nodeid) != lane_of(item.nodeid):
+        for name in ("airflow", "stack"):
+            for fixture in item.session._fixturemanager._arg2fixturedefs.get(name, ()):
+                fixture.finish(item._request)
+    return result
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what stays: Airflow's classes and the tests, again and again."""
     gc.collect()
