@@ -127,8 +127,8 @@ def worker(connected, counting_server):
 def test_a_killed_task_resumes(storage, worker, counting_server, tmp_path, write_mode):
     options = {"write_mode": write_mode, "max_failures": "100%"}
     options |= {"batch_size": 50, "concurrency": 2} if write_mode == "batch" else {"concurrency": 8}
-    marked = frozenset({3, 500}), frozenset({7, 701})
-    plan = Plan((write_mode, "at_least_once", True), 1_000, *marked, 0.02, options, ())
+    marked = frozenset({3, 300}), frozenset({7, 401})
+    plan = Plan((write_mode, "at_least_once", True), 600, *marked, 0.02, options, ())
     plan.write_records(tmp_path / "in.ndjson")
     book = storage.name
     counting_server.open(book, plan.rules)
