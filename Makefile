@@ -54,11 +54,12 @@ help: ## Show this list
 
 $(READY): pyproject.toml constraints.txt
 	$(call make_venv,$(VENV),dev$(comma)demo)
-	@# The morning run is tested with the provider's own hook. The provider wants some sixty client libraries, the hook
-	@# four, which the extra "dev" has; so it goes beside the environment, where only that test finds it.
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
-	  --target $(VENV)/google-provider 'apache-airflow-providers-google==22.8.0' >/dev/null 2>&1 \
-	  || echo "note: Airflow's Google provider could not be fetched; the test that needs it will be skipped" >&2
+	@# The morning run and the storage are tested with the hooks and file systems of Airflow's own providers. Those want
+	@# some eighty client libraries, what is tested of them only what the extra "dev" has; so they go beside the
+	@# environment, where only these tests find them.
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --constraint constraints.txt \
+	  --target $(VENV)/providers apache-airflow-providers-amazon 'apache-airflow-providers-google==22.8.0' >/dev/null 2>&1 \
+	  || echo "note: Airflow's cloud providers could not be fetched; the tests that need them will be skipped" >&2
 
 $(BENCH_READY): pyproject.toml constraints.txt
 	$(call make_venv,$(BENCH_VENV),bench)

@@ -111,6 +111,7 @@ def pytest_collection_finish() -> None:
 pytest_plugins = [
     "tests.leftovers",
     "tests.airflow_fixtures",
+    "tests.airflow_providers",
     "tests.object_stores",
     "tests.shared_airflow",
     "tests.stack.fixtures",

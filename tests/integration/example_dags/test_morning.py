@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
-import sys
 import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Google's libraries, none of ours
 
-# Made by the Makefile, apart from everything else: the provider wants some sixty client libraries, the hook four.
-GOOGLE_PROVIDER = Path(sys.prefix) / "google-provider"
 SPREADSHEET = "1aBcD_e-FgH"
 HEADER = ["E-Mail", "Name ", "Plan", "Seats", "Joined", "Remarks"]
 ADA = ["ada@example.org", "Ada", "team", Cell(1200, "1,200"), "2026-01-05"]
@@ -35,13 +31,7 @@ NAMELESS = ["nobody@example.org", "", "free"]
 
 
 @pytest.fixture
-def hooks(monkeypatch) -> Iterator[Any]:
-    if not GOOGLE_PROVIDER.is_dir():
-        pytest.skip("Airflow's Google provider is not here: `make test` puts it beside the environment")
-    import airflow.providers
-
-    path = [*airflow.providers.__path__, str(GOOGLE_PROVIDER / "airflow" / "providers")]
-    monkeypatch.setattr(airflow.providers, "__path__", path)
+def hooks(providers) -> Iterator[Any]:
     from airflow.providers.google.suite.hooks import sheets
 
     yield sheets
