@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import json
 import os
 import random
 import shutil
@@ -17,17 +16,20 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from data import generate
+from figures import BENCHMARKS_PAGE, show
 from mailbox_server import MAILBOX_ID, READ_TOKEN, mailbox
 from processes import HERE, cores, server
+from tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -159,8 +161,8 @@ def medians(rates: list[Rate]) -> Rate:
     return Rate(statistics.median(r.requests for r in rates), statistics.median(r.megabytes for r in rates))
 
 
-def run(folder: Path, gigabytes: float, seconds: float, rounds: int) -> dict[str, Any]:
-    """Measure, and print as it goes."""
+def run(folder: Path, gigabytes: float, seconds: float, rounds: int) -> str:
+    """Measure, and return the figures."""
     client_on, server_on = cores()
     batches = publish(folder, gigabytes, random.Random(7))
     if client_on:
@@ -176,15 +178,17 @@ def run(folder: Path, gigabytes: float, seconds: float, rounds: int) -> dict[str
         for size in PAGES:
             path = f"{PATH}/records?limit={size}"
             (folder / f"page-{size}").write_bytes(client.read(path))
-            contenders[f"pages of {size}"] = (client, [path], [f"/page-{size}"])
-        figures = beside_nginx(contenders, folder, server_on, seconds, rounds)
-        rate = everything(client)
-        print(f"all of it, in pages of 5000: {rate.megabytes:.0f} MB/s")
-        unpacked = measured(client, data, 0)
-        print(f"all of it, unpacked on the way: {unpacked.megabytes:.0f} MB/s")
+            contenders[f"pages of {size:,}, NDJSON"] = (client, [path], [f"/page-{size}"])
+        rows = beside_nginx(contenders, folder, server_on, seconds, rounds)
+        whole = (
+            (f"all of it, in pages of {max(PAGES):,}", everything(client)),
+            ("all of it, unpacked on the way", measured(client, data, 0)),
+        )
+        rows += [(name, f"{rate.requests:,.1f}", f"{rate.megabytes:,.1f}", "", "", "") for name, rate in whole]
         peak = resident(pid, "VmHWM")
-        print(f"server's memory: {base:.0f} MB before, {peak:.0f} MB at most: {peak - base:+.0f} MB")
-    return {**figures, "memory": {"base_mb": base, "peak_mb": peak}}
+    heads = ("what is fetched", "requests/s", "MB/s", "nginx requests/s", "nginx MB/s", "ours is")
+    memory = f"the server's memory: {base:.0f} MB idle, {peak:.0f} MB at most, {peak - base:+.0f} MB"
+    return f"a mailbox of {gigabytes:g} GB, median of {rounds}\n\n{table(heads, rows)}\n\n{memory}"
 
 
 def beside_nginx(
@@ -193,31 +197,30 @@ def beside_nginx(
     on: set[int],
     seconds: float,
     rounds: int,
-) -> dict[str, Any]:
-    """Fetch from both in turn, and print the medians."""
+) -> list[tuple[str, ...]]:
+    """Fetch from both in turn, and return a row of medians for each."""
     ours: dict[str, list[Rate]] = {name: [] for name in contenders}
     theirs: dict[str, list[Rate]] = {name: [] for name in contenders}
     available = shutil.which("nginx") is not None
     if not available:
-        print("nginx is not installed: its figures, and the ratios, are left out")
+        print("nginx is not installed: its figures, and the ratios, are left out", file=sys.stderr)
     for _ in range(rounds):
         for name, (client, paths, static) in contenders.items():
             ours[name].append(measured(client, paths, seconds))
             if available:
                 with nginx(folder, on) as url:
                     theirs[name].append(measured(Client(url, {}), static, seconds))
-    figures: dict[str, Any] = {}
+    rows: list[tuple[str, ...]] = []
     for name in contenders:
         rate = medians(ours[name])
-        figures[name] = {"requests_per_second": rate.requests, "mb_per_second": rate.megabytes}
-        line = f"{name:16} {rate.requests:9.1f} requests/s {rate.megabytes:8.1f} MB/s"
+        row = (name, f"{rate.requests:,.1f}", f"{rate.megabytes:,.1f}")
         if theirs[name]:
             beside = medians(theirs[name])
-            ratio = rate.megabytes / beside.megabytes
-            figures[name] |= {"nginx_mb_per_second": beside.megabytes, "ratio": ratio}
-            line += f"   nginx {beside.requests:9.1f} requests/s {beside.megabytes:8.1f} MB/s   ratio {ratio:.2f}"
-        print(line, flush=True)
-    return figures
+            ratio = f"{rate.megabytes / beside.megabytes:.2f} x"
+            rows.append((*row, f"{beside.requests:,.1f}", f"{beside.megabytes:,.1f}", ratio))
+        else:
+            rows.append((*row, "", "", ""))
+    return rows
 
 
 def everything(client: Client) -> Rate:
@@ -259,10 +262,9 @@ if __name__ == "__main__":
     parser.add_argument("--gigabytes", type=float, default=2.0, help="of stored data")
     parser.add_argument("--seconds", type=float, default=3.0, help="a contender, a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         Path(made).chmod(0o755)
         found = run(Path(made), arguments.gigabytes, arguments.seconds, arguments.rounds)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    show("fetching", found, write_to=BENCHMARKS_PAGE if arguments.write else None)

@@ -21,7 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from tables import machine, table
+from figures import BENCHMARKS_PAGE, show
+from tables import table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -114,7 +115,7 @@ def opened(root: Path) -> Mailbox:
     return Mailbox(Store(root, backend=Counting(root)), MailboxSettings("benchmark"))
 
 
-def cost() -> None:
+def cost(write_to: Path | None) -> None:
     columns: dict[str, list[tuple[float, int]]] = {}
     with tempfile.TemporaryDirectory(prefix="osmosdest-bench-") as text:
         for size in SIZES:
@@ -160,31 +161,28 @@ def cost() -> None:
                 ("publish 100 records", publish),
             ):
                 columns.setdefault(name, []).append(measured(mailbox, act))
-        print(f"On a local disk, median of {REPEATS}; milliseconds (requests to the store)\n")
-        print(
-            table(
-                ["", *(f"{size:,} batches" for size in SIZES), "last / first"],
-                [
-                    [name, *(f"{ms:.3f} ({requests})" for ms, requests in found), f"{found[-1][0] / found[0][0]:.2f}"]
-                    for name, found in columns.items()
-                ],
-            )
+        what = f"On a local disk, median of {REPEATS}; milliseconds (requests to the store)"
+        found = table(
+            ["", *(f"{size:,} batches" for size in SIZES), "last / first"],
+            [
+                [name, *(f"{ms:.3f} ({requests})" for ms, requests in found), f"{found[-1][0] / found[0][0]:.2f}"]
+                for name, found in columns.items()
+            ],
         )
-        large(Path(text) / "large")
+        show("mailbox-log", f"{what}\n\n{found}\n\n{large(Path(text) / 'large')}", write_to=write_to)
 
 
-def large(root: Path) -> None:
-    """Pages out of one large batch."""
+def large(root: Path) -> str:
+    """Measure pages out of one large batch, and return what they take."""
     mailbox = opened(root)
     raw = lines(LARGE)
     began = time.perf_counter()
     entry = mailbox.publish([raw[at : at + 2**17] for at in range(0, len(raw), 2**17)], batch_id="large").entry
     took = time.perf_counter() - began
-    print(
-        f"\nOne batch of {LARGE:,} records: {len(raw) / 1e6:.0f} MB of NDJSON, {entry.bytes / 1e6:.1f} MB stored, ",
-        end="",
+    what = (
+        f"One batch of {LARGE:,} records: {len(raw) / 1e6:.0f} MB of NDJSON, {entry.bytes / 1e6:.1f} MB stored, "
+        f"published in {took:.2f} s ({len(raw) / 1e6 / took:.0f} MB/s)"
     )
-    print(f"published in {took:.2f} s ({len(raw) / 1e6 / took:.0f} MB/s)\n")
     rows = []
     for records in (500, 5_000):
         for offset in (0, LARGE // 2 + 250, LARGE - records):
@@ -193,7 +191,7 @@ def large(root: Path) -> None:
                 mailbox, lambda _, at=at, records=records: mailbox.read(at, limit=records, max_bytes=2**23)
             )
             rows.append([f"{records:,} records from {offset:,}", f"{ms:.2f}", str(requests)])
-    print(table(["page", "ms", "requests"], rows))
+    return f"{what}\n\n{table(['page', 'ms', 'requests'], rows)}"
 
 
 def run_stress(options: argparse.Namespace) -> None:
@@ -216,7 +214,7 @@ def run_stress(options: argparse.Namespace) -> None:
             readers=options.readers,
             kill_every=1 if options.store == "local" else 10,
         )
-    print(f"\n{options.writers} writers and {options.readers} readers for {options.seconds:.0f} s on {options.store}\n")
+    what = f"{options.writers} writers and {options.readers} readers for {options.seconds:.0f} s on {options.store}"
     rows = [
         ["batches", f"{found.batches:,}"],
         ["records written", f"{found.records:,}"],
@@ -227,13 +225,15 @@ def run_stress(options: argparse.Namespace) -> None:
         ["readers that saw another order", str(found.disagreements)],
         ["seconds until all was read", f"{found.seconds:.1f}"],
     ]
-    print(table(["", ""], rows))
+    page = BENCHMARKS_PAGE if options.write else None
+    show(f"mailbox-stress-{options.store}", f"{what}\n\n{table(['', 'figure'], rows)}", write_to=page)
     if found.missing or found.duplicates or found.disagreements or set(found.read) != {found.records}:
         sys.exit("the log does not hold")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("cost")
     stressing = commands.add_parser("stress")
@@ -242,9 +242,8 @@ def main() -> None:
     stressing.add_argument("--writers", type=int, default=8)
     stressing.add_argument("--readers", type=int, default=4)
     options = parser.parse_args()
-    print(machine(), end="\n\n")
     if options.command == "cost":
-        cost()
+        cost(BENCHMARKS_PAGE if options.write else None)
     else:
         run_stress(options)
 

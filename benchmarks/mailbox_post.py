@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from data import generate
+from figures import BENCHMARKS_PAGE, show
 from mailbox_server import MAILBOX_ID, WRITE_TOKEN
 from processes import cores, server
-from tables import machine, table
+from tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,6 +105,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="the disk to use; the temporary folder by default")
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     arguments = parser.parse_args()
     client_on, servers_on = cores()
     if client_on:
@@ -122,5 +124,9 @@ if __name__ == "__main__":
                 "inbox, with a key": (f"{ours}{INBOX}", True),
             }
             measured = rows(contenders, place, arguments.seconds, arguments.rounds)
-    print(machine())
-    print(table(["records x connections", "requests/s", "records/s", "of bare"], measured))
+    show(
+        "posting",
+        table(["records x connections", "requests/s", "records/s", "of bare"], measured),
+        packages=("fastapi", "uvicorn"),
+        write_to=BENCHMARKS_PAGE if arguments.write else None,
+    )

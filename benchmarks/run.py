@@ -20,14 +20,25 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from data import MARKER, generate
+from figures import BENCHMARKS_PAGE, show
 from processes import HERE, Usage, cores, counts, measure, server
-from tables import machine, table
+from tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FEW = 10
 BAD_SHARE = 0.01
+PACKAGES = (
+    "apache-airflow",
+    "apache-airflow-providers-http",
+    "pydantic",
+    "msgspec",
+    "pycurl",
+    "requests",
+    "dlt",
+    "drt-core",
+)
 
 
 @dataclass(frozen=True)
@@ -273,6 +284,7 @@ def main() -> None:
         "--repeats", type=int, default=3, help="rounds, of which the median counts, default: %(default)s"
     )
     parser.add_argument("--only", default="", help="contenders whose key begins with one of these, with commas between")
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     parser.add_argument("--list", action="store_true", help="print the keys and stop")
     arguments = parser.parse_args()
     if arguments.records <= FEW or arguments.slow_records <= FEW:
@@ -303,15 +315,16 @@ def main() -> None:
                     file=sys.stderr,
                     flush=True,
                 )
-    print(machine())
-    print(
+    page = BENCHMARKS_PAGE if arguments.write else None
+    how = (
         f"client on {len(client) or 'any'} core, sink on {len(others) or 'any other'}; median of {arguments.repeats}; "
-        "whole processes less start-up\n"
+        "whole processes less start-up"
     )
     for mode, reference in (("batch", "ours-batch"), ("record", "ours-record")):
         if text := printed(results, mode, reference):
-            print(f"{mode} mode\n\n{text}\n")
-    print(promises(results))
+            show(f"delivery-{mode}", f"{mode} mode; {how}\n\n{text}", packages=PACKAGES, write_to=page)
+    if text := promises(results):
+        show("delivery-promises", text, write_to=page)
 
 
 if __name__ == "__main__":

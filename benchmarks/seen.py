@@ -19,6 +19,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from figures import BENCHMARKS_PAGE, show
+from tables import table
+
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.key_table import KeyFilter
 from airflow_provider_osmosdest.core.seen.keys import KEY_BYTES, RecordKeys
@@ -125,6 +128,7 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=10_000_000)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -135,8 +139,9 @@ def main() -> None:
             os._exit(0)
         if os.waitpid(child, 0)[1] != 0:
             sys.exit("the store could not be filled")
-        for name, figure in (check(folder, options.records, options.rounds) | append(folder, options.records)).items():
-            print(f"{name:<55}{figure:>14,.{2 if name.startswith('seconds') else 0}f}")
+        found = check(folder, options.records, options.rounds) | append(folder, options.records)
+    rows = [(name, f"{figure:,.{2 if name.startswith('seconds') else 0}f}") for name, figure in found.items()]
+    show("seen-keys", table(("", "figure"), rows), write_to=BENCHMARKS_PAGE if options.write else None)
 
 
 if __name__ == "__main__":

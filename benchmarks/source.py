@@ -20,7 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.processes import HERE, measure, server  # noqa: E402 - a script finds its neighbours itself
+from benchmarks.figures import BENCHMARKS_PAGE, show  # noqa: E402 - a script finds its neighbours itself
+from benchmarks.processes import HERE, measure, server  # noqa: E402
+from benchmarks.tables import table  # noqa: E402
 
 PAGE = 1_000
 SCHEMA = {
@@ -128,8 +130,8 @@ def pull(url: str, total: int, folder: str) -> None:
     assert result.report.delivered == total, result.report
 
 
-def compare(rounds: int, total: int) -> None:
-    """Run both in turns and print what they took."""
+def compare(rounds: int, total: int, *, write: bool) -> None:
+    """Run both in turns and show what they took."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
     script = str(HERE / "source.py")
     available = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -150,17 +152,27 @@ def compare(rounds: int, total: int) -> None:
                         spent[who].append(usage.processor)
                     cost = f"{usage.seconds:6.2f} s, {usage.processor:6.2f} s of processor, {usage.peak:5.0f} MB"
                     print(f"{who:5} {count:>9,} records: {cost}", flush=True)
-        medians = {who: statistics.median(seconds) for who, seconds in taken.items()}
-        for who in ("bare", "pull"):
-            print(
-                f"{who}: median {medians[who]:.2f} s, {total / medians[who]:,.0f} records/s; "
-                f"peak {peaks[who, total // 10]:.0f} MB for {total // 10:,}, {peaks[who, total]:.0f} MB for {total:,}"
-            )
-        processor = statistics.median(spent["pull"]) / statistics.median(spent["bare"])
-        print(
-            f"pull / bare = {medians['pull'] / medians['bare']:.2f} by the clock, {processor:.2f} by processor time "
-            "(bound: 1.30)"
-        )
+    medians = {
+        who: (statistics.median(taken[who]), statistics.median(spent[who]), peaks[who, total // 10], peaks[who, total])
+        for who in taken
+    }
+    ratios = [pull / bare for pull, bare in zip(medians["pull"], medians["bare"], strict=True)]
+    heads = ("", "seconds", "of processor", f"peak of {total // 10:,}", f"peak of {total:,}", "records/s")
+    rows = [
+        (who, f"{clock:.2f}", f"{processor:.2f}", f"{few:.0f} MB", f"{all_:.0f} MB", f"{total / clock:,.0f}")
+        for who, (clock, processor, few, all_) in medians.items()
+    ]
+    rows += [
+        ("pull / bare", *(f"{ratio:.2f}" for ratio in ratios), ""),
+        ("promised, at most", "1.30", "1.30", "", "", ""),
+    ]
+    what = f"{total:,} records at {PAGE:,} a page, median of {rounds}"
+    show(
+        "pulling",
+        f"{what}\n\n{table(heads, rows)}",
+        packages=("dlt", "requests", "msgspec"),
+        write_to=BENCHMARKS_PAGE if write else None,
+    )
 
 
 def main() -> None:
@@ -173,6 +185,7 @@ def main() -> None:
     parser.add_argument("--folder")
     parser.add_argument("--total", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     options = parser.parse_args()
     if options.serve:
         serve(options.cores)
@@ -181,7 +194,7 @@ def main() -> None:
     elif options.run == "pull":
         pull(options.url, options.total, options.folder)
     else:
-        compare(options.rounds, options.total)
+        compare(options.rounds, options.total, write=options.write)
 
 
 if __name__ == "__main__":

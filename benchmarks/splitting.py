@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 from atomic_server import REFUSAL
 from data import FIELDS, generate
+from figures import BENCHMARKS_PAGE, show
 from processes import counts, server
-from tables import machine, table
+from tables import table
 
 from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.model import Delivery
@@ -123,6 +124,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=BATCH, help="in the batch, default: %(default)s")
     parser.add_argument("--draws", type=int, default=3, help="deliveries of each kind, default: %(default)s")
     parser.add_argument("--poison", default="1,10,100,1000", help="how many poison records, default: %(default)s")
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory(prefix="osmosdest-bench-") as name, server("atomic_server.py") as url:
@@ -147,13 +149,12 @@ def main() -> None:
                     f"{mean(cost.volume for cost in halving):.2f}",
                 )
             )
-    print(machine())
-    print(
-        f"\n{arguments.records:,} records, {arguments.draws} deliveries of each kind; volume is records sent, in "
-        "batches: 1 refused and 1 delivered cannot be helped\n"
+    what = (
+        f"{arguments.records:,} records, {arguments.draws} deliveries of each kind; volume is records sent, in "
+        "batches: 1 refused and 1 delivered cannot be helped"
     )
     heads = ("poison records", "bound", "requests", "worst", "volume", "worst", "halving: requests", "volume")
-    print(table(heads, rows))
+    show("splitting", f"{what}\n\n{table(heads, rows)}", write_to=BENCHMARKS_PAGE if arguments.write else None)
 
 
 if __name__ == "__main__":

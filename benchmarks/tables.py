@@ -1,25 +1,11 @@
-"""Plain-text tables, and a line about the machine they were made on."""
+"""Plain-text tables."""
 
 from __future__ import annotations
 
-import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-PACKAGES = (
-    "apache-airflow",
-    "apache-airflow-providers-http",
-    "pydantic",
-    "msgspec",
-    "pycurl",
-    "requests",
-    "dlt",
-    "drt-core",
-)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -33,15 +19,3 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in [heads, ["-" * width for width in widths], *rows]
     ]
     return "\n".join(lines)
-
-
-def machine() -> str:
-    """Describe machine and versions in a few lines."""
-    found = []
-    for package in PACKAGES:
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
-    system = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
-    return f"machine: {system}, {platform.python_implementation()} {platform.python_version()}\n{', '.join(found)}"

@@ -14,7 +14,9 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from figures import BENCHMARKS_PAGE, show
 from pydantic import TypeAdapter, ValidationError
+from tables import table
 
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema, JsonLines, Rows
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, BLOCK_ROWS
@@ -119,6 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1] if __doc__ else None)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     options = parser.parse_args()
     runs = contenders(options.records)
     best = dict.fromkeys(runs, float("inf"))
@@ -129,9 +132,17 @@ def main() -> None:
                 raise SystemExit(f"{name}: lost count")
             best[name] = min(best[name], time.process_time() - started)
     slowest = next(iter(best.values()))
-    for name, seconds in best.items():
-        speed = f"{options.records / seconds / 1e6:.3f} M records/s"
-        print(f"{name:45} {speed:>20} {slowest / seconds:6.2f} x   {best['ours'] / seconds:5.2f} of ours")
+    rows = [
+        (name, f"{options.records / seconds:,.0f}", f"{slowest / seconds:.2f} x", f"{best['ours'] / seconds:.2f}")
+        for name, seconds in best.items()
+    ]
+    what = f"{options.records:,} records of 8 fields, best of {options.rounds} rounds, by processor time"
+    show(
+        "validation",
+        f"{what}\n\n{table(('', 'records/s', 'of the first', 'of ours'), rows)}",
+        packages=("pydantic", "msgspec"),
+        write_to=BENCHMARKS_PAGE if options.write else None,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
-Kill a hundred deliveries at random moments, and print what that cost as the table of docs/reliability.md.
+Kill a hundred deliveries at random moments, and show what that cost: the tables of docs/reliability.md.
 
-    python tests/integration/kills/hundred.py [--runs 100] [--seed 0] [--at-once 2] [--airflow]
+    python tests/integration/kills/hundred.py [--runs 100] [--seed 0] [--at-once 2] [--airflow] [--write]
 
 With ``--airflow``, each delivery is a task of a real Airflow, whose process is killed and which Airflow retries.
 
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
+from benchmarks.figures import RELIABILITY_PAGE, show
 from tests.integration.kills.airflow_kills import airflow_plan, counting_airflow, killed_task
 from tests.integration.kills.counting_server import serving
 from tests.integration.kills.killing import KINDS, Figures, Plan, run_with_kills
@@ -53,6 +54,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first run; each further one takes the next")
     parser.add_argument("--at-once", type=int, default=2, help="deliveries that run at the same time")
     parser.add_argument("--airflow", action="store_true", help="kill tasks of a real Airflow")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     arguments = parser.parse_args()
     seeds = range(arguments.seed, arguments.seed + arguments.runs)
     folder = Path(tempfile.mkdtemp(prefix="osmosdest-kills-"))
@@ -71,17 +73,22 @@ def main() -> int:
             for seed, plan in zip(seeds, plans, strict=True)
         ]
         figures = [run.result() for run in runs]
-    print(HEAD)
-    print("|---|---|---" + "|---:" * 7 + "|")
+    lines = [HEAD, "|---|---|---" + "|---:" * 7 + "|"]
     for kind in KINDS:
         of_kind = [each for each, plan in zip(figures, plans, strict=True) if plan.kind == kind]
         if of_kind:
-            print(row(kind, of_kind))
+            lines.append(row(kind, of_kind))
     faults = [(seed, fault) for seed, each in zip(seeds, figures, strict=True) for fault in each.faults]
     for seed, fault in faults:
         print(f"seed {seed}: {fault}; see {folder / str(seed)}")
     kills = sum(each.kills for each in figures)
-    print(f"{len(figures)} runs, {kills} kills, {len(faults)} broken promises, {time.monotonic() - started:.0f} s")
+    show(
+        "kills-airflow" if arguments.airflow else "kills",
+        "\n".join(lines),
+        about=f"{len(figures)} runs, {kills} kills, {len(faults)} broken promises, {time.monotonic() - started:.0f} s.",
+        packages=("apache-airflow",) if arguments.airflow else (),
+        write_to=RELIABILITY_PAGE if arguments.write and not faults else None,
+    )
     if not faults:
         shutil.rmtree(folder)
     return 1 if faults else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -76,7 +77,7 @@ def test_our_contenders_deliver_every_record():
     printed = run("run.py", "--records", "1000", "--repeats", "1", "--only", "ours-batch")
     assert "batch mode" in printed
     assert "ours, 1 % of the records bad" in printed
-    assert "machine: " in printed
+    assert "Measured on " in printed
 
 
 def test_a_contender_that_does_not_exist_is_misuse():
@@ -93,7 +94,15 @@ def test_splitting_accounts_for_every_record():
 
 def test_seen_keys_are_checked_and_added_without_rewriting():
     printed = run("seen.py", "--keys", "20000", "--records", "1000", "--rounds", "1")
-    figures = {line[:55].strip(): line[55:].strip() for line in printed.splitlines()}
+    figures = dict(re.split(r"  +", line) for line in printed.splitlines() if re.search(r"\S  +\S", line))
     assert figures["keys"] == "20,000"
     assert (figures["objects written for them"], figures["objects rewritten for them"]) == ("1", "0")
     assert "90 % seen, 10 % new: records checked a second" in figures
+
+
+def test_pacing_counts_what_was_taken_and_refused():
+    printed = run("pacing.py", "--promised", "--seconds", "2", "--rounds", "1", "--at-once", "4")
+    share = r" +[\d.]+%"
+    row = rf"^200 by a (?:bucket|window), Retry-After [-1]{share}  at least 90%{share}{share}  less than 5%{share}$"
+    assert len(re.findall(row, printed, re.MULTILINE)) == 4
+    assert "mean of 4 limits with 429" in printed
