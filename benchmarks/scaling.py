@@ -49,6 +49,7 @@ class Api:
     :param records: of a run, in all parts together
     :param per_request: records in a request
     :param milliseconds: until it answers; 0 for the sink, which answers at once
+    :param in_flight: requests at a time of a part, in record mode
     """
 
     key: str
@@ -57,12 +58,13 @@ class Api:
     records: int
     per_request: int
     milliseconds: int = 0
+    in_flight: int = 1
 
 
 APIS = (
     Api("bulk", "250,000 a request, answered at once", "batch", 2_000_000, 250_000),
     Api("batch", "1,000 a request, answered after 100 ms", "batch", 100_000, 1_000, 100),
-    Api("record", "1 a request, 16 in flight, answered after 100 ms", "record", 2_000, 1, 100),
+    Api("record", "1 a request, 64 in flight, answered after 100 ms", "record", 12_000, 1, 100, 64),
 )
 
 
@@ -112,7 +114,7 @@ class Bench:
         path = f"/bucket/1000000/-/{api.milliseconds}/429/run{self._runs}"
         url = f"{self._slow}{path}" if api.milliseconds else f"{self._sink}/orders"
         script = [sys.executable, str(HERE / "contenders" / "ours.py")]
-        options = ["--mode", api.mode, "--batch-size", str(api.per_request)]
+        options = ["--mode", api.mode, "--batch-size", str(api.per_request), "--concurrency", str(api.in_flight)]
         commands = [[*script, url, str(file), *options] for file in files]
         homes = [self._folder / f"home-{number}" for number in range(parts)]
         for home in homes:
