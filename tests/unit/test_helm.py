@@ -1,4 +1,4 @@
-"""What docs/helm says is there: settings, commands, and names that files share. docs/helm/check.sh has the chart's schema."""
+"""What docs/helm names is there: settings, commands, what its files share. check.sh there has the chart's schema."""
 
 from __future__ import annotations
 
