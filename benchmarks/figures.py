@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS_PAGE = ROOT / "docs" / "benchmarks.md"
 RELIABILITY_PAGE = ROOT / "docs" / "reliability.md"
+SCALING_PAGE = ROOT / "docs" / "scaling.md"
 
 _PLACE = re.compile(
     r"^<!-- figures: (?P<name>[\w-]+), by (?P<called>[^\n]+) -->\n(?P<text>.*?)^<!-- end of figures -->$",

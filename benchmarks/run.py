@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, field
-from math import isnan, nan
+from math import nan
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from data import MARKER, generate
 from figures import BENCHMARKS_PAGE, show
 from processes import HERE, Usage, cores, counts, measure, server
-from tables import table
+from tables import figure, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -206,10 +206,6 @@ class Bench:
         }
 
 
-def _figure(value: float, form: str) -> str:
-    return "too few" if isnan(value) else form.format(value)
-
-
 def printed(results: Mapping[str, Runs], mode: str, reference: str) -> str:
     """Return the table of a write mode; ratios are to ``reference``, by the clock and by processor time."""
     heads = (
@@ -235,12 +231,12 @@ def printed(results: Mapping[str, Runs], mode: str, reference: str) -> str:
                 contender.title,
                 "yes" if contender.validates else "no",
                 f"{runs.records:,}",
-                _figure(runs.rate, "{:,.0f}"),
-                _figure(best.rate / runs.rate, "{:.2f} x") if best else "",
-                _figure(runs.processor, "{:,.1f}"),
-                _figure(runs.processor / best.processor, "{:.2f} x") if best else "",
+                figure(runs.rate, "{:,.0f}"),
+                figure(best.rate / runs.rate, "{:.2f} x") if best else "",
+                figure(runs.processor, "{:,.1f}"),
+                figure(runs.processor / best.processor, "{:.2f} x") if best else "",
                 f"{median(usage.peak for usage in runs.full):,.0f} MB",
-                _figure(runs.net("peak"), "{:,.0f} MB"),
+                figure(runs.net("peak"), "{:,.0f} MB"),
                 f"{runs.sink['requests']:,}",
                 f"{runs.sink['share']:.0%}",
             )
@@ -263,15 +259,15 @@ def promises(results: Mapping[str, Runs]) -> str:
     rows = [
         (
             what,
-            _figure(results[ours].rate / results[theirs].rate, "{:.2f}"),
-            _figure(results[theirs].processor / results[ours].processor, "{:.2f}"),
+            figure(results[ours].rate / results[theirs].rate, "{:.2f}"),
+            figure(results[theirs].processor / results[ours].processor, "{:.2f}"),
             promise,
         )
         for what, ours, theirs, promise in wanted
         if ours in results and theirs in results
     ]
     if "ours-batch" in results:
-        peak = _figure(results["ours-batch"].net("peak"), "{:,.0f} MB")
+        peak = figure(results["ours-batch"].net("peak"), "{:,.0f} MB")
         rows.append(("batch: peak RSS over a 10-record run's", peak, "", "at most 130 MB"))
     return table(("", "by the clock", "by CPU time", "promised"), rows) if rows else ""
 

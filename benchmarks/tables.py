@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,3 +20,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in [heads, ["-" * width for width in widths], *rows]
     ]
     return "\n".join(lines)
+
+
+def figure(value: float, form: str) -> str:
+    """Return a number in a format; in words where so few records were measured that there is none."""
+    return "too few" if isnan(value) else form.format(value)

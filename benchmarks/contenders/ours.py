@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("file", type=Path)
     parser.add_argument("--mode", choices=["batch", "record"], default="batch")
+    parser.add_argument("--batch-size", type=int, default=250_000)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--no-ledger", action="store_true", help="keep the ledger in memory")
     arguments = parser.parse_args()
@@ -35,6 +36,7 @@ def main() -> None:
                 target=Target(url=arguments.url),
                 options=DeliveryOptions(
                     write_mode=arguments.mode,
+                    batch_size=arguments.batch_size,
                     concurrency=arguments.concurrency,
                     max_failures="5%",
                 ),

@@ -106,3 +106,14 @@ def test_pacing_counts_what_was_taken_and_refused():
     row = rf"^200 by a (?:bucket|window), Retry-After [-1]{share}  at least 90%{share}{share}  less than 5%{share}$"
     assert len(re.findall(row, printed, re.MULTILINE)) == 4
     assert "mean of 4 limits with 429" in printed
+
+
+def test_parts_deliver_every_record_and_make_a_model():
+    printed = run("scaling.py", "--share", "0.05", "--repeats", "1", "--only", "batch")
+    assert re.findall(r"^1,000 a request, .* ms +(\d+(?: h)?) ", printed, re.MULTILINE) == [
+        "1",
+        "2",
+        "4",
+        "24 h",
+        "4 h",
+    ]

@@ -7,9 +7,19 @@ import sys
 
 import pytest
 
-from benchmarks.figures import BENCHMARKS_PAGE, RELIABILITY_PAGE, ROOT, Place, measured_on, places, show, write
+from benchmarks.figures import (
+    BENCHMARKS_PAGE,
+    RELIABILITY_PAGE,
+    ROOT,
+    SCALING_PAGE,
+    Place,
+    measured_on,
+    places,
+    show,
+    write,
+)
 
-PAGES = [BENCHMARKS_PAGE, RELIABILITY_PAGE]
+PAGES = [BENCHMARKS_PAGE, RELIABILITY_PAGE, SCALING_PAGE]
 # A table of numbers: in Markdown with a column aligned right, in plain text with a line of dashes.
 TABLE = re.compile(r"^(\|.*---:.*\||-{3,}(  +-{3,})+)$", re.MULTILINE)
 HERE = "<!-- figures: here, by benchmarks/run.py --only ours -->"
