@@ -97,7 +97,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     result = yield
     if nextitem is None or lane_of(nextitem.nodeid) != lane_of(item.nodeid):
         for name in ("airflow", "stack"):
-            for fixture in item.session._fixturemanager._arg2fixturedefs.get(name, ()):
+            for fixture in item.session._fixturemanager.getfixturedefs(name, item) or ():
                 fixture.finish(item._request)
     return result
 

@@ -155,6 +155,6 @@ def write_report(report: DeliveryReport, folder: Folder) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "report.json").open("wb") as file:
             file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False).encode(errors="replace") + b"\n")
-    except OSError as error:
+    except Exception as error:
         msg = f"the report in {folder} cannot be written: {error}"
         raise StorageError(msg) from error

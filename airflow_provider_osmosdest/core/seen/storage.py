@@ -27,7 +27,7 @@ def matching(folder: Folder, pattern: str) -> list[Any]:
         return sorted(folder.glob(pattern), key=lambda path: str(path.name))
     except FileNotFoundError:
         return []
-    except OSError as error:
+    except Exception as error:
         raise unusable(folder, error) from error
 
 
@@ -40,7 +40,7 @@ def write(folder: Folder, name: str, content: bytes) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / name, content)
-    except OSError as error:
+    except Exception as error:
         raise unusable(folder, error) from error
 
 
@@ -54,7 +54,7 @@ def remove(path: Any) -> None:
         path.unlink()
     except FileNotFoundError:
         return
-    except OSError as error:
+    except Exception as error:
         raise unusable(path, error) from error
 
 

@@ -147,7 +147,7 @@ class FailuresFile:
                 self._number += 1
                 self.parts.append(name)
             self._file.write(b"".join(self._buffer))
-        except OSError as error:
+        except Exception as error:
             if self._file is not None:
                 with suppress(OSError):
                     self._file.close()
@@ -162,7 +162,7 @@ class FailuresFile:
         if file is not None:
             try:
                 file.close()
-            except OSError as error:
+            except Exception as error:
                 raise _unwritable(self._folder, error) from error
 
 
@@ -190,7 +190,7 @@ def missing_part(folder: Folder, parts: Iterable[str]) -> str | None:
             (folder / part).stat()
         except FileNotFoundError:
             return part
-        except OSError as error:
+        except Exception as error:
             raise _unwritable(folder, error) from error
     return None
 
@@ -207,7 +207,7 @@ def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:
         try:
             with (folder / part).open("rb") as file:
                 yield from map(index_of, file)
-        except OSError as error:
+        except Exception as error:
             raise _unwritable(folder, error) from error
 
 
@@ -233,7 +233,7 @@ def fold_parts(folder: Folder, parts: Collection[str], name: str) -> bool:
         lines.sort(key=index_of)
         with (folder / name).open("wb") as file:
             file.write(b"".join(lines))
-    except OSError as error:
+    except Exception as error:
         raise _unwritable(folder, error) from error
     return True
 
@@ -250,7 +250,7 @@ def remove_parts(folder: Folder, keep: Collection[str]) -> None:
                 path.unlink()
     except FileNotFoundError:
         return
-    except OSError as error:
+    except Exception as error:
         raise _unwritable(folder, error) from error
 
 
@@ -277,7 +277,7 @@ def index_of(line: bytes) -> int:
     return int(line[9 : line.index(b",")])
 
 
-def _unwritable(folder: Folder, error: OSError) -> StorageError:
+def _unwritable(folder: Folder, error: Exception) -> StorageError:
     return StorageError(
         f"the failures file in {folder} cannot be written: {error}. Free space or mend access there "
         "([osmosdest] storage_path), then retry the task."

@@ -58,7 +58,8 @@ class FolderLedgerStore:
                 content: bytes = file.read()
         except FileNotFoundError:
             return None
-        except OSError as error:
+        # The clients of object stores have trees of errors of their own.
+        except Exception as error:
             raise _failed(path, "read", error) from error
         return content
 
@@ -68,11 +69,11 @@ class FolderLedgerStore:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._made = True
             write_whole(path, content)
-        except OSError as error:
+        except Exception as error:
             raise _failed(path, "written", error) from error
 
 
-def _failed(path: Any, what: str, error: OSError) -> StorageError:
+def _failed(path: Any, what: str, error: Exception) -> StorageError:
     return StorageError(
         f"the ledger {path} cannot be {what}: {error}. Without it a retry would send records twice; mend "
         "the storage ([osmosdest] storage_path), then retry the task."
