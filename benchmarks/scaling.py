@@ -4,8 +4,7 @@ How much faster one dataset is delivered in 1, 2 and 4 parts, and what that come
 Each part is a process that delivers a file of its own with ``deliver()``, and all parts of a run begin together; how
 Airflow starts tasks is in none of the figures. All of them and the server share this machine's cores. A run with 10
 records a part tells what starting up takes, and that is subtracted. Of several rounds the fastest counts, as other work
-on the machine, which nothing here can keep off all of its cores, only ever slows one. The model is arithmetic from these
-figures.
+on the machine only ever slows one. The model is arithmetic from these figures.
 """
 
 from __future__ import annotations
