@@ -29,7 +29,7 @@ MODES = (
 # 2 %, in runs that splitting finds with few requests, and none at the beginning: all deliveries are soon under way.
 REJECTED = frozenset(chain.from_iterable(range(first, first + 50) for first in range(5_000, 19_000, 1_800)))
 # Seconds at most before and after a request is accepted: what one task sends takes minutes, until it is hurried.
-DELAYS = {"batch": 1.5, "record": 0.3}
+DELAYS = {"batch": 0.5, "record": 0.3}
 
 
 class Delivery:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.integration.kills.counting_server import Rules
-from tests.stack.deliveries import REJECTED, fullest_second, trigger_modes
+from tests.stack.deliveries import fullest_second, trigger_modes
 from tests.stack.machines import namespaces_allowed
 from tests.standalone import until
 
@@ -49,9 +49,7 @@ def test_what_other_machines_would_not_find_is_refused_with_the_settings_name(st
 
 def test_a_delivery_goes_on_without_the_disk_of_a_killed_worker(stack, runs):
     for each in runs.modes:
-        report = each.check(runs.killed)
-        if each.plan.kind[1] == "at_least_once":
-            assert report["rejected"] == len(REJECTED), each.name
+        each.check(runs.killed)
         if namespaces_allowed():
             assert "the attempt before this one ran on worker-1" in each.said_by_retries(), each.name
     disks = [stack.worker(1).home, stack.worker(2).home, Path(stack.environment["AIRFLOW_HOME"])]

@@ -55,9 +55,11 @@ class _Book:
 
     def decide(self, key: str, ids: list[int]) -> int:
         with self.lock:
+            if self.rules.refusal is not None:
+                return self.rules.refusal
             if self.rules.honours and key in self.answers:
                 return self.answers[key]
-            status = self.rules.refusal or (422 if self.poison.intersection(ids) else 200)
+            status = 422 if self.poison.intersection(ids) else 200
             self.answers[key] = status
             if status == 200:
                 # The clock that all processes of a machine share.
