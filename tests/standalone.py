@@ -87,9 +87,9 @@ class Api:
         run_id = self("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
         return f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
 
-    def wait(self, run: str) -> str:
+    def wait(self, run: str, seconds: float = RUN_SECONDS) -> str:
         """Wait for the end of a run and return its state."""
-        state = until(f"end of {run}", RUN_SECONDS, lambda: self._ended(run))
+        state = until(f"end of {run}", seconds, lambda: self._ended(run))
         return str(state)
 
     def run(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:

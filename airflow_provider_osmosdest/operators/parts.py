@@ -330,4 +330,7 @@ class MergePartsOperator(_GroupOperator):
 
 
 def _described(plan: Plan) -> str:
-    return f"{plan.records:,} records in {len(plan.parts):,} parts, the first of {plan.parts[0].part.records:,}"
+    from airflow_provider_osmosdest.core.delivery.messages import counted
+
+    parts = counted(len(plan.parts), "part")
+    return f"{counted(plan.records, 'record')} in {parts}, the first of {plan.parts[0].part.records:,}"

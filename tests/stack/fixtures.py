@@ -15,7 +15,8 @@ The distributed Airflow that a run of the tests shares, for tests that need two 
         report, failures = stack.read_delivery(run, "deliver")
         assert len(server.accepted("book")) == 1
 
-The DAG ``counted`` is that of tests/integration/kills/airflow_kills.py, and its conf takes the write options. A test
+The DAG ``counted`` is that of tests/integration/kills/airflow_kills.py, and its conf takes the write options;
+tests/stack/deliveries.py triggers it, and ``in_parts``, and holds what comes out against the server's books. A test
 that needs another DAG puts its file into tests/stack/dags, and its id into :data:`DAG_IDS`; more connections go into
 the fixture below. A test begins with :meth:`~tests.stack.stack.Stack.workers`, as it does not know what the one before
 has left. ``stack.worker(1).home`` is the ``AIRFLOW_HOME`` on a worker's own disk, where its logs are too: the REST API
@@ -26,6 +27,7 @@ Without Debian's PostgreSQL and Redis, or the environment of ``make stack-env``,
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DAG_IDS", "stack"]
 
-DAG_IDS = {airflow_kills.DAG_ID}
+DAG_IDS = {airflow_kills.DAG_ID, "in_parts", "refused", "side_by_side"}
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +62,9 @@ def stack(counting_server: CountingServer) -> Iterator[Stack]:
         shutil.copytree(Path(__file__).parent / "dags", dags)
         (dags / "counted.py").write_text(airflow_kills.DAG_TEXT)
         receiver = counting_server.url.removeprefix("http://")
-        connections = airflow_kills.connections(counting_server)
+        connections = {
+            **airflow_kills.connections(counting_server),
+            "AIRFLOW_CONN_ORDERS": json.dumps({"conn_type": "osmos_mailbox"}),
+        }
         with running_stack(folder, dags, DAG_IDS, receiver=receiver, variables=connections) as stack:
             yield stack

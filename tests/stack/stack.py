@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.standalone import Api
 
-__all__ = ["BUCKET", "HEARTBEAT_TIMEOUT", "Stack", "refusal", "running_stack", "stack_python"]
+__all__ = ["BUCKET", "HEARTBEAT_TIMEOUT", "SLOTS", "Stack", "refusal", "running_stack", "stack_python"]
 
 # Whatever proxy this machine is set up with, the stack is not behind it.
 OPENER = build_opener(ProxyHandler({}))
@@ -44,10 +44,17 @@ START_SECONDS = 120
 HEARTBEAT_TIMEOUT = 30
 """Seconds after which a worker that says nothing is taken for dead."""
 
-# Where what tasks leave behind goes: as the compose file says, or nowhere in particular.
+SLOTS = 6
+"""How many tasks a worker runs at once."""
+
+# As the compose file says: what tasks leave behind goes to S3, and rates are shared. Or with no setting of ours at all.
 STORAGES: dict[str, dict[str, str]] = {
     "s3": {},
-    "default": {"AIRFLOW__OSMOSDEST__STORAGE_PATH": "", "AIRFLOW__OSMOSDEST__STORAGE_CONN_ID": ""},
+    "default": {
+        "AIRFLOW__OSMOSDEST__REDIS_URL": "",
+        "AIRFLOW__OSMOSDEST__STORAGE_CONN_ID": "",
+        "AIRFLOW__OSMOSDEST__STORAGE_PATH": "",
+    },
 }
 
 
@@ -98,7 +105,8 @@ class Stack:
 
         One that runs with another storage is killed and started anew. Returns when those that were started take tasks.
 
-        :param storage: ``s3``, or ``default``: the folder ``osmosdest`` in each worker's own ``AIRFLOW_HOME``
+        :param storage: ``s3``; or ``default``: the folder ``osmosdest`` in each worker's own ``AIRFLOW_HOME``, and
+            rates that are not shared
         """
         wanted = [self.worker(number) for number in numbers]
         for machine in self.machines.values():
@@ -132,15 +140,31 @@ class Stack:
         return f"s3://aws_default@{BUCKET}/{key}"
 
     def read_delivery(self, run: str, task_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Return the report of a delivery on S3, and its failure records."""
+        """
+        Return the report of a delivery, and its failure records.
+
+        On the workers' own disks those are of both; what worker 2 says of a record holds, as it goes on.
+        """
         report = self.api.xcom(run, task_id)
-        folder = re.sub(r"^s3://([^/@]+@)?", "", report["report_path"]).rpartition("/")[0]
+        path = report["report_path"]
+        if not path.startswith("s3://"):
+            records = self._failures_on_disks(path.partition("/osmosdest/")[2])
+            return report, list({each["index"]: each for each in records}.values())
+        folder = re.sub(r"^s3://([^/@]+@)?", "", path).rpartition("/")[0]
         lines = (
             line
             for path in self.files.glob(f"{folder}/failures-*.ndjson")
             for line in self.files.cat_file(path).splitlines()
         )
         return report, [json.loads(line) for line in lines]
+
+    def _failures_on_disks(self, report: str) -> Iterator[dict[str, Any]]:
+        for machine in self.machines.values():
+            for path in (machine.home / "osmosdest" / report).parent.glob("failures-*.ndjson"):
+                for line in path.read_bytes().splitlines():
+                    # Its worker may have been killed in the middle of it.
+                    with suppress(ValueError):
+                        yield json.loads(line)
 
 
 @contextmanager
@@ -182,6 +206,7 @@ def running_stack(
             **around,
             **environment_of("worker-1", addresses),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(SLOTS),
             "AIRFLOW__CORE__PARALLELISM": "16",
             # Its port is one for the whole machine.
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",

@@ -42,10 +42,12 @@ def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
         # It waits, and goes on with the records that have no outcome yet.
         return [report.error]
     counts = ", ".join(f"{count:,} {name}" for name, count in by_outcome if count)
-    verdict = "so the task fails" if report.error is not None else "so the task succeeds"
-    lines.append(
-        f"{counted(report.failed, 'record')} not delivered: {counts}. max_failures allows {allowed:,}, {verdict}."
-    )
+    line = f"{counted(report.failed, 'record')} not delivered: {counts}."
+    # Where all may fail, as in a part of a delivery, that is not what is asked.
+    if report.failed > allowed or (report.error is None and allowed < report.read):
+        verdict = "so the task fails" if report.error is not None else "so the task succeeds"
+        line += f" max_failures allows {allowed:,}, {verdict}."
+    lines.append(line)
     if report.reasons:
         lines.append("The most frequent reasons:")
         lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]

@@ -2,7 +2,8 @@
 A server, in a process of its own, that writes down every record it accepts: whatever dies, it knows.
 
 ``PUT /name`` with rules opens a book, ``PATCH /name`` changes some of them, ``POST /name`` delivers into it, and
-``GET /name`` reads it. Run as a script it says its port on standard output and serves until it is killed.
+``GET /name`` reads it; ``GET /name?arrivals`` says when each request came. Run as a script it says its port on standard
+output and serves until it is killed.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ class Rules:
     :param honours: a request whose ``Idempotency-Key`` was answered before gets that answer and changes nothing
     :param poison: ids; a request with one of them is refused as a whole
     :param delay: seconds at most between a request's arrival and its acceptance, and from there to its answer
+    :param refusal: status with which every request is refused
     """
 
     honours: bool = False
     poison: tuple[int, ...] = ()
     delay: float = 0.0
+    refusal: int | None = None
 
 
 @dataclass(slots=True)
@@ -47,10 +50,13 @@ class _Book:
     poison: frozenset[int] = frozenset()
     answers: dict[str, int] = field(default_factory=dict)
     accepted: list[dict[str, Any]] = field(default_factory=list)
+    arrivals: list[float] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def decide(self, key: str, ids: list[int]) -> int:
         with self.lock:
+            if self.rules.refusal is not None:
+                return self.rules.refusal
             if self.rules.honours and key in self.answers:
                 return self.answers[key]
             status = 422 if self.poison.intersection(ids) else 200
@@ -78,9 +84,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {})
 
     def do_GET(self) -> None:
-        book = self.books[self.path]
+        name, _, which = self.path.partition("?")
+        book = self.books[name]
         with book.lock:
-            self._answer(200, book.accepted)
+            self._answer(200, book.arrivals if which == "arrivals" else book.accepted)
 
     def do_POST(self) -> None:
         body = self._body()
@@ -88,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         if book is None:
             self._answer(404, {"error": "there is no such book"})
             return
+        book.arrivals.append(time.monotonic())
         self._linger(book)
         found = json.loads(body)
         ids = [record["id"] for record in (found if isinstance(found, list) else [found])]
@@ -150,6 +158,10 @@ class CountingServer:
     def accepted(self, name: str) -> list[dict[str, Any]]:
         """Return the accepted requests of a book: ``at`` (monotonic seconds), ``key`` and ``ids`` of each."""
         return list(self._ask("GET", name))
+
+    def arrivals(self, name: str) -> list[float]:
+        """Return when each request to a book came, accepted or not, in monotonic seconds."""
+        return list(self._ask("GET", f"{name}?arrivals"))
 
     def _ask(self, method: str, name: str, content: Any = None) -> Any:
         body = None if content is None else json.dumps(content).encode()

@@ -51,7 +51,7 @@ def begin(
     if ledger.complete:
         say(
             f"Delivery {ledger.delivery_id} is complete already, with {ledger.counts['delivered']:,} records "
-            "delivered: an attempt finished it and ended before it could say so. Nothing is sent."
+            "delivered by an attempt before this one. Nothing is sent."
         )
         return ledger
     ledger.run_key = run_key

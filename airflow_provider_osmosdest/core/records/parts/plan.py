@@ -144,7 +144,7 @@ class _Cutter:
             # The groups are the file's bytes but for what is beside them, such as a footer.
             byte = wanted * size / max(1, self._source.size or 0)
             self.found.append(Position(self._file, min(ends, key=lambda end: abs(end[0] - byte))[1]))
-        if self._probe is not None and self._probe < self.records:
+        if self._probe is not None and self._probe <= self.records:
             self.found.append(Position(self._file, self._probe))
 
     def _cut_text(self) -> bool:

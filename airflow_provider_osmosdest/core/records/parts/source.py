@@ -58,8 +58,8 @@ class PartSource:
     def description(self) -> str:
         """Name the file, and which of its records are read."""
         part = self._part
-        stop = part.first_index + part.records
-        return f"{self._name} ({self._format.name}), part {part.number:,}: records {part.first_index:,} to {stop:,}"
+        which = f"part {part.number:,} ({part.records:,} records from index {part.first_index:,})"
+        return f"{self._name} ({self._format.name}), {which}"
 
     @property
     def format(self) -> str:

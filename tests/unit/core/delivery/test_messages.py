@@ -35,13 +35,16 @@ def test_what_failed_and_whether_that_is_allowed():
     ]
     (first, *_) = failure_lines(replace(REPORT, error=None), 5)
     assert first == "1 record not delivered: 1 rejected. max_failures allows 5, so the task succeeds."
+    assert failure_lines(replace(REPORT, error=None), 10)[0] == "1 record not delivered: 1 rejected."
 
 
 def test_why_it_stopped_comes_first():
     stopped = replace(REPORT, delivered=2, unsent=7, error="the API is not there")
     first, second, *_ = failure_lines(stopped, 0)
     assert first == "the API is not there"
-    assert second.startswith("8 records not delivered: 1 rejected, 7 unsent.")
+    assert second == "8 records not delivered: 1 rejected, 7 unsent. max_failures allows 0, so the task fails."
+    # It is not for these that the task fails.
+    assert failure_lines(stopped, 10)[1] == "8 records not delivered: 1 rejected, 7 unsent."
 
 
 def test_a_delivery_that_waits_has_not_failed():

@@ -62,8 +62,7 @@ def test_a_retry_of_a_complete_one_finds_it_complete(fingerprint):
     found, said = begun(ledger_of(complete=True), fingerprint)
     assert (found.delivery_id, found.complete, found.fingerprint) == ("d", True, "f")
     assert said == (
-        "Delivery d is complete already, with 1,200 records delivered: an attempt finished it and ended before it "
-        "could say so. Nothing is sent."
+        "Delivery d is complete already, with 1,200 records delivered by an attempt before this one. Nothing is sent."
     )
 
 

@@ -202,6 +202,13 @@ def test_a_folder_of_files(folder, files, parts, probe):
     check(into, parts, probe)
 
 
+def test_a_first_part_that_ends_where_a_packed_file_does(folder):
+    into = folder()
+    for name in "ab":
+        (into / f"{name}.ndjson.gz").write_bytes(gzip.compress(b'{"id": 1}\n' * 3))
+    assert [part.records for part in check(into, parts=1, probe=3)] == [3, 3]
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
