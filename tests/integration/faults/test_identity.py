@@ -141,7 +141,7 @@ class TestOAuth2:
 
     @modes
     def test_tokens_that_end_early_are_renewed_and_nothing_is_lost(self, send, transport, mode, tmp_path):
-        # Eight are in flight: with few uses a busy machine lets the others use up a token that one is to be sent again with.
+        # Eight are in flight: of few uses, the others could take all before a slow one is sent again with the token.
         authority = Authority(tmp_path, uses=2 if mode is BATCH else 60)
         with authority.server, FaultServer(authority.api) as server:
             came = send(server, transport=authority.transport(transport), **mode)
