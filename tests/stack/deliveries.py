@@ -80,10 +80,7 @@ class Delivery:
 
     def said_by_retries(self) -> str:
         """Return the logs of all attempts but the first."""
-        lines = chain.from_iterable(
-            self._stack.api.log(self.run, "deliver", number) for number in range(2, self.tries() + 1)
-        )
-        return "\n".join(str(line["event"]) for line in lines)
+        return "".join(self._stack.said(self.run, "deliver", number) for number in range(2, self.tries() + 1))
 
     def check(self, interrupted: float) -> dict[str, Any]:
         """

@@ -19,8 +19,8 @@ The DAG ``counted`` is that of tests/integration/kills/airflow_kills.py, and its
 tests/stack/deliveries.py triggers it, and ``in_parts``, and holds what comes out against the server's books. A test
 that needs another DAG puts its file into tests/stack/dags, and its id into :data:`DAG_IDS`; more connections go into
 the fixture below. A test begins with :meth:`~tests.stack.stack.Stack.workers`, as it does not know what the one before
-has left. ``stack.worker(1).home`` is the ``AIRFLOW_HOME`` on a worker's own disk, where its logs are too: the REST API
-shows those that a task has uploaded, so not those of a killed one.
+has left. ``stack.worker(1).home`` is the ``AIRFLOW_HOME`` on a worker's own disk. A task's log is there until it is
+uploaded at the task's end; ``stack.said`` waits for that, which never comes for a killed task.
 
 Without Debian's PostgreSQL and Redis, or the environment of ``make stack-env``, the tests are skipped, and fail in CI.
 """

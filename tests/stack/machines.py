@@ -133,6 +133,6 @@ class Machine:
         assert self._process is not None
         signal_tree(self._process, signal.SIGCONT)
 
-    def has_log(self, *parts: str) -> bool:
+    def has_log(self, name: str) -> bool:
         """Tell whether a task has written a log on its disk."""
-        return self.home.joinpath("logs", *parts).exists()
+        return (self.home / "logs" / name).exists()

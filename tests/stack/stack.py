@@ -40,6 +40,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BUCKET = "osmosdest"
 MACHINES = ("worker-1", "worker-2")
 START_SECONDS = 120
+UPLOAD_SECONDS = 60
 
 HEARTBEAT_TIMEOUT = 30
 """Seconds after which a worker that says nothing is taken for dead."""
@@ -120,12 +121,18 @@ class Stack:
 
     def worker_of(self, run: str, task_id: str, number: int = 1, map_index: int = -1) -> int | None:
         """Return which worker, 1 or 2, has run an attempt of a task; ``None`` if none has."""
-        _, _, _, _, dag_id, _, run_id = run.split("/")
-        mapped = [] if map_index < 0 else [f"map_index={map_index}"]
-        parts = [f"dag_id={dag_id}", f"run_id={run_id}", f"task_id={task_id}", *mapped, f"attempt={number}.log"]
-        found = (name for name, machine in self.machines.items() if machine.has_log(*parts))
-        name = next(found, None)
+        log = _log_of(run, task_id, number, map_index)
+        name = next((name for name, machine in self.machines.items() if machine.has_log(log)), None)
         return None if name is None else int(name.removeprefix("worker-"))
+
+    def said(self, run: str, task_id: str, number: int = 1) -> str:
+        """Return the log of an attempt that came to its end: only then does its worker upload it."""
+
+        def uploaded() -> str | None:
+            text = "\n".join(str(line) for line in self.api.log(run, task_id, number))
+            return None if "Could not read served logs" in text else text
+
+        return str(until("uploaded log", UPLOAD_SECONDS, uploaded))
 
     @cached_property
     def files(self) -> Any:
@@ -248,6 +255,12 @@ def _serving(port: int, environment: dict[str, str], home: Path) -> Iterator[Non
         yield
     finally:
         kill_tree(process)
+
+
+def _log_of(run: str, task_id: str, number: int, map_index: int = -1) -> str:
+    _, _, _, _, dag_id, _, run_id = run.split("/")
+    mapped = "" if map_index < 0 else f"/map_index={map_index}"
+    return f"dag_id={dag_id}/run_id={run_id}/task_id={task_id}{mapped}/attempt={number}.log"
 
 
 def _create_bucket(s3: str) -> None:
