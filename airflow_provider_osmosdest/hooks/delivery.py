@@ -180,7 +180,7 @@ def check_seen(options: DeliveryOptions, seen: ObjectStoragePath | PrivatePath) 
         again = (
             f"deduplicate={options.deduplicate!r} would find nothing of what a task on another machine has delivered"
         )
-        check_shared(seen, "[osmosdest] storage_path", again)
+        check_shared(seen, again)
 
 
 def seen_folders(conn_id: str) -> dict[str, ObjectStoragePath | PrivatePath]:

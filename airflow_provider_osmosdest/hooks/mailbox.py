@@ -24,7 +24,7 @@ from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSch
 from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.hooks.delivery import source_of
 from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
-from airflow_provider_osmosdest.hooks.shared_storage import check_shared
+from airflow_provider_osmosdest.hooks.shared_storage import STORAGE_PATH, check_shared
 from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:
@@ -256,8 +256,8 @@ def _check_shared(store: Store, path: str) -> None:
     own = not path.startswith(f"{load_settings().storage_path}/")
     check_shared(
         store.root,
-        "path" if own else "[osmosdest] storage_path",
         "what is published on one is not found by the API server, nor what a partner posts there by a task",
+        "path" if own else STORAGE_PATH,
     )
 
 

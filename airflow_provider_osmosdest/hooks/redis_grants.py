@@ -152,7 +152,7 @@ class RedisGrants:
         :param saved: how many seconds ago the time of a unit may be
         :param fresh: seconds until the first unit of a bucket that is not there
         :param charged: the units have gone already
-        :param lost: whoever asks has kept to a share since it asked last
+        :param lost: the caller has kept to a share since it asked last
         :param task: id of the task that asks, where tasks are counted
         """
         durations = (saved, fresh, _QUIET_SECONDS, _CAREFUL_SECONDS)

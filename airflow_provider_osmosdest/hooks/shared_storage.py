@@ -9,7 +9,10 @@ from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.storage import is_local
 from airflow_provider_osmosdest.settings import load_settings
 
-__all__ = ["check_shared", "one_machine_only", "remote_executor"]
+__all__ = ["STORAGE_PATH", "check_shared", "one_machine_only", "remote_executor"]
+
+STORAGE_PATH = "[osmosdest] storage_path"
+"""Where the folder of deliveries is set, as messages name it."""
 
 _ON_THIS_MACHINE = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor", "InProcessExecutor"})
 
@@ -49,13 +52,13 @@ def one_machine_only(path: Any) -> str | None:
     return f"{path} is a folder of one machine, and {executor} runs tasks on others"
 
 
-def check_shared(path: Any, setting: str, consequence: str) -> None:
+def check_shared(path: Any, consequence: str, setting: str = STORAGE_PATH) -> None:
     """
     Make sure that what is kept below a path is found from every machine that runs tasks, or serves.
 
     :param path: a path object, of ``pathlib`` or like ``ObjectStoragePath``
-    :param setting: where the path is set, such as ``[osmosdest] storage_path``
     :param consequence: what would happen, as the end of a sentence that begins with "so"
+    :param setting: where the path is set
     :raises ConfigurationError: when it is a local path, tasks run on other machines, and it is not declared shared
     """
     if why := one_machine_only(path):

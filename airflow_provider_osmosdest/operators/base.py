@@ -118,9 +118,7 @@ class DeliveringOperator(BaseOperator):
             except ConfigurationError as error:
                 raise AirflowFailException(f"{type(error).__name__}: {error}") from error
             count_metrics(result, tags)
-            path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
-            self._lineage = Lineage(path, prepared.destination, result.report.to_xcom())
-            describe_outlets(context, self.outlets, self._lineage.xcom)
+            self._describe(context, records, prepared.destination, result.report.to_xcom())
             return self._finish(context, result)
 
     def on_kill(self) -> None:
@@ -175,11 +173,11 @@ class DeliveringOperator(BaseOperator):
         """
         from airflow_provider_osmosdest.hooks.shared_storage import check_shared, one_machine_only
 
-        if not has_state:
-            again = "a retry on another would send everything again, as Airflow keeps no task state before 3.3"
-            check_shared(folder, "[osmosdest] storage_path", again)
         if (why := one_machine_only(folder)) is None:
             return None
+        if not has_state:
+            again = "a retry on another would send everything again, as Airflow keeps no task state before 3.3"
+            check_shared(folder, again)
         host = platform.node()
         self.log.warning(
             "[osmosdest] storage_path: %s. So report and failures file stay on %s, and the ledger is kept in Airflow's "
@@ -189,6 +187,12 @@ class DeliveringOperator(BaseOperator):
             host,
         )
         return host
+
+    def _describe(self, context: Context, records: Any, destination: str, xcom: dict[str, Any]) -> None:
+        """Tell Airflow's lineage and the events of the outlets what was delivered."""
+        path = str(records) if isinstance(records, str) or hasattr(records, "open") else None
+        self._lineage = Lineage(path, destination, xcom)
+        describe_outlets(context, self.outlets, xcom)
 
     def _records(self, context: Context) -> Any:  # noqa: ARG002 - for those that make records only now
         """Return the records to deliver, or where they are."""

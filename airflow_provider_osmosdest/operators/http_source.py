@@ -240,7 +240,7 @@ class HttpSourceOperator(BaseOperator):
         order = make_pull(instance, hook, request, run_context, share)
         if self.output_as == "file":
             nowhere = "the task that takes the records would not find them (few of them may go by output_as='xcom')"
-            check_shared(order.folder, "[osmosdest] storage_path", nowhere)
+            check_shared(order.folder, nowhere)
         return order
 
     def _finish(self, context: Context, order: PullOrder, result: PullResult) -> Any:

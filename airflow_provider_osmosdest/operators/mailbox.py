@@ -184,7 +184,7 @@ class MailboxReadOperator(BaseOperator):
         folder = landing_folder((ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)))
         # Also for XCom: the note of what was committed is there, without which a retry would take it for read.
         again = "neither the task that takes the records nor a retry of this one would find them there"
-        check_shared(folder, "[osmosdest] storage_path", again)
+        check_shared(folder, again)
         return Landing(MailboxHook(self.mailbox_conn_id).mailbox(), self.consumer, folder)
 
     def _land(self, landing: Landing) -> Any:

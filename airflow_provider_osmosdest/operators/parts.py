@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.operators.http_destination import HttpDestinationOperator
-from airflow_provider_osmosdest.operators.telemetry import Lineage, describe_outlets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,9 +126,7 @@ class PlanPartsOperator(_GroupOperator):
         folder = self._folder(context)
         prepared = self._prepared(context)
         try:
-            check_shared(
-                folder, "[osmosdest] storage_path", "its parts would not find their plan, nor their reports meet"
-            )
+            check_shared(folder, "its parts would not find their plan, nor their reports meet")
             try_out(folder)
             plan = load_plan(folder)
             source = self._file_source()
@@ -142,7 +139,7 @@ class PlanPartsOperator(_GroupOperator):
                         "so some records may be sent twice.",
                         source.description,
                     )
-                plan = self._new_plan(prepared)
+                plan = self._new_plan(prepared, str(source.fingerprint))
                 save_plan(folder, plan)
                 self.log.info("Planned %s: %s.", source.description, _described(plan))
         except ConfigurationError as error:
@@ -166,7 +163,7 @@ class PlanPartsOperator(_GroupOperator):
             raise OptionsError(msg)
         return source
 
-    def _new_plan(self, prepared: PreparedDelivery) -> Plan:
+    def _new_plan(self, prepared: PreparedDelivery, fingerprint: str) -> Plan:
         from airflow_provider_osmosdest.core.delivery.parts.plan import Plan
         from airflow_provider_osmosdest.core.errors import OptionsError
         from airflow_provider_osmosdest.core.records.parts import plan_parts
@@ -189,7 +186,6 @@ class PlanPartsOperator(_GroupOperator):
             parts=wanted,  # type: ignore[arg-type] # it is checked there
             records_format=self.records_format or None,
         )
-        fingerprint = str(self._file_source().fingerprint)
         return Plan.of(parts, fingerprint, shares=shares)  # type: ignore[arg-type]
 
 
@@ -319,10 +315,8 @@ class MergePartsOperator(_GroupOperator):
             # The next attempt is a delivery of its own.
             save_plan(folder, replace(plan, complete=True))
         StopFlag(folder).lower()
-        xcom = report.to_xcom() | {"parts": len(plan.parts)}
-        path = str(self.records) if isinstance(self.records, str) or hasattr(self.records, "open") else None
-        self._lineage = Lineage(path, prepared.destination, xcom)
-        describe_outlets(context, self.outlets, xcom)
+        xcom: dict[str, Any] = report.to_xcom() | {"parts": len(plan.parts)}
+        self._describe(context, self.records, prepared.destination, xcom)
         if error is not None:
             ti.xcom_push(key="return_value", value=xcom)
             raise AirflowFailException(f"{type(error).__name__}: {error}")

@@ -78,7 +78,7 @@ def with_watermark(order: PullOrder, context: Context, instance: tuple[str, ...]
             "the next run would not find how far this one has come; in Airflow 3.3 an asset keeps it instead, if the "
             "task has exactly one as inlet or outlet"
         )
-        check_shared(watermark_folder(instance), "[osmosdest] storage_path", lost)
+        check_shared(watermark_folder(instance), lost)
         return order
     dag_id, _, task_id, map_index = instance
     (asset,) = found.values()

@@ -7,13 +7,14 @@ from collections import OrderedDict
 
 from airflow_provider_osmosdest.core.http.token_bucket import TokenBucket
 
-__all__ = ["Failures", "Rates"]
+__all__ = ["BURST_SECONDS", "Failures", "Rates"]
 
 _MOST = 10_000
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
 _FORGET_SECONDS = 60.0
-_BURST_SECONDS = 1.0
+BURST_SECONDS = 1.0
+"""How many seconds' worth of requests a token may send at once."""
 
 
 class Failures:
@@ -65,7 +66,7 @@ class Rates:
         rate /= self._share
         bucket = self._buckets.pop(key, None)
         if bucket is None or bucket.rate != rate:
-            bucket = TokenBucket(rate, burst=_BURST_SECONDS)
+            bucket = TokenBucket(rate, burst=BURST_SECONDS)
         self._buckets[key] = bucket
         if len(self._buckets) > _MOST:
             self._buckets.popitem(last=False)

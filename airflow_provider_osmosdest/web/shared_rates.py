@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from airflow_provider_osmosdest.web.rate_limits import Rates
+from airflow_provider_osmosdest.web.rate_limits import BURST_SECONDS, Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,6 @@ __all__ = ["SharedRates"]
 
 _log = logging.getLogger(__name__)
 
-_BURST_SECONDS = 1.0
 _REOPEN_SECONDS = 30.0
 
 
@@ -53,7 +52,7 @@ class SharedRates:
             await self._opened(loop.time())
         if self._grants is not None:
             name = f"mailbox:{key[0]}:{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}"
-            grant = await self._grants.ask_soon(name, rate, 1, saved=max(0.0, _BURST_SECONDS - 1 / rate))
+            grant = await self._grants.ask_soon(name, rate, 1, saved=max(0.0, BURST_SECONDS - 1 / rate))
             if grant is not None:
                 return 0 if grant.units else math.ceil(max(0.001, grant.start - grant.received))
         return self._divided.wait(key, rate, loop.time())

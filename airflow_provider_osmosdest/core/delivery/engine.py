@@ -22,7 +22,7 @@ from airflow_provider_osmosdest.core.delivery.options import NO_HEADER
 from airflow_provider_osmosdest.core.delivery.pipeline import run_pipeline
 from airflow_provider_osmosdest.core.delivery.progress import Progress
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
-from airflow_provider_osmosdest.core.delivery.report import Tally, write_report
+from airflow_provider_osmosdest.core.delivery.report import Tally, too_many_failures, write_report
 from airflow_provider_osmosdest.core.delivery.responses.classifier import READ_BYTES, ResponseClassifier
 from airflow_provider_osmosdest.core.delivery.sending.batch_mode import BatchMode
 from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
@@ -32,7 +32,6 @@ from airflow_provider_osmosdest.core.errors import (
     OptionsError,
     OsmosError,
     StorageError,
-    TooManyFailuresError,
 )
 from airflow_provider_osmosdest.core.http.compression import compressor
 from airflow_provider_osmosdest.core.http.retry import Backoff
@@ -279,11 +278,7 @@ class DeliveryRun(Generic[_D]):
             taken.take(journal.delivery_id)
         failures_path = journal.close(complete=complete)
         if error is None and failed > allowed:
-            error = TooManyFailuresError(
-                f"{failed:,} of {tally.read:,} records were not delivered, and max_failures allows {allowed:,}: "
-                f"{tally.invalid:,} invalid, {tally.rejected:,} rejected, {tally.unknown:,} unknown, {tally.unsent:,} "
-                f"unsent. Each is in {failures_path} with its reason."
-            )
+            error = too_many_failures(tally, allowed, failures_path)
         report = tally.report(
             journal.delivery_id,
             seconds=journal.seconds,

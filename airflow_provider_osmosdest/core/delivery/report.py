@@ -7,14 +7,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.core.errors import StorageError
+from airflow_provider_osmosdest.core.errors import StorageError, TooManyFailuresError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_osmosdest.core.storage import Folder
 
-__all__ = ["DeliveryReport", "Tally", "write_report"]
+__all__ = ["DeliveryReport", "Tally", "too_many_failures", "write_report"]
 
 _REASONS = 5
 
@@ -143,6 +143,21 @@ class Tally:
             reasons=tuple(self.reasons.most_common(_REASONS)),
             error=error,
         )
+
+
+def too_many_failures(counts: Tally | DeliveryReport, allowed: int, failures_path: str | None) -> TooManyFailuresError:
+    """
+    Return the error of a delivery that ran to its end with more failures than it may have.
+
+    :param counts: of its records
+    :param allowed: how many of them may fail
+    :param failures_path: where they are listed
+    """
+    return TooManyFailuresError(
+        f"{counts.failed:,} of {counts.read:,} records were not delivered, and max_failures allows {allowed:,}: "
+        f"{counts.invalid:,} invalid, {counts.rejected:,} rejected, {counts.unknown:,} unknown, {counts.unsent:,} "
+        f"unsent. Each is in {failures_path} with its reason."
+    )
 
 
 def write_report(report: DeliveryReport, folder: Folder) -> None:

@@ -70,7 +70,7 @@ def test_a_disk_can_be_declared_shared(executor, monkeypatch, said):
 def test_the_error_says_what_would_happen_and_what_to_set(executor):
     executor("CeleryExecutor")
     with pytest.raises(ConfigurationError) as caught:
-        check_shared(Path("/srv/osmosdest"), "[osmosdest] storage_path", "nothing is found again")
+        check_shared(Path("/srv/osmosdest"), "nothing is found again")
     assert str(caught.value) == (
         "[osmosdest] storage_path: /srv/osmosdest is a folder of one machine, and CeleryExecutor runs tasks on others, "
         "so nothing is found again. Set [osmosdest] storage_path to a URL of object storage, such as "
@@ -81,4 +81,4 @@ def test_the_error_says_what_would_happen_and_what_to_set(executor):
 
 def test_what_is_shared_passes(executor):
     executor("LocalExecutor")
-    check_shared(Path("/srv/osmosdest"), "[osmosdest] storage_path", "nothing is found again")
+    check_shared(Path("/srv/osmosdest"), "nothing is found again")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import heapq
 import json
 import tempfile
-from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.ledger.failures import FAILURES_PATTERN, index_of
-from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
-from airflow_provider_osmosdest.core.errors import DeliveryError, StorageError, TooManyFailuresError
+from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS
+from airflow_provider_osmosdest.core.delivery.report import Tally, too_many_failures
+from airflow_provider_osmosdest.core.errors import DeliveryError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_osmosdest.core.delivery.parts.plan import Plan
+    from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
     from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["merge_failures", "merge_reports", "read_report"]
@@ -26,22 +27,8 @@ _NAME = "failures-all.ndjson"
 _RUN_BYTES = 32 * 1024 * 1024
 """How much of the failures is sorted in memory at once, in bytes."""
 
-_COUNTS = (
-    "read",
-    "delivered",
-    "duplicate",
-    "invalid",
-    "rejected",
-    "unknown",
-    "unsent",
-    "requests",
-    "retries",
-    "splits",
-    "bytes_sent",
-    "seconds",
-)
+_COUNTS = ("read", "unsent", *COUNTS)
 _NOT_READ = "its part was not begun, stopped before this record, or left no report"
-_REASONS = 5
 _MOST = 20
 
 
@@ -58,7 +45,8 @@ def read_report(folder: Folder, delivery_id: str) -> dict[str, Any] | None:
             report = json.load(file)
     except (FileNotFoundError, ValueError):
         return None
-    except OSError as error:
+    # The clients of object stores have trees of errors of their own.
+    except Exception as error:
         msg = f"the report in {folder} cannot be read: {error}. Mend the storage, then clear the task."
         raise StorageError(msg) from error
     return report if isinstance(report, dict) and report.get("delivery_id") == delivery_id else None
@@ -85,22 +73,21 @@ def merge_reports(
     :return: the report, and why the delivery failed, ``None`` where it did not
     """
     there = [each for each in reports if each is not None]
-    counts: Counter[Any] = Counter()
-    reasons: Counter[str] = Counter()
+    tally = Tally()
     for each in there:
-        counts.update({name: each[name] for name in _COUNTS})
-        reasons.update({reason["reason"]: reason["records"] for reason in each["reasons"]})
-    not_read = max(0, plan.records - counts["read"])
+        for name in _COUNTS:
+            setattr(tally, name, getattr(tally, name) + each[name])
+        tally.reasons.update({reason["reason"]: reason["records"] for reason in each["reasons"]})
+    not_read = max(0, plan.records - tally.read)
     if not_read:
-        reasons[f"unsent: {_NOT_READ}"] += not_read
-    counts.update(read=not_read, unsent=not_read)
-    numbers: dict[str, Any] = {name: counts[name] for name in _COUNTS}
-    report = DeliveryReport(
-        delivery_id=plan.delivery_id,
+        tally.read += not_read
+        tally.count("unsent", not_read, _NOT_READ)
+    report = tally.report(
+        plan.delivery_id,
+        seconds=sum(each["seconds"] for each in there),
         failures_path=failures_path,
         report_path=report_path,
-        reasons=tuple(reasons.most_common(_REASONS)),
-        **numbers | {"seconds": round(counts["seconds"], 3)},
+        error=None,
     )
     error = _error(plan, reports, report, allowed(report.read))
     return replace(report, error=None if error is None else str(error)), error
@@ -173,11 +160,7 @@ def _error(
             said += f" Without a report, so that their records count as unsent: part {_listed(lost)}; see their logs."
         return DeliveryError(f"{said} Clear the group, and each part goes on where it stood.")
     if report.failed > allowed:
-        return TooManyFailuresError(
-            f"{report.failed:,} of {report.read:,} records were not delivered, and max_failures allows {allowed:,}: "
-            f"{report.invalid:,} invalid, {report.rejected:,} rejected, {report.unknown:,} unknown, "
-            f"{report.unsent:,} unsent. Each is in {report.failures_path} with its reason."
-        )
+        return too_many_failures(report, allowed, report.failures_path)
     return None
 
 

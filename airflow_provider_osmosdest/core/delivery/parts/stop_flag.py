@@ -64,7 +64,8 @@ class StopFlag:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, reason.encode(errors="replace"))
-        except OSError as fault:
+        # The clients of object stores have trees of errors of their own.
+        except Exception as fault:
             raise self._failed("written", fault) from fault
 
     def lower(self) -> None:
@@ -76,7 +77,7 @@ class StopFlag:
         try:
             with suppress(FileNotFoundError):
                 self._path.unlink()
-        except OSError as error:
+        except Exception as error:
             raise self._failed("removed", error) from error
 
     def _read(self) -> str | None:
@@ -85,11 +86,11 @@ class StopFlag:
                 content: bytes = file.read()
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except Exception as error:
             raise self._failed("read", error) from error
         return content.decode(errors="replace")
 
-    def _failed(self, what: str, error: OSError) -> StorageError:
+    def _failed(self, what: str, error: Exception) -> StorageError:
         return StorageError(
             f"{self._path}, by which one part of a delivery stops the others, cannot be {what}: {error}. Mend the "
             "storage ([osmosdest] storage_path), then clear the task."
