@@ -64,10 +64,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int,
     """
     Use two processes a core, as most integration tests wait: for Airflow, for a time-out, for a server to start.
 
-    Unit tests, which wait for nothing, get one a core, as each process spends some seconds on reading all tests.
+    Unit tests, of which few wait, get one more than there are cores, as each process spends seconds on reading them.
     """
     cores = yield
-    return cores if all(path.startswith("tests/unit") for path in config.args) else 2 * cores
+    return cores + 1 if all(path.startswith("tests/unit") for path in config.args) else 2 * cores
 
 
 @pytest.hookimpl(optionalhook=True)
