@@ -11,6 +11,7 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.core.http.target import Target, join_url
 from airflow_provider_osmosdest.hooks import connection_fields
+from airflow_provider_osmosdest.hooks.masking import mask_secrets, read_extra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,18 +128,18 @@ class HttpDestinationHook(HttpHook):
             raise ConnectorError(msg) from None
 
     def _connector(self, conn: Any) -> Connector:
-        from airflow.sdk.log import mask_secret
-
-        extra = conn.extra_dejson
+        extra = read_extra(conn)
         url = connection_fields.base_url(conn.host, conn.schema, conn.port)
         headers = connection_fields.headers_of(extra.get("headers"))
         proxies = connection_fields.proxies_of(extra)
         secrets = connection_fields.secrets_of(url, headers, conn.login, conn.password, proxies.values())
-        for secret in secrets:
-            mask_secret(secret)
-        auth = connection_fields.auth_of(extra.get("auth"), conn.login, conn.password)
+        mask_secrets(secrets)
         # An auth class of the caller's is given login and password itself; a digest must not go out beside a Basic.
-        own = connection_fields.authorization(auth, conn.login, conn.password) if self._auth_type is None else {}
+        own_class = self._auth_type is not None
+        by_header = not extra.get("auth") and any(name.lower() == "authorization" for name in headers)
+        elsewhere = own_class or by_header
+        auth, oauth2 = connection_fields.auth_of(extra, conn.login, conn.password, elsewhere=elsewhere)
+        own = {} if own_class else connection_fields.authorization(auth, conn.login, conn.password)
         cert = extra.get("cert")
         target = Target(
             url=url,
@@ -149,7 +150,7 @@ class HttpDestinationHook(HttpHook):
             proxies=proxies,
             timeout=connection_fields.timeout_of(extra.get("timeout")),
             secrets=secrets,
-            oauth2=connection_fields.credentials_of(extra, auth, conn.login, conn.password),
+            oauth2=oauth2,
             signing_secret=conn.password if auth == "signature" else None,
         )
         options = connection_fields.write_options(extra)
@@ -192,13 +193,11 @@ class HttpDestinationHook(HttpHook):
 
     def tokens(self, target: Target) -> TokenSource:
         """Return the source of OAuth2 tokens, fetched over the connection's own TLS and proxy settings."""
-        from airflow.sdk.log import mask_secret
-
         from airflow_provider_osmosdest.core.http.oauth2 import TokenSource
         from airflow_provider_osmosdest.hooks.token_post import token_post
 
         assert target.oauth2 is not None
-        return TokenSource(target.oauth2, token_post(self.get_conn, target), mask_secret)
+        return TokenSource(target.oauth2, token_post(self.get_conn, target), lambda token: mask_secrets([token]))
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -239,7 +238,7 @@ class HttpDestinationHook(HttpHook):
         self, session: Session, connection: Any, extra_options: dict[str, Any]
     ) -> Session:
         """Pass only its options to the base class, which would turn all others into headers."""
-        extra = connection.extra_dejson
+        extra = read_extra(connection)
         known = {name: extra[name] for name in _SESSION_OPTIONS if extra.get(name) is not None}
         view = SimpleNamespace(host=connection.host, extra_dejson=known)
         return super()._configure_session_from_extra(session, view, extra_options)

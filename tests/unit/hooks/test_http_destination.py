@@ -115,13 +115,15 @@ class TestConnector:
             ({}, {}),
             ({"login": "ada", "password": "love-lace"}, {"Authorization": BASIC}),
             ({"login": "ada", "password": "love-lace", "extra": {"auth": "basic"}}, {"Authorization": BASIC}),
-            ({"login": "ada", "password": "love-lace", "extra": {"auth": "none"}}, {}),
-            ({"password": "love-lace"}, {}),
+            ({"password": "love-lace"}, {"Authorization": "Bearer love-lace"}),
+            ({"password": "love-lace", "extra": {"auth": None}}, {"Authorization": "Bearer love-lace"}),
+            ({"login": "", "password": "love-lace", "extra": {"auth": ""}}, {"Authorization": "Bearer love-lace"}),
+            ({"extra": {"auth": "none"}}, {}),
             ({"password": "love-lace", "extra": {"auth": "bearer"}}, {"Authorization": "Bearer love-lace"}),
             ({"password": " love-lace\n", "extra": {"auth": "bearer"}}, {"Authorization": "Bearer love-lace"}),
-            (
-                {"login": "ada", "password": "love-lace", "extra": {"headers": {"Authorization": "Custom love-lace"}}},
-                {"Authorization": "Custom love-lace"},
+            *(
+                ({**fields, "extra": {"headers": {"Authorization": "Custom x"}}}, {"Authorization": "Custom x"})
+                for fields in ({"login": "ada", "password": "love-lace"}, {"login": "ada"}, {"password": "love-lace"})
             ),
         ],
     )
@@ -129,8 +131,62 @@ class TestConnector:
         assert connect(**fields).connector().target.headers == headers
 
     @pytest.mark.parametrize(
+        ("auth", "fields", "says"),
+        [
+            (None, "login", "auth is empty, and there is a login without a password. Fill in the password for basic"),
+            ("none", "login", "there is a login, which would not be sent. Empty the login, or fill in the password"),
+            ("none", "password", "there is a password, which would not be sent. Empty the password, or set auth to"),
+            ("none", "both", "there is a login and password, which would not be sent"),
+            ("basic", "", "the login, which holds the user, is empty"),
+            ("basic", "login", "the password, which holds the user's password, is empty"),
+            ("basic", "password", "the login, which holds the user, is empty"),
+            ("bearer", "", "the password, which holds the token, is empty"),
+            ("bearer", "login", "the password, which holds the token, is empty"),
+            ("bearer", "both", "there is a login, which would not be sent. Empty the login, or set auth to basic"),
+            ("oauth2", "", "the login, which holds the client id, is empty"),
+            ("oauth2", "login", "the password, which holds the client secret, is empty"),
+            ("oauth2", "password", "the login, which holds the client id, is empty"),
+            ("oauth2", "both", "oauth2_url: found ''"),
+            ("signature", "", "the password, which holds the signing secret, is empty"),
+            ("signature", "login", "the password, which holds the signing secret, is empty"),
+            ("signature", "both", "there is a login, which would not be sent"),
+        ],
+    )
+    def test_what_is_filled_in_is_sent_or_refused(self, connect, auth, fields, says):
+        given = {"login": {"login": "ada"}, "password": {"password": "hush-hush"}}
+        given |= {"": {}, "both": {**given["login"], **given["password"]}}
+        with pytest.raises(ConnectorError) as raised:
+            connect(**given[fields], extra={"auth": auth}).connector()
+        assert str(raised.value).startswith("connection 'api': auth is " if "oauth2_url" not in says else "connection")
+        assert says in str(raised.value)
+        assert "hush-hush" not in str(raised.value)
+
+    @pytest.mark.parametrize("auth", [None, "none", "basic", "bearer", "signature"])
+    def test_an_oauth2_field_is_for_oauth2(self, connect, auth):
+        fields = {None: {}, "none": {}, "basic": {"login": "ada"}}.get(auth, {}) | (
+            {} if auth in (None, "none") else {"password": "whsec_c2VjcmV0"}
+        )
+        with pytest.raises(ConnectorError, match="Set auth to oauth2, or empty oauth2_url and oauth2_scope"):
+            connect(**fields, extra={"auth": auth, "oauth2_url": "https://x.test/t", "oauth2_scope": "a"}).connector()
+
+    def test_an_empty_password_is_sent_as_the_message_says(self, connect):
+        with pytest.raises(ConnectorError, match='set headers to {"Authorization"'):
+            connect(login="sk_live_1234").connector()
+        header = {"Authorization": f"Basic {base64.b64encode(b'sk_live_1234:').decode()}"}
+        assert connect(extra={"headers": header}).connector().target.headers == header
+
+    @pytest.mark.parametrize("fields", [{"login": "ada"}, {"login": "ada", "password": "x"}, {"password": "x"}])
+    def test_an_auth_class_of_the_caller_takes_what_there_is(self, connect, fields):
+        connect(**fields, extra={"auth": "none"})
+        hook = HttpDestinationHook(http_conn_id="api", auth_type=requests.auth.HTTPDigestAuth)
+        assert hook.connector().target.headers == {}
+
+    @pytest.mark.parametrize(
         ("fields", "says"),
         [
+            ({"extra": "[1]"}, "extra is not a JSON object"),
+            ({"extra": "{hush-hush"}, "extra is not a JSON object"),
+            ({"login": "a", "password": "b", "extra": {"auth": "oauth2", "oauth2_url": ["x"]}}, "oauth2_url is a list"),
             ({"host": ""}, "Base URL"),
             ({"host": "ftp://files.example.com"}, "http"),
             ({"host": "https://api.example.com/a b"}, "spaces"),
@@ -277,8 +333,8 @@ class TestRun:
             ({}, None),
             ({"login": "ada", "password": "love-lace"}, BASIC),
             ({"login": "ada", "password": "love-lace", "extra": {"batch_size": 5}}, BASIC),
-            ({"login": "ada", "password": "love-lace", "extra": {"auth": "none"}}, None),
-            ({"password": "love-lace", "extra": {"auth": "bearer"}}, "Bearer love-lace"),
+            ({"extra": {"auth": "none"}}, None),
+            ({"password": "love-lace"}, "Bearer love-lace"),
             ({"login": "ada", "extra": {"headers": {"Authorization": "Custom x"}}}, "Custom x"),
         ],
     )
