@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTHS",
+    "NOT_SECRET",
     "auth_of",
     "authorization",
     "base_url",
+    "cert_of",
     "headers_of",
     "method_of",
     "proxies_of",
@@ -53,10 +55,10 @@ _ON_PURPOSE = (
 )
 _OAUTH2_FIELDS = ("oauth2_url", "oauth2_scope", "oauth2_audience")
 
-# Values that are no secrets: masking them would blot words out of every log.
-_NOT_SECRET = frozenset(
+NOT_SECRET = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"}
 )
+"""Headers whose values are no secrets: masking them would blot words out of every log."""
 # Airflow's masker leaves shorter texts alone too: they would match by chance.
 _SHORTEST_SECRET = 5
 
@@ -201,6 +203,22 @@ def method_of(value: Any) -> str:
     return (value or "POST").upper()
 
 
+def cert_of(value: Any) -> str | tuple[str, str] | None:
+    """
+    Read a ``cert`` field: the path of a client certificate, or the paths of certificate and key.
+
+    :raises ConnectorError: when it is something else
+    """
+    if not value:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(path, str) for path in value):  # noqa: PLR2004
+        return value[0], value[1]
+    msg = f"cert is {value!r}; expected the path of a PEM file, or a list of two: certificate and key"
+    raise ConnectorError(msg)
+
+
 def proxies_of(extra: Mapping[str, Any]) -> dict[str, str]:
     """
     Read ``proxies`` (or ``proxy``) as the HTTP provider does; ``trust_env`` false ignores the environment's.
@@ -263,7 +281,7 @@ def secrets_of(
         # A secret file ends in a line break, and what is sent does not.
         found += [password, password.strip(), _basic(login, password)]
     for name, value in headers.items():
-        if name.lower() not in _NOT_SECRET:
+        if name.lower() not in NOT_SECRET:
             found += [value, value.partition(" ")[2]]
     for address in (url, *proxies):
         parts = urlsplit(address)

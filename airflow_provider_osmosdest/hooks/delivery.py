@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.records import Source
-    from airflow_provider_osmosdest.hooks.http_destination import Connector
+    from airflow_provider_osmosdest.hooks.connector import Connector
 
 __all__ = [
     "TaskRequest",

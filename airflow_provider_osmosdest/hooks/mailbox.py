@@ -23,6 +23,7 @@ from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
 from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.hooks.delivery import source_of
+from airflow_provider_osmosdest.hooks.log_filters import without_masking_warning
 from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
 from airflow_provider_osmosdest.hooks.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.shared_storage import STORAGE_PATH, check_shared
@@ -85,7 +86,8 @@ class MailboxHook(BaseHook):
 
         :raises ConnectorError: naming the connection and the field that cannot be used
         """
-        conn = self.get_connection(self.mailbox_conn_id)
+        with without_masking_warning():
+            conn = self.get_connection(self.mailbox_conn_id)
         try:
             connector = settings_of(conn)
         except ConfigurationError as error:
