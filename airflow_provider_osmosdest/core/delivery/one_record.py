@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.engine import DeliveryRun
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
-from airflow_provider_osmosdest.core.delivery.messages import counted
 from airflow_provider_osmosdest.core.delivery.model import RunContext
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.delivery.shown import show_request, show_response
@@ -142,7 +141,9 @@ def send_one(
         passed_over += len(before)
         if position is None:
             continue
-        failing = f", after {counted(passed_over, 'record')} that fail the schema" if passed_over else ""
+        failing = (
+            f", after {passed_over:,} that {'fail' if passed_over > 1 else 'fails'} the schema" if passed_over else ""
+        )
         say(
             f"Sending one record to {delivery.where}, really, as a delivery sends it: index {passed_over} of "
             f"{source.description}, the first valid one{failing}."
