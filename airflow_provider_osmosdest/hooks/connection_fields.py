@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials
-from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT
+from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT, SHORTEST_SECRET
 from airflow_provider_osmosdest.core.http.urls import masked_url
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ NOT_SECRET = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"}
 )
 """Headers whose values are no secrets: masking them would blot words out of every log."""
-# Airflow's masker leaves shorter texts alone too: they would match by chance.
-_SHORTEST_SECRET = 5
 
 
 def base_url(host: str | None, schema: str | None, port: int | None) -> str:
@@ -291,7 +289,7 @@ def secrets_of(
         found += (pair.partition("=")[2] for pair in parts.query.split("&"))
         found += (value for _, value in parse_qsl(parts.query))
     forms = (form for text in found for form in _forms(text))
-    return tuple(dict.fromkeys(form for form in forms if len(form) >= _SHORTEST_SECRET))
+    return tuple(dict.fromkeys(form for form in forms if len(form) >= SHORTEST_SECRET))
 
 
 def _forms(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_osmosdest.core.http.target import SHORTEST_SECRET
 from airflow_provider_osmosdest.core.http.transport import Body, request_headers
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def show_request(target: Target, headers: Mapping[str, str], request: Request) -
     for piece in request.body.pieces if isinstance(request.body, Body) else [request.body]:
         start += bytes(piece[: _EXCERPT - len(start)])
     sent = {
-        **request_headers(target.headers, headers),
+        **request_headers({name: _hidden(value) for name, value in target.headers.items()}, headers),
         **{name: "***" if name.lower() in _MADE else value for name, value in (request.headers or {}).items()},
         "Content-Length": str(request.length),
     }
@@ -104,6 +105,12 @@ def show_response(target: Target, request: Request, response: Response) -> Shown
     body = redact(response.body.decode(errors="replace"))
     headers = ((name, "***" if name.lower() == "set-cookie" else redact(value)) for name, value in response.headers)
     return ShownResponse(response.status, tuple(headers), _cut(body[:_EXCERPT], len(body) - _EXCERPT))
+
+
+def _hidden(value: str) -> str:
+    """Return a header's value without what is too short for :meth:`~.target.Target.redact`."""
+    scheme, blank, secret = value.rpartition(" ")
+    return value if len(secret) >= SHORTEST_SECRET else f"{scheme}{blank}***"
 
 
 def _cut(start: str, more: int) -> str:
