@@ -26,7 +26,7 @@ _MEANINGS = {
     "delivered": "the API has taken the record. It was really sent: take it out there if it was only for a try",
     "duplicate": "the API says that it has the record already",
     "rejected": "the API refused the record",
-    "unknown": "whether the API has taken the record is not known: ask it before the record is sent again",
+    "unknown": "whether the API has taken the record is not known; ask it before the record is sent again",
     "unsent": "the API has not taken the record",
     "invalid": "the record cannot be sent",
 }
@@ -97,6 +97,5 @@ def _tell(one: OneRecord) -> None:
     else:
         say(f"\n{one.request}\n")
         say("No whole answer came.\n" if one.response is None else f"{one.response}\n")
-    reason = f": {one.reason}" if one.reason else ""
-    say(f"{one.outcome}: {_MEANINGS[one.outcome]}{reason.removesuffix('.')}.")
+    say(f"{one.outcome}: {_MEANINGS[one.outcome]}.{f' The reason: {one.reason}' if one.reason else ''}")
     say("No ledger, report or seen key is left of this: a delivery of the same file sends the record again.")

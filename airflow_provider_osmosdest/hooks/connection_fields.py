@@ -135,6 +135,9 @@ def auth_of(
         fields = " and ".join(unsent)
         msg = f"{found} and there is a {fields}, which would not be sent. Empty the {fields}, or {_other(**given)}"
         raise ConnectorError(msg)
+    if auth == "bearer" and (password or "").strip().lower().startswith("bearer "):
+        msg = f"{found} and the password begins with 'Bearer ', which is put before the token anyway. Leave it out"
+        raise ConnectorError(msg)
     oauth2 = {name: extra[name] for name in _OAUTH2_FIELDS if extra.get(name)}
     if auth == "oauth2":
         return auth, _credentials(oauth2, login or "", password or "")

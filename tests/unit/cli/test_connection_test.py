@@ -108,7 +108,7 @@ class TestWithRecords:
     def test_a_refused_record_is_1_and_says_why(self, airflow, api, file):
         code, document, err = airflow("test", "--conn-id", "api", "--records", file(7), "--write-mode", "record")
         assert (code, document["outcome"], document["response"]["status"]) == (1, "rejected", 422)
-        assert "rejected: the API refused the record: 422" in err
+        assert "rejected: the API refused the record. The reason: 422" in err
         assert len(api.received) == 1
 
     def test_a_wrong_token_is_1_and_one_request(self, airflow, set_connection, file):
@@ -116,7 +116,7 @@ class TestWithRecords:
             set_connection("api", host=server.url, password=SECRET)
             code, document, err = airflow("test", "--conn-id", "api", "--records", file(1))
         assert (code, document["outcome"], len(server.received)) == (1, "unsent", 1)
-        assert "unsent: the API has not taken the record: connection 'api'" in err
+        assert "unsent: the API has not taken the record. The reason: connection 'api'" in err
 
     def test_an_api_that_is_down_is_not_tried_again(self, airflow, set_connection, file):
         set_connection("api", host=f"http://127.0.0.1:{free_port()}", extra={"max_retries": 50})

@@ -184,6 +184,7 @@ class TestConnector:
     @pytest.mark.parametrize(
         ("fields", "says"),
         [
+            ({"password": "Bearer hush-hush"}, "the password begins with 'Bearer '"),
             ({"extra": "[1]"}, "extra is not a JSON object"),
             ({"extra": "{hush-hush"}, "extra is not a JSON object"),
             ({"login": "a", "password": "b", "extra": {"auth": "oauth2", "oauth2_url": ["x"]}}, "oauth2_url is a list"),
