@@ -7,7 +7,8 @@ them. The shapes are those of ``airflow/provider_info.schema.json`` and, for con
 
 The form saves ``conn-fields`` into the Connection's extra under their own names: numbers as numbers, ``object``
 fields as objects, and every field that was left empty as ``null``. ``default`` only fills the form in; a
-Connection made in another way lacks the key.
+Connection made in another way lacks the key. ``section`` is the title that the form gathers a field under, in the order
+in which a person fills them in.
 """
 
 from __future__ import annotations
@@ -150,18 +151,29 @@ def get_provider_info() -> dict[str, object]:
                     "relabeling": {"host": "Base URL", "password": "Password or token"},
                     "placeholders": {
                         "host": "https://api.example.com/v1",
-                        "login": "only for basic authentication",
-                        "password": "its password, or the bearer token",
+                        "login": "user of basic, or client id of oauth2; else empty",
+                        "password": "a bearer token; with a login, its password",
                     },
                 },
                 "conn-fields": {
-                    "method": {
-                        "label": "Method",
-                        "description": "HTTP method of each request. Most APIs that take new records want POST.",
+                    "auth": {
+                        "label": "Authentication",
+                        "description": (
+                            "How requests show who sends them. Empty: a password alone is a bearer token, login and "
+                            "password are basic, and with neither nothing is sent. An API key goes into Headers. "
+                            "Extra also takes verify, cert and proxies, as Airflow's HTTP connection does."
+                        ),
                         "schema": {
+                            "section": "Signing in",
                             "type": ["string", "null"],
-                            "enum": ["POST", "PUT", "PATCH"],
-                            "default": "POST",
+                            "enum": ["none", "basic", "bearer", "oauth2", "signature"],
+                            "values_display": {
+                                "none": "none: send no credentials",
+                                "basic": "basic: the login and password above",
+                                "bearer": "bearer: the password above is the token",
+                                "oauth2": "oauth2: fetch tokens with the login and password above (client credentials)",
+                                "signature": "signature: sign each request with the secret above (Standard Webhooks)",
+                            },
                         },
                     },
                     "headers": {
@@ -172,25 +184,65 @@ def get_provider_info() -> dict[str, object]:
                             "values of headers whose name says that they are secret (authorization, token, secret, "
                             "api-key); no value is ever logged."
                         ),
-                        "schema": {"type": ["object", "null"]},
+                        "schema": {"section": "Signing in", "type": ["object", "null"]},
+                    },
+                    # Airflow's form masks every field whose name holds "token", so this one must not.
+                    "oauth2_url": {
+                        "label": "OAuth2 URL",
+                        "description": (
+                            "With oauth2: the URL that gives out tokens. Login is the client id and password the "
+                            "client secret. Tokens are kept and renewed before they end."
+                        ),
+                        "schema": {
+                            "section": "Signing in",
+                            "type": ["string", "null"],
+                            "examples": ["https://login.example.com/oauth2/v2.0/token"],
+                        },
+                    },
+                    "oauth2_scope": {
+                        "label": "OAuth2 scope",
+                        "description": "With oauth2: what to ask for, separated by spaces. Empty asks for the default.",
+                        "schema": {"section": "Signing in", "type": ["string", "null"], "examples": ["orders.write"]},
+                    },
+                    "oauth2_audience": {
+                        "label": "OAuth2 audience",
+                        "description": "With oauth2: for whom the token is, if the server asks for it.",
+                        "schema": {
+                            "section": "Signing in",
+                            "type": ["string", "null"],
+                            "examples": ["https://api.example.com"],
+                        },
+                    },
+                    "method": {
+                        "label": "Method",
+                        "description": (
+                            "Both modes: HTTP method of each request. Most APIs that take new records want POST."
+                        ),
+                        "schema": {
+                            "section": "What is sent",
+                            "type": ["string", "null"],
+                            "enum": ["POST", "PUT", "PATCH"],
+                            "default": "POST",
+                        },
                     },
                     "destination_schema": {
                         "label": "Destination schema",
                         "description": (
-                            "What a record must look like, as JSON: an ordered list of fields with name, type and "
-                            'nullable, such as {"fields": [{"name": "id", "type": "integer", "nullable": false}]}. '
-                            "Records that fail it are never sent. Make one from a sample file with: airflow osmosdest "
-                            "schema infer FILE"
+                            "Both modes: what a record must look like, as JSON: an ordered list of fields with name, "
+                            'type and nullable, such as {"fields": [{"name": "id", "type": "integer", "nullable": '
+                            "false}]}. Records that fail it are never sent. Make one from a sample file with: "
+                            "airflow osmosdest schema infer FILE"
                         ),
-                        "schema": {"type": ["object", "null"]},
+                        "schema": {"section": "What is sent", "type": ["object", "null"]},
                     },
                     "write_mode": {
                         "label": "Write mode",
                         "description": (
-                            "Whether the API takes many records in one request or one record per request. A task may "
-                            "say otherwise, as with every field below."
+                            "Whether the API takes many records in one request (batch mode) or one record per "
+                            "request (record mode). A task may say otherwise, as with every field from Method down."
                         ),
                         "schema": {
+                            "section": "What is sent",
                             "type": ["string", "null"],
                             "enum": ["batch", "record"],
                             "values_display": {
@@ -200,65 +252,26 @@ def get_provider_info() -> dict[str, object]:
                             "default": "batch",
                         },
                     },
-                    "batch_size": {
-                        "label": "Batch size",
-                        "description": "Batch mode: records in one request at most, 1 to 250,000.",
-                        "schema": {
-                            "type": ["integer", "null"],
-                            "minimum": 1,
-                            "maximum": 250_000,
-                            "default": 250_000,
-                        },
-                    },
-                    "max_batch_bytes": {
-                        "label": "Max batch bytes",
-                        "description": (
-                            "Batch mode: bytes of one request's body at most, before compression. Set it when the API "
-                            "documents a size limit; empty means no limit."
-                        ),
-                        "schema": {"type": ["integer", "null"], "minimum": 2},
-                    },
-                    "batch_format": {
-                        "label": "Batch format",
-                        "description": "Batch mode: how the records of one request are written.",
-                        "schema": {
-                            "type": ["string", "null"],
-                            "enum": ["json", "ndjson"],
-                            "values_display": {
-                                "json": "json: one JSON array",
-                                "ndjson": "ndjson: one JSON object per line",
-                            },
-                            "default": "json",
-                        },
-                    },
                     "envelope": {
                         "label": "Envelope",
                         "description": (
-                            'What the API wants around the records: a name (data sends {"data": [...]}), or a JSON '
-                            'object one of whose values is "$records". Empty sends them bare.'
+                            'Both modes: what the API wants around the records: a name (data sends {"data": [...]}, '
+                            'in record mode {"data": {...}}), or a JSON object one of whose values is "$records". '
+                            "Empty sends them bare."
                         ),
                         "schema": {
+                            "section": "What is sent",
                             "type": ["string", "null"],
                             "examples": ["data", "records", '{"source": "airflow", "items": "$records"}'],
                         },
                     },
-                    "on_batch_failure": {
-                        "label": "On batch failure",
-                        "description": "Batch mode: what to do when the API refuses a batch because of its data.",
-                        "schema": {
-                            "type": ["string", "null"],
-                            "enum": ["split", "fail"],
-                            "values_display": {
-                                "split": "split: send parts of it until only the bad records are left",
-                                "fail": "fail: count all its records as rejected",
-                            },
-                            "default": "split",
-                        },
-                    },
                     "deduplicate": {
                         "label": "Deduplicate",
-                        "description": "What not to send again. A record counts as seen once it was delivered.",
+                        "description": (
+                            "Both modes: what not to send again. A record counts as seen once it was delivered."
+                        ),
                         "schema": {
+                            "section": "What is sent",
                             "type": ["string", "null"],
                             "enum": ["none", "in_file", "records", "files"],
                             "values_display": {
@@ -273,67 +286,61 @@ def get_provider_info() -> dict[str, object]:
                     "record_key": {
                         "label": "Record key",
                         "description": (
-                            "Field, or fields with commas between, that a record is known by. A record that was edited "
-                            "is then no new one. Empty: its whole content, so that new and edited ones are sent."
-                        ),
-                        "schema": {"type": ["string", "null"], "examples": ["order_id", "customer_id, day"]},
-                    },
-                    "concurrency": {
-                        "label": "Concurrency",
-                        "description": (
-                            "Record mode: requests in flight at the same time. A task may also say auto: as many, and "
-                            "as fast, as the API takes."
+                            "Both modes, with deduplicate: field, or fields with commas between, that a record is "
+                            "known by. A record that was edited is then no new one. Empty: its whole content, so "
+                            "that new and edited ones are sent."
                         ),
                         "schema": {
+                            "section": "What is sent",
+                            "type": ["string", "null"],
+                            "examples": ["order_id", "customer_id, day"],
+                        },
+                    },
+                    "batch_size": {
+                        "label": "Batch size",
+                        "description": "Batch mode: records in one request at most, 1 to 250,000.",
+                        "schema": {
+                            "section": "Batch mode",
                             "type": ["integer", "null"],
                             "minimum": 1,
-                            "maximum": 512,
-                            "default": 16,
+                            "maximum": 250_000,
+                            "default": 250_000,
                         },
                     },
-                    "compression": {
-                        "label": "Compression",
+                    "max_batch_bytes": {
+                        "label": "Max batch bytes",
                         "description": (
-                            "Compress request bodies, and say so in Content-Encoding. Only if the API documents it."
+                            "Batch mode: bytes of one request's body at most, before compression. Set it when the "
+                            "API documents a size limit; empty means no limit."
                         ),
+                        "schema": {"section": "Batch mode", "type": ["integer", "null"], "minimum": 2},
+                    },
+                    "batch_format": {
+                        "label": "Batch format",
+                        "description": "Batch mode: how the records of one request are written.",
                         "schema": {
+                            "section": "Batch mode",
                             "type": ["string", "null"],
-                            "enum": ["none", "gzip", "zstd"],
-                            "default": "none",
+                            "enum": ["json", "ndjson"],
+                            "values_display": {
+                                "json": "json: one JSON array",
+                                "ndjson": "ndjson: one JSON object per line",
+                            },
+                            "default": "json",
                         },
                     },
-                    "item_errors": {
-                        "label": "Item errors",
-                        "description": (
-                            "For an API that answers success and lists the records it refused: the JMESPath of that "
-                            "list in its JSON answer. Its entries are positions in the request, or objects with index "
-                            "and error."
-                        ),
+                    "on_batch_failure": {
+                        "label": "On batch failure",
+                        "description": "Batch mode: what to do when the API refuses a batch because of its data.",
                         "schema": {
+                            "section": "Batch mode",
                             "type": ["string", "null"],
-                            "examples": ["errors", "errors[].{index: position, error: message}"],
-                        },
-                    },
-                    "success_when": {
-                        "label": "Success when",
-                        "description": (
-                            "For an API that answers 200 even when it refuses: a JMESPath over its JSON answer that is "
-                            "true only for a real success."
-                        ),
-                        "schema": {
-                            "type": ["string", "null"],
-                            "examples": ["ok", "status == 'accepted'"],
-                        },
-                    },
-                    "already_exists_when": {
-                        "label": "Already exists when",
-                        "description": (
-                            "A JMESPath over {status, body} of an answer that is true where the API has the record "
-                            "already: it counts as duplicate then, and is no failure."
-                        ),
-                        "schema": {
-                            "type": ["string", "null"],
-                            "examples": ["status == `409`", "body.code == 'duplicate'"],
+                            "enum": ["split", "fail"],
+                            "values_display": {
+                                "split": "split: send parts of it until only the bad records are left",
+                                "fail": "fail: count all its records as rejected",
+                            },
+                            "default": "split",
                         },
                     },
                     "on_no_answer": {
@@ -343,6 +350,7 @@ def get_provider_info() -> dict[str, object]:
                             "retries."
                         ),
                         "schema": {
+                            "section": "Batch mode",
                             "type": ["string", "null"],
                             "enum": ["stop", "split"],
                             "values_display": {
@@ -352,62 +360,87 @@ def get_provider_info() -> dict[str, object]:
                             "default": "stop",
                         },
                     },
+                    "concurrency": {
+                        "label": "Concurrency",
+                        "description": (
+                            "Record mode: requests in flight at the same time. A task may also say auto: as many, "
+                            "and as fast, as the API takes."
+                        ),
+                        "schema": {
+                            "section": "Record mode",
+                            "type": ["integer", "null"],
+                            "minimum": 1,
+                            "maximum": 512,
+                            "default": 16,
+                        },
+                    },
+                    "requests_per_second": {
+                        "label": "Requests per second",
+                        "description": (
+                            "Both modes: requests a second at most, if the API documents a limit. Empty means no limit."
+                        ),
+                        "schema": {"section": "Limits", "type": ["number", "null"], "minimum": 0.001},
+                    },
+                    "records_per_second": {
+                        "label": "Records per second",
+                        "description": (
+                            "Both modes: records a second at most, if the API documents a limit. Empty means no limit."
+                        ),
+                        "schema": {"section": "Limits", "type": ["number", "null"], "minimum": 0.001},
+                    },
                     "timeout": {
                         "label": "Timeout",
                         "description": (
-                            "Seconds to wait for an answer once the request is sent. To be made, a connection has 30 "
-                            "seconds of its own."
+                            "Both modes: seconds to wait for an answer once the request is sent. To be made, a "
+                            "connection has 30 seconds of its own."
                         ),
-                        "schema": {"type": ["number", "null"], "minimum": 0.1, "default": 60},
+                        "schema": {"section": "Limits", "type": ["number", "null"], "minimum": 0.1, "default": 60},
                     },
-                    "auth": {
-                        "label": "Authentication",
+                    "item_errors": {
+                        "label": "Item errors",
                         "description": (
-                            "How requests show who sends them. Empty means basic if a login is given, else none. An "
-                            "API key goes into Headers. Extra also takes verify, cert and proxies, as Airflow's HTTP "
-                            "connection does."
+                            "Both modes: for an API that answers success and lists the records it refused: the "
+                            "JMESPath of that list in its JSON answer. Its entries are positions in the request, or "
+                            "objects with index and error."
                         ),
                         "schema": {
+                            "section": "Rarely needed",
                             "type": ["string", "null"],
-                            "enum": ["none", "basic", "bearer", "oauth2", "signature"],
-                            "values_display": {
-                                "none": "none: send no credentials",
-                                "basic": "basic: the login and password above",
-                                "bearer": "bearer: the password above is the token",
-                                "oauth2": "oauth2: fetch tokens with the login and password above (client credentials)",
-                                "signature": "signature: sign each request with the secret above (Standard Webhooks)",
-                            },
+                            "examples": ["errors", "errors[].{index: position, error: message}"],
                         },
                     },
-                    # Airflow's form masks every field whose name holds "token", so this one must not.
-                    "oauth2_url": {
-                        "label": "OAuth2 URL",
+                    "success_when": {
+                        "label": "Success when",
                         "description": (
-                            "With oauth2: the URL that gives out tokens. Login is the client id and password the "
-                            "client secret. Tokens are kept and renewed before they end."
+                            "Both modes: for an API that answers 200 even when it refuses: a JMESPath over its JSON "
+                            "answer that is true only for a real success."
                         ),
                         "schema": {
+                            "section": "Rarely needed",
                             "type": ["string", "null"],
-                            "examples": ["https://login.example.com/oauth2/v2.0/token"],
+                            "examples": ["ok", "status == 'accepted'"],
                         },
                     },
-                    "oauth2_scope": {
-                        "label": "OAuth2 scope",
-                        "description": "With oauth2: what to ask for, separated by spaces. Empty asks for the default.",
-                        "schema": {"type": ["string", "null"], "examples": ["orders.write"]},
-                    },
-                    "oauth2_audience": {
-                        "label": "OAuth2 audience",
-                        "description": "With oauth2: for whom the token is, if the server asks for it.",
-                        "schema": {"type": ["string", "null"], "examples": ["https://api.example.com"]},
+                    "already_exists_when": {
+                        "label": "Already exists when",
+                        "description": (
+                            "Both modes: a JMESPath over {status, body} of an answer that is true where the API has "
+                            "the record already: it counts as duplicate then, and is no failure."
+                        ),
+                        "schema": {
+                            "section": "Rarely needed",
+                            "type": ["string", "null"],
+                            "examples": ["status == `409`", "body.code == 'duplicate'"],
+                        },
                     },
                     "guarantee": {
                         "label": "Guarantee",
                         "description": (
-                            "What to do with records that may or may not have arrived, as after a time-out: send them "
-                            "again, or never and report them as unknown."
+                            "Both modes: what to do with records that may or may not have arrived, as after a "
+                            "time-out: send them again, or never and report them as unknown."
                         ),
                         "schema": {
+                            "section": "Rarely needed",
                             "type": ["string", "null"],
                             "enum": ["at_least_once", "at_most_once"],
                             "values_display": {
@@ -420,20 +453,28 @@ def get_provider_info() -> dict[str, object]:
                     "idempotency_header": {
                         "label": "Idempotency header",
                         "description": (
-                            "Header that carries a key which stays the same when the same records are sent again, so "
-                            "that the API can tell. none sends no such header."
+                            "Both modes: header that carries a key which stays the same when the same records are "
+                            "sent again, so that the API can tell. none sends no such header."
                         ),
-                        "schema": {"type": ["string", "null"], "default": "Idempotency-Key", "examples": ["none"]},
+                        "schema": {
+                            "section": "Rarely needed",
+                            "type": ["string", "null"],
+                            "default": "Idempotency-Key",
+                            "examples": ["none"],
+                        },
                     },
-                    "requests_per_second": {
-                        "label": "Requests per second",
-                        "description": "Requests a second at most, if the API documents a limit. Empty means no limit.",
-                        "schema": {"type": ["number", "null"], "minimum": 0.001},
-                    },
-                    "records_per_second": {
-                        "label": "Records per second",
-                        "description": "Records a second at most, if the API documents a limit. Empty means no limit.",
-                        "schema": {"type": ["number", "null"], "minimum": 0.001},
+                    "compression": {
+                        "label": "Compression",
+                        "description": (
+                            "Both modes: compress request bodies, and say so in Content-Encoding. Only if the API "
+                            "documents it."
+                        ),
+                        "schema": {
+                            "section": "Rarely needed",
+                            "type": ["string", "null"],
+                            "enum": ["none", "gzip", "zstd"],
+                            "default": "none",
+                        },
                     },
                 },
             },
@@ -444,7 +485,7 @@ def get_provider_info() -> dict[str, object]:
                 "ui-field-behaviour": {
                     "hidden-fields": ["host", "login", "schema", "port"],
                     "relabeling": {"password": "Signing secrets"},
-                    "placeholders": {"password": "whsec_..., only if partners sign what they send"},
+                    "placeholders": {"password": "whsec_…, only if partners sign what they send"},
                 },
                 "conn-fields": {
                     "path": {
@@ -455,7 +496,11 @@ def get_provider_info() -> dict[str, object]:
                             "[osmosdest] storage_path. The store must be able to create an object only if it is not "
                             "there, as disks, S3, GCS and Azure can."
                         ),
-                        "schema": {"type": ["string", "null"], "examples": ["s3://my-bucket/mailboxes/orders"]},
+                        "schema": {
+                            "section": "Where it lies",
+                            "type": ["string", "null"],
+                            "examples": ["s3://my-bucket/mailboxes/orders"],
+                        },
                     },
                     "storage_conn_id": {
                         "label": "Storage connection",
@@ -463,7 +508,7 @@ def get_provider_info() -> dict[str, object]:
                             "Id of the Airflow Connection that opens the path. Empty means none is needed: the path "
                             "is local, or the machine's own credentials open it."
                         ),
-                        "schema": {"type": ["string", "null"], "examples": ["aws_default"]},
+                        "schema": {"section": "Where it lies", "type": ["string", "null"], "examples": ["aws_default"]},
                     },
                     "destination_schema": {
                         "label": "Record schema",
@@ -473,7 +518,7 @@ def get_provider_info() -> dict[str, object]:
                             "Nothing else gets into the mailbox, from tasks or from partners. Empty takes any JSON "
                             "object. Make one from a sample file with: airflow osmosdest schema infer FILE"
                         ),
-                        "schema": {"type": ["object", "null"]},
+                        "schema": {"section": "Where it lies", "type": ["object", "null"]},
                     },
                     # Airflow's form masks every field whose name holds "token", so this one must not.
                     "access": {
@@ -484,7 +529,11 @@ def get_provider_info() -> dict[str, object]:
                             "name, the direction (read or write) and perhaps an expiry. token revoke takes it away. "
                             "What stands here cannot be turned back into a token."
                         ),
-                        "schema": {"type": ["array", "null"], "items": {"type": "object"}},
+                        "schema": {
+                            "section": "Who may read and send",
+                            "type": ["array", "null"],
+                            "items": {"type": "object"},
+                        },
                     },
                     "max_age": {
                         "label": "Keep for days",
@@ -492,7 +541,12 @@ def get_provider_info() -> dict[str, object]:
                             "Batches older than this are deleted by airflow osmosdest mailbox purge, read or not. "
                             "Empty keeps them whatever their age. The newest batch is always kept."
                         ),
-                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "examples": [30]},
+                        "schema": {
+                            "section": "What is kept",
+                            "type": ["number", "null"],
+                            "exclusiveMinimum": 0,
+                            "examples": [30],
+                        },
                     },
                     "max_bytes": {
                         "label": "Keep bytes",
@@ -500,24 +554,52 @@ def get_provider_info() -> dict[str, object]:
                             "While the data takes more bytes than this, as stored, purge deletes the oldest batches. "
                             "Empty keeps them whatever their size."
                         ),
-                        "schema": {"type": ["integer", "null"], "minimum": 1, "examples": [10737418240]},
+                        "schema": {
+                            "section": "What is kept",
+                            "type": ["integer", "null"],
+                            "minimum": 1,
+                            "examples": [10737418240],
+                        },
                     },
                     "page_limit": {
                         "label": "Page limit",
                         "description": "The most records a partner may ask for in one page.",
-                        "schema": {"type": ["integer", "null"], "minimum": 1, "default": 5000},
+                        "schema": {
+                            "section": "What partners may ask for",
+                            "type": ["integer", "null"],
+                            "minimum": 1,
+                            "default": 5000,
+                        },
                     },
                     "page_bytes": {
                         "label": "Page bytes",
                         "description": (
                             "The most bytes of records in one page, as NDJSON. A record that has more comes alone."
                         ),
-                        "schema": {"type": ["integer", "null"], "minimum": 1, "default": 8388608},
+                        "schema": {
+                            "section": "What partners may ask for",
+                            "type": ["integer", "null"],
+                            "minimum": 1,
+                            "default": 8388608,
+                        },
+                    },
+                    "requests_per_second": {
+                        "label": "Requests per second",
+                        "description": (
+                            "Requests a second that each token may make; more are told to come later. Empty means no "
+                            "limit."
+                        ),
+                        "schema": {
+                            "section": "What partners may ask for",
+                            "type": ["number", "null"],
+                            "minimum": 0.001,
+                        },
                     },
                     "on_invalid": {
                         "label": "On invalid records",
                         "description": "What to do when a partner sends records of which some fail the schema.",
                         "schema": {
+                            "section": "What partners may send",
                             "type": ["string", "null"],
                             "enum": ["reject", "quarantine"],
                             "values_display": {
@@ -533,15 +615,12 @@ def get_provider_info() -> dict[str, object]:
                             "The most bytes a partner may send in one request, as sent and also unpacked. More is "
                             "refused, never cut off."
                         ),
-                        "schema": {"type": ["integer", "null"], "minimum": 1, "default": 10485760},
-                    },
-                    "requests_per_second": {
-                        "label": "Requests per second",
-                        "description": (
-                            "Requests a second that each token may make; more are told to come later. Empty means no "
-                            "limit."
-                        ),
-                        "schema": {"type": ["number", "null"], "minimum": 0.001},
+                        "schema": {
+                            "section": "What partners may send",
+                            "type": ["integer", "null"],
+                            "minimum": 1,
+                            "default": 10485760,
+                        },
                     },
                 },
             },

@@ -6,7 +6,7 @@ A small HTTP API that takes records, for the examples and the demo to deliver to
     RECEIVER_TOKEN=anything python receiver.py --port 8900
     curl http://127.0.0.1:8900/stats
     export AIRFLOW_CONN_FLIGHTS_API='{"conn_type": "osmos_http", "host": "http://127.0.0.1:8900",
-      "password": "anything", "extra": {"auth": "bearer"}}'
+      "password": "anything"}'
 
 It takes one JSON object or an array of them at any path, and counts what it took by the path's first part
 (``/flights``, ``/airports/JFK`` counts as ``airports``). Two rules of its own:

@@ -31,38 +31,49 @@ _INFER_ARGS = (
     _arg(("--operation",), metavar='"POST /path"', help="The operation whose request body to take"),
 )
 
-_DELIVER_ARGS = (
-    _arg(("--conn-id",), help="Id of a connection of type osmos_http", required=True),
-    _arg(("--records",), metavar="PATH", help="File of records: path or URL, also failures-*.ndjson", required=True),
+# What one request is like.
+_REQUEST_ARGS = (
     _FORMAT,
     _arg(("--schema",), metavar="FILE", help="Schema document, instead of the connection's"),
     _arg(("--mapping",), metavar="JSON", help='Field name to source column: {"email": "E-Mail"}'),
     _arg(("--endpoint",), help="Path below the connection's base URL", default=""),
     _arg(("--method",), help="HTTP method, instead of the connection's"),
     _arg(("--write-mode",), choices=("batch", "record"), help="Many records a request, or one"),
-    _arg(("--batch-size",), type=int, metavar="N", help="Records of a batch at most, 1 to 250,000"),
-    _arg(("--max-batch-bytes",), type=int, metavar="N", help="Bytes of a request's body at most"),
     _arg(("--batch-format",), choices=("json", "ndjson"), help="One JSON array, or one object a line"),
-    _arg(("--on-batch-failure",), choices=("split", "fail"), help="What to do with a refused batch"),
     _arg(("--envelope",), metavar="NAME", help='What stands around the records: data makes {"data": [...]}'),
     _arg(("--compression",), choices=("none", "gzip", "zstd"), help="Compression of request bodies"),
     _arg(("--item-errors",), metavar="JMESPATH", help="Lists the refused items of an answer"),
     _arg(("--success-when",), metavar="JMESPATH", help="Is true for a success"),
     _arg(("--already-exists-when",), metavar="JMESPATH", help="Is true where the API has the record already"),
+    _arg(("--idempotency-header",), metavar="NAME", help="Header with a chunk's idempotency key, or none"),
+    _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer once it is sent"),
+)
+
+_DELIVER_ARGS = (
+    _arg(("--conn-id",), help="Id of a connection of type osmos_http", required=True),
+    _arg(("--records",), metavar="PATH", help="File of records: path or URL, also failures-*.ndjson", required=True),
+    *_REQUEST_ARGS,
+    _arg(("--batch-size",), type=int, metavar="N", help="Records of a batch at most, 1 to 250,000"),
+    _arg(("--max-batch-bytes",), type=int, metavar="N", help="Bytes of a request's body at most"),
+    _arg(("--on-batch-failure",), choices=("split", "fail"), help="What to do with a refused batch"),
     _arg(("--on-no-answer",), choices=("stop", "split"), help="What to do with a batch that no answer came to"),
     _arg(("--concurrency",), metavar="N", help="Requests in flight in record mode: a number, or auto"),
     _arg(
         ("--guarantee",), choices=("at_least_once", "at_most_once"), help="Whether to send again what may have arrived"
     ),
-    _arg(("--idempotency-header",), metavar="NAME", help="Header with a chunk's idempotency key, or none"),
     _arg(("--requests-per-second",), type=float, metavar="N", help="Requests a second at most"),
     _arg(("--records-per-second",), type=float, metavar="N", help="Records a second at most"),
     _arg(("--max-failures",), metavar="N", help="Failures allowed: a count, a share (0.02) or 2%%"),
     _arg(("--max-retries",), type=int, metavar="N", help="Retries of one chunk after transient failures"),
-    _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer once it is sent"),
     _arg(("--deduplicate",), choices=("none", "in_file", "records", "files"), help="What not to send again"),
     _arg(("--record-key",), metavar="FIELDS", help="Fields that identify a record, with commas between"),
     _arg(("--dry-run",), action="store_true", help="Validate everything, send nothing, show the first request"),
+)
+
+_TEST_ARGS = (
+    _arg(("--conn-id",), help="Id of a connection of type osmos_http or osmos_mailbox", required=True),
+    _arg(("--records",), metavar="PATH", help="Send the first valid record of this file, really: path or URL"),
+    *_REQUEST_ARGS,
 )
 
 _SERVE_ARGS = (
@@ -158,6 +169,18 @@ def get_cli_commands() -> list[CLICommand]:
         func=lazy_load_command(f"{_COMMANDS}.deliver_records"),
         args=_DELIVER_ARGS,
     )
+    test = ActionCommand(
+        name="test",
+        help="Check a connection; with --records, send one record",
+        description=(
+            "Check every field of a connection and whether its API is reached, without any data. With --records, send "
+            "the first valid record of a file as a delivery sends it, and show request and response. What was found "
+            "goes to stderr and, as one JSON object, to stdout. Exit code: 0 all is well, 1 not reached or not "
+            "delivered, 2 misuse."
+        ),
+        func=lazy_load_command("airflow_provider_osmosdest.cli.connection_test.test_connection"),
+        args=_TEST_ARGS,
+    )
     serve = ActionCommand(
         name="serve",
         help="Serve the mailboxes over HTTP, without Airflow's API server",
@@ -173,7 +196,7 @@ def get_cli_commands() -> list[CLICommand]:
         GroupCommand(
             name="osmosdest",
             help="Move records to and from HTTP APIs",
-            subcommands=(schema, deliver, _delivery(), _seen(), _mailbox(), serve),
+            subcommands=(test, schema, deliver, _delivery(), _seen(), _mailbox(), serve),
         )
     ]
 

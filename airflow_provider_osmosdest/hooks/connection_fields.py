@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials
-from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT
+from airflow_provider_osmosdest.core.http.target import DEFAULT_TIMEOUT, SHORTEST_SECRET
 from airflow_provider_osmosdest.core.http.urls import masked_url
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTHS",
+    "NOT_SECRET",
     "auth_of",
     "authorization",
     "base_url",
-    "credentials_of",
+    "cert_of",
     "headers_of",
     "method_of",
     "proxies_of",
@@ -40,12 +41,24 @@ __all__ = [
 AUTHS = ("none", "basic", "bearer", "oauth2", "signature")
 """The values of the connection's ``auth``."""
 
-# Values that are no secrets: masking them would blot words out of every log.
-_NOT_SECRET = frozenset(
+# What the login and the password are to each; what is not here, it does not send.
+_SENDS: dict[str, dict[str, str]] = {
+    "none": {},
+    "basic": {"login": "the user", "password": "the user's password"},
+    "bearer": {"password": "the token"},
+    "oauth2": {"login": "the client id", "password": "the client secret"},
+    "signature": {"password": "the signing secret"},
+}
+_ON_PURPOSE = (
+    ". An API that wants one of the two empty (a key as login, or a token as password) takes it as a header: empty "
+    'both, and set headers to {"Authorization": "Basic …"} with the base64 of login:password'
+)
+_OAUTH2_FIELDS = ("oauth2_url", "oauth2_scope", "oauth2_audience")
+
+NOT_SECRET = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"}
 )
-# Airflow's masker leaves shorter texts alone too: they would match by chance.
-_SHORTEST_SECRET = 5
+"""Headers whose values are no secrets: masking them would blot words out of every log."""
 
 
 def base_url(host: str | None, schema: str | None, port: int | None) -> str:
@@ -91,50 +104,82 @@ def headers_of(value: Any) -> dict[str, str]:
     return headers
 
 
-def auth_of(value: Any, login: str | None, password: str | None) -> str:
+def auth_of(
+    extra: Mapping[str, Any], login: str | None, password: str | None, *, elsewhere: bool = False
+) -> tuple[str, ClientCredentials | None]:
     """
-    Return the authentication of a connection; by default ``basic`` where there is a login.
+    Return the authentication of a connection, and the client credentials of an ``oauth2``.
 
-    :raises ConnectorError: for an unknown one, or one whose login or password is missing
+    Where ``auth`` is empty, login and password make ``basic``, and a password alone makes ``bearer``. What was filled
+    in is sent or refused, and never left out unsaid.
+
+    :param elsewhere: an ``auth_type`` of the caller's, or a header, says who sends the requests, and an empty ``auth``
+        sends nothing
+    :raises ConnectorError: for an unknown one, one whose login or password is missing, and one that would not send
+        the login, password or OAuth2 field that there is
     """
-    auth = value or ("basic" if login else "none")
+    given = {"login": bool(login and login.strip()), "password": bool(password and password.strip())}
+    auth = extra.get("auth") or ("none" if elsewhere else _by_fields(**given))
     if auth not in AUTHS:
         msg = f"auth is {auth!r}; expected one of {', '.join(AUTHS)}"
         raise ConnectorError(msg)
-    if auth == "bearer" and not password:
-        msg = "auth is 'bearer' and the password, which holds the token, is empty"
+    found = f"auth is {auth!r}" if extra.get("auth") else f"auth is empty, which means {auth!r} here,"
+    sends = _SENDS[auth]
+    if missing := [name for name in sends if not given[name]]:
+        name = missing[0]
+        msg = (
+            f"{found} and the {name}, which holds {sends[name]}, is empty. Fill it in{_ON_PURPOSE * (auth == 'basic')}"
+        )
         raise ConnectorError(msg)
-    if auth in ("basic", "oauth2") and not login:
-        what = "login" if auth == "basic" else "login, which holds the client id,"
-        msg = f"auth is {auth!r} and the {what} is empty"
+    if unsent := [name for name, there in given.items() if there and name not in sends and not elsewhere]:
+        fields = " and ".join(unsent)
+        msg = f"{found} and there is a {fields}, which would not be sent. Empty the {fields}, or {_other(**given)}"
         raise ConnectorError(msg)
-    if auth in ("oauth2", "signature") and not password:
-        what = "client secret" if auth == "oauth2" else "signing secret"
-        msg = f"auth is {auth!r} and the password, which holds the {what}, is empty"
+    if auth == "bearer" and (password or "").strip().lower().startswith("bearer "):
+        msg = f"{found} and the password begins with 'Bearer ', which is put before the token anyway. Leave it out"
         raise ConnectorError(msg)
-    return str(auth)
+    oauth2 = {name: extra[name] for name in _OAUTH2_FIELDS if extra.get(name)}
+    if auth == "oauth2":
+        return auth, _credentials(oauth2, login or "", password or "")
+    if oauth2:
+        msg = f"{found} and there is {next(iter(oauth2))}. Set auth to oauth2, or empty {' and '.join(oauth2)}"
+        raise ConnectorError(msg)
+    return str(auth), None
 
 
-def credentials_of(
-    extra: Mapping[str, Any], auth: str, login: str | None, password: str | None
-) -> ClientCredentials | None:
-    """
-    Read the OAuth2 fields; ``None`` where the connection uses another authentication.
+def _by_fields(*, login: bool, password: bool) -> str:
+    if login and not password:
+        msg = (
+            "auth is empty, and there is a login without a password. Fill in the password for basic, or move a token "
+            f"from the login to the password for bearer{_ON_PURPOSE}"
+        )
+        raise ConnectorError(msg)
+    return "basic" if login else "bearer" if password else "none"
 
-    :raises ConnectorError: when the URL to fetch tokens from is missing, or is none
-    """
-    if auth != "oauth2":
-        return None
-    url = str(extra.get("oauth2_url") or "")
+
+def _other(*, login: bool, password: bool) -> str:
+    """Return what else to do about a login or password that is not sent: the end of a sentence."""
+    if login:
+        both = "" if password else "fill in the password too and "
+        return f"{both}set auth to basic or oauth2, which send both"
+    return "set auth to bearer or signature"
+
+
+def _credentials(fields: Mapping[str, Any], login: str, password: str) -> ClientCredentials:
+    for name, value in fields.items():
+        if not isinstance(value, str):
+            msg = f"{name} is a {type(value).__name__}; expected a text"
+            raise ConnectorError(msg)
+    url = fields.get("oauth2_url", "")
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         msg = f"oauth2_url: found {masked_url(url)!r}, expected the URL that gives out tokens, https://…"
         raise ConnectorError(msg)
     return ClientCredentials(
         url=url,
-        client_id=login or "",
-        client_secret=password or "",
-        scope=extra.get("oauth2_scope") or None,
-        audience=extra.get("oauth2_audience") or None,
+        client_id=login,
+        client_secret=password,
+        scope=fields.get("oauth2_scope"),
+        audience=fields.get("oauth2_audience"),
     )
 
 
@@ -157,6 +202,22 @@ def method_of(value: Any) -> str:
         msg = f"method is {value!r}; expected POST, PUT or PATCH"
         raise ConnectorError(msg)
     return (value or "POST").upper()
+
+
+def cert_of(value: Any) -> str | tuple[str, str] | None:
+    """
+    Read a ``cert`` field: the path of a client certificate, or the paths of certificate and key.
+
+    :raises ConnectorError: when it is something else
+    """
+    if not value:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(path, str) for path in value):  # noqa: PLR2004
+        return value[0], value[1]
+    msg = f"cert is {value!r}; expected the path of a PEM file, or a list of two: certificate and key"
+    raise ConnectorError(msg)
 
 
 def proxies_of(extra: Mapping[str, Any]) -> dict[str, str]:
@@ -221,7 +282,7 @@ def secrets_of(
         # A secret file ends in a line break, and what is sent does not.
         found += [password, password.strip(), _basic(login, password)]
     for name, value in headers.items():
-        if name.lower() not in _NOT_SECRET:
+        if name.lower() not in NOT_SECRET:
             found += [value, value.partition(" ")[2]]
     for address in (url, *proxies):
         parts = urlsplit(address)
@@ -231,7 +292,7 @@ def secrets_of(
         found += (pair.partition("=")[2] for pair in parts.query.split("&"))
         found += (value for _, value in parse_qsl(parts.query))
     forms = (form for text in found for form in _forms(text))
-    return tuple(dict.fromkeys(form for form in forms if len(form) >= _SHORTEST_SECRET))
+    return tuple(dict.fromkeys(form for form in forms if len(form) >= SHORTEST_SECRET))
 
 
 def _forms(text: str) -> tuple[str, ...]:

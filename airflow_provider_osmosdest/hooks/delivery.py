@@ -17,6 +17,7 @@ from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.paths import scope_of_endpoint
 from airflow_provider_osmosdest.core.storage import PrivatePath, private
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
+from airflow_provider_osmosdest.hooks.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.shared_storage import check_shared
 from airflow_provider_osmosdest.settings import load_settings
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.records import Source
-    from airflow_provider_osmosdest.hooks.http_destination import Connector
+    from airflow_provider_osmosdest.hooks.connector import Connector
 
 __all__ = [
     "TaskRequest",
@@ -69,13 +70,10 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
     :param instance: the ids that its folder is made from
     :raises ConfigurationError: naming what cannot be used
     """
-    from airflow.sdk.log import mask_secret
-
     options = DeliveryOptions.layered([request.options, connector.options])
     headers = headers_of(request.headers)
     target = connector.at(request.endpoint, method=request.method, headers=headers, timeout=options.timeout)
-    for secret in target.secrets:
-        mask_secret(secret)
+    mask_secrets(target.secrets)
     schema = request.destination_schema or connector.destination_schema
     seen = seen_folder(connector.conn_id, request.endpoint)
     check_seen(options, seen)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_osmosdest.core.errors import ConnectorError
-from airflow_provider_osmosdest.core.http.target import Target, join_url
+from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.hooks import connection_fields
+from airflow_provider_osmosdest.hooks.connector import Connector
+from airflow_provider_osmosdest.hooks.log_filters import without_masking_warning
+from airflow_provider_osmosdest.hooks.masking import mask_secrets, read_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from requests import Session
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.http.oauth2 import TokenSource
     from airflow_provider_osmosdest.core.http.transport import Transport
 
-__all__ = ["Connector", "HttpDestinationHook"]
+    _Around = Callable[[Transport, Target, Mapping[str, str]], Transport]
+
+__all__ = ["HttpDestinationHook"]
 
 # The extras that HttpHook reads as options; it gets no others.
 _SESSION_OPTIONS = (
@@ -38,57 +42,6 @@ _SESSION_OPTIONS = (
     "check_response",
     "srv_lookup",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Connector:
-    """
-    A connection, resolved once.
-
-    :param conn_id: the connection's id
-    :param target: base URL, method, headers and TLS
-    :param options: the write options it sets
-    :param destination_schema: the schema document it holds, as it is; ``None`` for none
-    """
-
-    conn_id: str
-    target: Target
-    options: Mapping[str, Any] = field(default_factory=dict)
-    destination_schema: Any = None
-
-    def at(
-        self,
-        endpoint: str = "",
-        *,
-        method: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-    ) -> Target:
-        """
-        Return the target of one task.
-
-        :param endpoint: path below the base URL
-        :param method: instead of the connection's
-        :param headers: beside the connection's, which they win over, whatever the case of their names
-        :param timeout: seconds, instead of the connection's
-        :raises ConnectorError: when the endpoint names another host, or a header cannot be sent
-        """
-        base = self.target
-        more = headers or {}
-        named = {name.lower() for name in more}
-        return Target(
-            url=join_url(base.url, endpoint),
-            method=(method or base.method).upper(),
-            headers={**{name: value for name, value in base.headers.items() if name.lower() not in named}, **more},
-            verify=base.verify,
-            cert=base.cert,
-            proxies=base.proxies,
-            timeout=timeout or base.timeout,
-            connect_timeout=base.connect_timeout,
-            oauth2=base.oauth2,
-            signing_secret=base.signing_secret,
-            secrets=base.secrets + connection_fields.secrets_of(join_url(base.url, endpoint), more, None, None),
-        )
 
 
 class HttpDestinationHook(HttpHook):
@@ -121,42 +74,47 @@ class HttpDestinationHook(HttpHook):
         :raises ConnectorError: naming the connection and the field that cannot be used
         """
         try:
-            return self._connector(self.get_connection(self.http_conn_id))
+            with without_masking_warning():
+                conn = self.get_connection(self.http_conn_id)
+            return self._connector(conn)
         except ConnectorError as error:
             msg = f"connection {self.http_conn_id!r}: {error}"
             raise ConnectorError(msg) from None
 
     def _connector(self, conn: Any) -> Connector:
-        from airflow.sdk.log import mask_secret
-
-        extra = conn.extra_dejson
+        extra = read_extra(conn)
         url = connection_fields.base_url(conn.host, conn.schema, conn.port)
         headers = connection_fields.headers_of(extra.get("headers"))
         proxies = connection_fields.proxies_of(extra)
         secrets = connection_fields.secrets_of(url, headers, conn.login, conn.password, proxies.values())
-        for secret in secrets:
-            mask_secret(secret)
-        auth = connection_fields.auth_of(extra.get("auth"), conn.login, conn.password)
+        mask_secrets(secrets)
         # An auth class of the caller's is given login and password itself; a digest must not go out beside a Basic.
-        own = connection_fields.authorization(auth, conn.login, conn.password) if self._auth_type is None else {}
-        cert = extra.get("cert")
+        own_class = self._auth_type is not None
+        by_header = not extra.get("auth") and any(name.lower() == "authorization" for name in headers)
+        elsewhere = own_class or by_header
+        auth, oauth2 = connection_fields.auth_of(extra, conn.login, conn.password, elsewhere=elsewhere)
+        own = {} if own_class else connection_fields.authorization(auth, conn.login, conn.password)
         target = Target(
             url=url,
             method=connection_fields.method_of(extra.get("method")),
             headers={**own, **headers},
             verify=connection_fields.verify_of(extra),
-            cert=tuple(cert) if isinstance(cert, list) else cert,
+            cert=connection_fields.cert_of(extra.get("cert")),
             proxies=proxies,
             timeout=connection_fields.timeout_of(extra.get("timeout")),
             secrets=secrets,
-            oauth2=connection_fields.credentials_of(extra, auth, conn.login, conn.password),
+            oauth2=oauth2,
             signing_secret=conn.password if auth == "signature" else None,
         )
         options = connection_fields.write_options(extra)
         return Connector(self.http_conn_id, target, options, extra.get("destination_schema") or None)
 
-    def transport(self) -> TransportFactory[Target]:
-        """Return a delivery's transport factory: libcurl, or ``requests`` for an ``auth_type`` or ``adapter``."""
+    def transport(self, around: _Around | None = None) -> TransportFactory[Target]:
+        """
+        Return a delivery's transport factory: libcurl, or ``requests`` for an ``auth_type`` or ``adapter``.
+
+        :param around: puts something around the transport, inside of what authorises requests
+        """
         plain = self._plain_transport()
 
         def make(target: Target, **needs: Any) -> Transport:
@@ -164,6 +122,8 @@ class HttpDestinationHook(HttpHook):
                 msg = "headers: auth is 'oauth2', which makes the Authorization header itself; leave that out"
                 raise ConnectorError(msg)
             carrier = plain(target, **needs)
+            if around is not None:
+                carrier = around(carrier, target, needs["headers"])
             if target.oauth2 is None and target.signing_secret is None:
                 return carrier
             from airflow_provider_osmosdest.core.http.auth import AuthorizingTransport
@@ -192,38 +152,27 @@ class HttpDestinationHook(HttpHook):
 
     def tokens(self, target: Target) -> TokenSource:
         """Return the source of OAuth2 tokens, fetched over the connection's own TLS and proxy settings."""
-        from airflow.sdk.log import mask_secret
-
         from airflow_provider_osmosdest.core.http.oauth2 import TokenSource
         from airflow_provider_osmosdest.hooks.token_post import token_post
 
         assert target.oauth2 is not None
-        return TokenSource(target.oauth2, token_post(self.get_conn, target), mask_secret)
+        return TokenSource(target.oauth2, token_post(self.get_conn, target), lambda token: mask_secrets([token]))
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Send the API an ``OPTIONS`` request, else ``HEAD``, without any data.
+        Check every field as a delivery does, and send the API an ``OPTIONS``, else a ``HEAD``, without any data.
 
         Any answer shows that the URL and network are right; 401 and 403 show that the credentials are not.
-        """
-        from requests.exceptions import RequestException
 
+        :return: whether it can be used as far as was tried, and what was tried
+        """
         from airflow_provider_osmosdest.core.errors import OsmosError
+        from airflow_provider_osmosdest.hooks.connection_check import check_connection
 
         try:
-            target = self.connector().target
+            return True, check_connection(self.connector(), self.transport())
         except OsmosError as error:
             return False, str(error)
-        try:
-            with self.get_conn() as session:
-                status = _probe(session, target)
-        except RequestException as error:
-            return False, target.redact(f"{target.public_url} cannot be reached: {error}")
-        if status in (401, 403):
-            return False, f"{target.public_url} answered {status}: check the token or password and the headers"
-        if status == 407 or status >= 500:  # noqa: PLR2004 - proxy and server errors, RFC 9110 section 15
-            return False, f"{target.public_url} is reached, but answered {status}"
-        return True, f"{target.public_url} is reached and answered {status}. No data was sent."
 
     def _configure_session_from_auth(self, session: Session, connection: Any) -> Session:
         """Put basic, bearer and ``headers`` into the session's headers, as deliveries have them."""
@@ -239,7 +188,7 @@ class HttpDestinationHook(HttpHook):
         self, session: Session, connection: Any, extra_options: dict[str, Any]
     ) -> Session:
         """Pass only its options to the base class, which would turn all others into headers."""
-        extra = connection.extra_dejson
+        extra = read_extra(connection)
         known = {name: extra[name] for name in _SESSION_OPTIONS if extra.get(name) is not None}
         view = SimpleNamespace(host=connection.host, extra_dejson=known)
         return super()._configure_session_from_extra(session, view, extra_options)
@@ -248,22 +197,3 @@ class HttpDestinationHook(HttpHook):
 def _as_it_is(request: Any) -> Any:
     """Authenticate by the headers alone: without any auth, ``requests`` lets ``~/.netrc`` overwrite them."""
     return request
-
-
-def _probe(session: Session, target: Target) -> int:
-    """Return the status of an ``OPTIONS``, or of a ``HEAD`` where the API does not support that."""
-    status = 0
-    for method in ("OPTIONS", "HEAD"):
-        response = session.request(
-            method,
-            target.url,
-            # As bytes: http.client would take Latin-1 only.
-            headers={name: value.encode() for name, value in target.headers.items()},
-            timeout=(target.connect_timeout, target.timeout),
-            allow_redirects=False,
-            verify=session.verify,
-        )
-        status = response.status_code
-        if status not in (404, 405, 501):
-            break
-    return status

@@ -23,7 +23,9 @@ from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
 from airflow_provider_osmosdest.core.storage import private
 from airflow_provider_osmosdest.hooks.delivery import source_of
+from airflow_provider_osmosdest.hooks.log_filters import without_masking_warning
 from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
+from airflow_provider_osmosdest.hooks.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.shared_storage import STORAGE_PATH, check_shared
 from airflow_provider_osmosdest.settings import load_settings
 
@@ -84,17 +86,15 @@ class MailboxHook(BaseHook):
 
         :raises ConnectorError: naming the connection and the field that cannot be used
         """
-        from airflow.sdk.log import mask_secret
-
-        conn = self.get_connection(self.mailbox_conn_id)
+        with without_masking_warning():
+            conn = self.get_connection(self.mailbox_conn_id)
         try:
             connector = settings_of(conn)
         except ConfigurationError as error:
             msg = f"connection {self.mailbox_conn_id!r}: {error}"
             raise ConnectorError(msg) from None
         for secret in connector.settings.signing_secrets:
-            mask_secret(secret)
-            mask_secret(secret.removeprefix("whsec_"))
+            mask_secrets((secret, secret.removeprefix("whsec_")))
         return connector
 
     def publish(

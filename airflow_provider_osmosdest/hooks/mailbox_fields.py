@@ -15,6 +15,7 @@ from airflow_provider_osmosdest.core.http.signing import Signer
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, load_access
 from airflow_provider_osmosdest.hooks.delivery import load_schema
+from airflow_provider_osmosdest.hooks.masking import read_extra
 from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:
@@ -54,9 +55,12 @@ def settings_of(conn: Any) -> MailboxConnector:
     if conn.conn_type != CONN_TYPE:
         msg = f"is of the type {conn.conn_type!r}; expected {CONN_TYPE!r}"
         raise ConnectorError(msg)
-    extra = conn.extra_dejson
+    extra = read_extra(conn)
     path = _text(extra, "path")
     storage_conn_id = _text(extra, "storage_conn_id")
+    if path is None and conn.host:
+        msg = f"path is empty, and there is a host ({conn.host!r}); a mailbox has none: put its folder or URL into path"
+        raise ConnectorError(msg)
     if path is None:
         home = load_settings()
         path = f"{home.storage_path.rstrip('/')}/mailboxes/{conn.conn_id}"

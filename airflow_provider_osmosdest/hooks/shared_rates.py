@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConnectorError, MissingExtraError, OptionsError
 from airflow_provider_osmosdest.core.http.rate_limits import RateLimits
+from airflow_provider_osmosdest.hooks.masking import mask_secrets, read_extra
 from airflow_provider_osmosdest.hooks.redis_grants import TIMEOUT_SECONDS, RedisGrants, TaskGrants
 from airflow_provider_osmosdest.settings import load_settings
 
@@ -75,13 +76,10 @@ def open_grants(warn: Callable[[str], None], threads: int = 1) -> RedisGrants | 
 def _from_url(redis: Any, url: str, how: dict[str, Any]) -> Any:
     from urllib.parse import unquote, urlsplit
 
-    from airflow.sdk.log import mask_secret
-
-    mask_secret(url)
+    mask_secrets([url])
     try:
         if password := urlsplit(url).password:
-            mask_secret(password)
-            mask_secret(unquote(password))
+            mask_secrets((password, unquote(password)))
         return redis.Redis.from_url(url, **how)
     except ValueError as error:
         # Its own text would quote the URL.
@@ -94,15 +92,16 @@ def _from_url(redis: Any, url: str, how: dict[str, Any]) -> Any:
 def _from_connection(conn_id: str) -> dict[str, Any]:
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
-    from airflow.sdk.log import mask_secret
 
     try:
         conn = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise ConnectorError(f"[osmosdest] redis_conn_id is {conn_id!r}, and there is no such connection") from None
-    if conn.password:
-        mask_secret(conn.password)
-    extra = conn.extra_dejson
+    mask_secrets([conn.password or ""])
+    try:
+        extra = read_extra(conn)
+    except ConnectorError as error:
+        raise ConnectorError(f"connection {conn_id!r}: {error}") from None
     tls = {name: extra[name] for name in _TLS if extra.get(name) is not None}
     return {
         "host": conn.host or "localhost",

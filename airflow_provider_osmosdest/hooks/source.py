@@ -26,6 +26,7 @@ from airflow_provider_osmosdest.hooks.delivery import (
     seen_folder,
     watermark_folder,
 )
+from airflow_provider_osmosdest.hooks.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.shared_rates import shared_limits
 
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ def make_pull(
     :param share: how many tasks that keep to the same rate may run at once
     :raises ConfigurationError: naming what cannot be used
     """
-    from airflow.sdk.log import mask_secret
-
     for name in ("endpoint", "method"):
         if not isinstance(given := getattr(request, name), str | None):
             raise OptionsError(f"{name}: found {given!r}, expected text")
@@ -98,8 +97,7 @@ def make_pull(
     target = connector.at(
         endpoint, method=request.method or "GET", headers=headers_of(request.headers), timeout=options.timeout
     )
-    for secret in target.secrets:
-        mask_secret(secret)
+    mask_secrets(target.secrets)
     limits = shared_limits(connector.conn_id, options, share, run_context.warn or _silent)
     schema = request.destination_schema or None
     # What was sent to an endpoint has nothing to do with what was pulled from it.

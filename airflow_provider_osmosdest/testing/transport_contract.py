@@ -56,6 +56,26 @@ class TransportContract(FaultContract):
         assert got.headers["user-agent"].startswith(b"airflow-provider-osmosdest/")
         assert not {"expect", "transfer-encoding"} & set(got.headers)
 
+    def test_the_headers_of_an_answer_are_kept(self, start: Any) -> None:
+        def script(talk: Conversation) -> None:
+            talk.read_body()
+            talk.reply(422, b"no", headers={"X-Mine": "a: b", "X-Other": ""})
+
+        with ScriptedServer(script) as server:
+            came = until(start(server.url), 1, [Request(b"{}")])[0]
+        headers = {name.lower(): value for name, value in came.headers}
+        assert (headers["x-mine"], headers["x-other"], headers["content-length"]) == ("a: b", "", "2")
+
+    def test_the_answer_to_a_head_has_no_body(self, start: Any) -> None:
+        def script(talk: Conversation) -> None:
+            talk.read_body()
+            talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+
+        with ScriptedServer(script) as server:
+            came = until(start(server.url, method="HEAD"), 1, [Request(b"")])[0]
+        assert (came.status, came.body, came.error) == (200, b"", None)
+        assert server.received[0].method == "HEAD"
+
     def test_headers_of_one_request_do_not_stay_for_the_next(self, start: Any) -> None:
         with ScriptedServer(answer()) as server:
             transport = start(server.url)

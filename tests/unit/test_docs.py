@@ -140,6 +140,26 @@ def test_every_field_of_a_mailbox_has_a_heading_and_is_called_as_in_the_form():
     assert [name for name, label in labels.items() if f"{label} (`{name}`)" not in known] == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "page"), [(OSMOS_HTTP, "connection.md"), (OSMOS_MAILBOX, "mailbox-connection.md")], ids=["http", "mailbox"]
+)
+def test_the_form_and_its_page_have_one_order(kind, page):
+    form = []
+    for name, spec in kind["conn-fields"].items():
+        form += [name] if form and spec["schema"]["section"] in form else [spec["schema"]["section"], name]
+    found = [re.sub(r".*\(`(\w+)`\)$", r"\1", heading) for heading in headings(DOCS / page)]
+    assert [heading for heading in found if heading in form] == form
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"), [(OSMOS_HTTP, "connection.md"), (OSMOS_MAILBOX, "mailbox-connection.md")], ids=["http", "mailbox"]
+)
+def test_a_placeholder_says_what_the_page_says(kind, page):
+    for name, text in kind["ui-field-behaviour"]["placeholders"].items():
+        words = re.sub(r"\s+", " ", section(DOCS / page, name).replace("`", "")).lower()
+        assert text.lower() in words, name
+
+
 @pytest.mark.parametrize("name", sorted({*operator_parameters(), *DeliveryOptions.names()}))
 def test_every_parameter_has_a_heading(name):
     assert name in named(DOCS / "destination.md")

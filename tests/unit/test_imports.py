@@ -210,6 +210,7 @@ ARROWS: dict[str, set[str]] = {
     "decorators": {"operators"},
     "get_provider_info": set(),
     "hooks": {
+        "core.delivery",
         "core.delivery.ledger",
         "core.delivery.model",
         "core.delivery.options",
@@ -315,6 +316,7 @@ IMPORTED_WHEN_RUN = {
     f"{PACKAGE}.core.http.transports.curl",
     f"{PACKAGE}.core.http.transports.curl_errors",
     f"{PACKAGE}.cli.commands",
+    f"{PACKAGE}.cli.connection_test",
     f"{PACKAGE}.cli.delivery",
     f"{PACKAGE}.cli.ledgers",
     f"{PACKAGE}.cli.seen",

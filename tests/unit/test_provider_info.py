@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,9 @@ from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
+from airflow_provider_osmosdest.hooks.connection_check import check_fields
+from airflow_provider_osmosdest.hooks.delivery import TaskRequest
+from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 from airflow_provider_osmosdest.hooks.mailbox_fields import settings_of
 
 DISTRIBUTION = "airflow-provider-osmosdest"
@@ -30,6 +34,13 @@ ALL_FIELDS = [
     for name, spec in kind["conn-fields"].items()
 ]
 OPTIONS = sorted(set(FIELDS) & set(DeliveryOptions.names()))
+_SENDS = {
+    "none": (),
+    "basic": ("login", "password"),
+    "bearer": ("password",),
+    "oauth2": ("login", "password"),
+    "signature": ("password",),
+}
 
 
 def _airflow_schema(name):
@@ -131,10 +142,51 @@ def test_the_form_and_the_options_agree(option):
             DeliveryOptions(**{option: schema["maximum"] + 1})
 
 
-def test_an_example_in_the_form_can_be_used():
-    for option in ("envelope", "item_errors", "success_when"):
-        for example in FIELDS[option]["schema"]["examples"]:
-            DeliveryOptions(**{option: example})
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_choice_and_example_in_the_form_can_be_used(field, set_connection):
+    host = OSMOS_HTTP["ui-field-behaviour"]["placeholders"]["host"]
+    for value in (*FIELDS[field]["schema"].get("enum", []), *FIELDS[field]["schema"].get("examples", [])):
+        oauth2 = {"auth": "oauth2", "oauth2_url": "https://x.test/token"} if field.startswith("oauth2") else {}
+        extra = {**oauth2, field: value}
+        sends = _SENDS[extra.get("auth", "none")]
+        extra |= {"oauth2_url": "https://x.test/token"} if value == "oauth2" else {}
+        given = dict.fromkeys(sends, "d2hhdGV2ZXI=")
+        set_connection("api", host=host, **given, extra=extra)
+        hook = HttpDestinationHook(http_conn_id="api")
+        check_fields(hook.connector(), hook.transport(), TaskRequest())
+
+
+def test_what_the_form_saves_unchanged_can_be_used(set_connection):
+    extra = {name: spec["schema"].get("default") for name, spec in FIELDS.items()}
+    set_connection("api", host="https://api.example.com/v1", password="a-token", extra=extra)
+    connector = HttpDestinationHook(http_conn_id="api").connector()
+    assert connector.target.headers == {"Authorization": "Bearer a-token"}
+    assert DeliveryOptions.layered([connector.options]) == DeliveryOptions()
+
+
+_MODES = ("Batch mode: ", "Record mode: ", "Both modes")
+
+
+def test_the_form_is_in_the_order_in_which_it_is_filled_in():
+    sections = list(dict.fromkeys(spec["schema"]["section"] for spec in FIELDS.values()))
+    assert sections == ["Signing in", "What is sent", "Batch mode", "Record mode", "Limits", "Rarely needed"]
+    assert next(iter(FIELDS)) == "auth"
+
+
+@pytest.mark.parametrize("field", [name for name in FIELDS if name in OPTIONS and name != "write_mode"])
+def test_a_help_text_says_for_which_mode_it_is(field):
+    description, section = FIELDS[field]["description"], FIELDS[field]["schema"]["section"]
+    assert description.startswith(_MODES)
+    if section in ("Batch mode", "Record mode"):
+        assert description.startswith(f"{section}: ")
+    else:
+        assert description.startswith("Both modes")
+
+
+@pytest.mark.parametrize("kind", INFO["connection-types"], ids=lambda kind: kind["connection-type"])
+def test_the_fields_of_a_section_stand_together(kind):
+    sections = [spec["schema"]["section"] for spec in kind["conn-fields"].values()]
+    assert [name for name, _ in itertools.groupby(sections)] == list(dict.fromkeys(sections))
 
 
 def test_the_form_is_served():
@@ -143,6 +195,7 @@ def test_the_form_is_served():
     (form,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "osmos_http"]
     assert form.hook_name == "Osmos HTTP API"
     assert list(form.extra_fields) == list(FIELDS)
+    assert form.extra_fields["auth"]["schema"]["section"] == "Signing in"
     assert form.standard_fields.host.title == "Base URL"
     assert form.standard_fields.url_schema.hidden
     assert form.standard_fields.port.hidden

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_osmosdest.core.delivery.engine import DeliveryRun
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
 from airflow_provider_osmosdest.core.delivery.model import Result, RunContext
-from airflow_provider_osmosdest.core.http.transport import Body, Response, request_headers
+from airflow_provider_osmosdest.core.delivery.shown import show_request
+from airflow_provider_osmosdest.core.http.transport import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.records import Source
 
 __all__ = ["DryRun", "dry_run"]
-
-_EXCERPT = 2_000
-"""How much of the body is shown, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +46,12 @@ class _DryRunTransport:
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:  # noqa: ARG002 - nothing to wait for
         for request in starting:
             if self.first is None:
-                self.first = self._shown(request)
+                self.first = str(show_request(self._target, self._headers, request))
         # A success with the answer that any ``success_when`` would need cannot be made up: see dry_run().
         return [Response(request, 200) for request in starting]
 
     def close(self) -> None:
         """Do nothing: no connection is open."""
-
-    def _shown(self, request: Request) -> str:
-        target = self._target
-        start = b""
-        for piece in request.body.pieces if isinstance(request.body, Body) else [request.body]:
-            start += bytes(piece[: _EXCERPT - len(start)])
-        headers = request_headers(target.headers, self._headers)
-        headers = {**headers, **(request.headers or {}), "Content-Length": str(request.length)}
-        lines = [f"{target.method} {request.url or target.url} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        if "Content-Encoding" in self._headers:
-            body = f"({request.length:,} bytes, {self._headers['Content-Encoding']})"
-        else:
-            more = request.length - len(start)
-            body = start.decode("utf-8", errors="replace") + (f"… ({more:,} more bytes)" if more else "")
-        return target.redact("\n".join([*lines, "", body]))
 
 
 def dry_run(delivery: Delivery[Target], source: Source, say: Callable[[str], None]) -> DryRun:

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.http.oauth2 import ClientCredentials
 
-__all__ = ["DEFAULT_TIMEOUT", "Destination", "Target", "climbs", "join_url"]
+__all__ = ["DEFAULT_TIMEOUT", "SHORTEST_SECRET", "Destination", "Target", "climbs", "join_url"]
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds to wait for an answer once the body is sent."""
+
+SHORTEST_SECRET = 5
+"""Characters below which a secret is not taken out of a text: it would match by chance."""
 
 # RFC 9110 sections 5.1 and 5.5: a name is a token; a value has no control characters.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

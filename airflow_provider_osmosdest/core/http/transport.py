@@ -71,6 +71,7 @@ class Response:
     :param retry_after: seconds the server asked to wait
     :param error: why there was no whole answer
     :param location: where a redirect points to
+    :param head: its status line and header lines as they came, those of interim answers before and trailers after it
     """
 
     request: Request
@@ -80,6 +81,19 @@ class Response:
     retry_after: float | None = None
     error: TransportError | None = field(default=None)
     location: str | None = None
+    head: Sequence[bytes] = ()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The header lines of the answer itself, as names and values."""
+        found: list[tuple[str, str]] = []
+        for line in self.head:
+            if line.startswith(b"HTTP/"):
+                found = []
+            name, colon, value = line.decode("latin-1").partition(":")
+            if colon and not line.startswith(b"HTTP/"):
+                found.append((name, value.strip()))
+        return found
 
 
 class Transport(Protocol):

@@ -14,7 +14,7 @@ from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.core.http.transports.curl import CurlTransport
 from airflow_provider_osmosdest.core.http.transports.requests_transport import RequestsTransport
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
-from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer, free_port
+from airflow_provider_osmosdest.testing.servers import ScriptedServer, answer, free_port, self_signed
 
 BASIC = "Basic " + base64.b64encode(b"ada:love-lace").decode()
 
@@ -115,13 +115,15 @@ class TestConnector:
             ({}, {}),
             ({"login": "ada", "password": "love-lace"}, {"Authorization": BASIC}),
             ({"login": "ada", "password": "love-lace", "extra": {"auth": "basic"}}, {"Authorization": BASIC}),
-            ({"login": "ada", "password": "love-lace", "extra": {"auth": "none"}}, {}),
-            ({"password": "love-lace"}, {}),
+            ({"password": "love-lace"}, {"Authorization": "Bearer love-lace"}),
+            ({"password": "love-lace", "extra": {"auth": None}}, {"Authorization": "Bearer love-lace"}),
+            ({"login": "", "password": "love-lace", "extra": {"auth": ""}}, {"Authorization": "Bearer love-lace"}),
+            ({"extra": {"auth": "none"}}, {}),
             ({"password": "love-lace", "extra": {"auth": "bearer"}}, {"Authorization": "Bearer love-lace"}),
             ({"password": " love-lace\n", "extra": {"auth": "bearer"}}, {"Authorization": "Bearer love-lace"}),
-            (
-                {"login": "ada", "password": "love-lace", "extra": {"headers": {"Authorization": "Custom love-lace"}}},
-                {"Authorization": "Custom love-lace"},
+            *(
+                ({**fields, "extra": {"headers": {"Authorization": "Custom x"}}}, {"Authorization": "Custom x"})
+                for fields in ({"login": "ada", "password": "love-lace"}, {"login": "ada"}, {"password": "love-lace"})
             ),
         ],
     )
@@ -129,8 +131,63 @@ class TestConnector:
         assert connect(**fields).connector().target.headers == headers
 
     @pytest.mark.parametrize(
+        ("auth", "fields", "says"),
+        [
+            (None, "login", "auth is empty, and there is a login without a password. Fill in the password for basic"),
+            ("none", "login", "there is a login, which would not be sent. Empty the login, or fill in the password"),
+            ("none", "password", "there is a password, which would not be sent. Empty the password, or set auth to"),
+            ("none", "both", "there is a login and password, which would not be sent"),
+            ("basic", "", "the login, which holds the user, is empty"),
+            ("basic", "login", "the password, which holds the user's password, is empty"),
+            ("basic", "password", "the login, which holds the user, is empty"),
+            ("bearer", "", "the password, which holds the token, is empty"),
+            ("bearer", "login", "the password, which holds the token, is empty"),
+            ("bearer", "both", "there is a login, which would not be sent. Empty the login, or set auth to basic"),
+            ("oauth2", "", "the login, which holds the client id, is empty"),
+            ("oauth2", "login", "the password, which holds the client secret, is empty"),
+            ("oauth2", "password", "the login, which holds the client id, is empty"),
+            ("oauth2", "both", "oauth2_url: found ''"),
+            ("signature", "", "the password, which holds the signing secret, is empty"),
+            ("signature", "login", "the password, which holds the signing secret, is empty"),
+            ("signature", "both", "there is a login, which would not be sent"),
+        ],
+    )
+    def test_what_is_filled_in_is_sent_or_refused(self, connect, auth, fields, says):
+        given = {"login": {"login": "ada"}, "password": {"password": "hush-hush"}}
+        given |= {"": {}, "both": {**given["login"], **given["password"]}}
+        with pytest.raises(ConnectorError) as raised:
+            connect(**given[fields], extra={"auth": auth}).connector()
+        assert str(raised.value).startswith("connection 'api': auth is " if "oauth2_url" not in says else "connection")
+        assert says in str(raised.value)
+        assert "hush-hush" not in str(raised.value)
+
+    @pytest.mark.parametrize("auth", [None, "none", "basic", "bearer", "signature"])
+    def test_an_oauth2_field_is_for_oauth2(self, connect, auth):
+        fields = {None: {}, "none": {}, "basic": {"login": "ada"}}.get(auth, {}) | (
+            {} if auth in (None, "none") else {"password": "whsec_c2VjcmV0"}
+        )
+        with pytest.raises(ConnectorError, match="Set auth to oauth2, or empty oauth2_url and oauth2_scope"):
+            connect(**fields, extra={"auth": auth, "oauth2_url": "https://x.test/t", "oauth2_scope": "a"}).connector()
+
+    def test_an_empty_password_is_sent_as_the_message_says(self, connect):
+        with pytest.raises(ConnectorError, match="Basic …"):
+            connect(login="sk_live_1234").connector()
+        header = {"Authorization": f"Basic {base64.b64encode(b'sk_live_1234:').decode()}"}
+        assert connect(extra={"headers": header}).connector().target.headers == header
+
+    @pytest.mark.parametrize("fields", [{"login": "ada"}, {"login": "ada", "password": "x"}, {"password": "x"}])
+    def test_an_auth_class_of_the_caller_takes_what_there_is(self, connect, fields):
+        connect(**fields, extra={"auth": "none"})
+        hook = HttpDestinationHook(http_conn_id="api", auth_type=requests.auth.HTTPDigestAuth)
+        assert hook.connector().target.headers == {}
+
+    @pytest.mark.parametrize(
         ("fields", "says"),
         [
+            ({"password": "Bearer hush-hush"}, "the password begins with 'Bearer '"),
+            ({"extra": "[1]"}, "extra is not a JSON object"),
+            ({"extra": "{hush-hush"}, "extra is not a JSON object"),
+            ({"login": "a", "password": "b", "extra": {"auth": "oauth2", "oauth2_url": ["x"]}}, "oauth2_url is a list"),
             ({"host": ""}, "Base URL"),
             ({"host": "ftp://files.example.com"}, "http"),
             ({"host": "https://api.example.com/a b"}, "spaces"),
@@ -277,8 +334,8 @@ class TestRun:
             ({}, None),
             ({"login": "ada", "password": "love-lace"}, BASIC),
             ({"login": "ada", "password": "love-lace", "extra": {"batch_size": 5}}, BASIC),
-            ({"login": "ada", "password": "love-lace", "extra": {"auth": "none"}}, None),
-            ({"password": "love-lace", "extra": {"auth": "bearer"}}, "Bearer love-lace"),
+            ({"extra": {"auth": "none"}}, None),
+            ({"password": "love-lace"}, "Bearer love-lace"),
             ({"login": "ada", "extra": {"headers": {"Authorization": "Custom x"}}}, "Custom x"),
         ],
     )
@@ -369,6 +426,109 @@ class TestTestConnection:
         assert not ok
         assert "headers" in message
         assert "hush-hush" not in message
+
+    @pytest.mark.parametrize(
+        ("extra", "says"),
+        [
+            ({"batch_size": 0}, "batch_size: found 0, expected a whole number from 1 to 250,000"),
+            ({"batch_size": "many"}, "batch_size: found 'many'"),
+            ({"concurrency": 1000}, "concurrency: found 1000"),
+            ({"write_mode": "both"}, "write_mode: found 'both'"),
+            ({"envelope": '{"data": 1}'}, "envelope: found"),
+            ({"envelope": '{"data": '}, "envelope: "),
+            ({"envelope": "data", "batch_format": "ndjson"}, "envelope: NDJSON has no place for one"),
+            ({"item_errors": "errors["}, "item_errors: 'errors[' is not a JMESPath"),
+            ({"success_when": "=="}, "success_when: "),
+            ({"already_exists_when": "status = 409"}, "already_exists_when: "),
+            ({"destination_schema": {"fields": [{"name": "id", "type": "whole"}]}}, "whole"),
+            ({"destination_schema": "/nowhere.json"}, "destination_schema: '/nowhere.json'"),
+            ({"idempotency_header": "two words"}, "idempotency_header: "),
+            ({"compression": "brotli"}, "compression: "),
+            ({"max_failures": "some"}, "max_failures: "),
+            ({"deduplicate": "all"}, "deduplicate: "),
+            ({"timeout": 0}, "timeout is 0"),
+            ({"cert": 5}, "cert is 5"),
+            ({"auth": "signature"}, "the signing secret (password) is not base64"),
+            ({"headers": {"Content-Length": "5"}}, "Content-Length is made from the request itself"),
+        ],
+    )
+    def test_each_field_is_checked_as_a_delivery_checks_it(self, connect, extra, says):
+        with ScriptedServer(answer(200)) as server:
+            ok, message = connect(host=server.url, password="hush-hush!", extra=extra).test_connection()
+        assert not ok
+        assert message.startswith("connection 'api': ")
+        assert says in message
+        assert "hush-hush!" not in message
+        assert server.received == []
+
+    def test_a_template_needs_its_mode_and_its_field(self, connect):
+        ok, message = connect(host="http://127.0.0.1:1/{id}").test_connection()
+        assert (ok, "write_mode 'record'" in message) == (False, True)
+        schema = {"fields": [{"name": "key", "type": "string"}]}
+        extra = {"write_mode": "record", "destination_schema": schema}
+        ok, message = connect(host="http://127.0.0.1:1/{id}", extra=extra).test_connection()
+        assert (ok, "the schema has no field id" in message) == (False, True)
+
+    @pytest.mark.parametrize(
+        ("fields", "went"),
+        [
+            ({}, "No credentials went along, as there are none."),
+            ({"password": "a-token"}, "Authorization went along."),
+            ({"extra": {"headers": {"X-Key": "k", "Accept": "a/b"}}}, "X-Key went along."),
+            ({"password": "whsec_c2VjcmV0", "extra": {"auth": "signature"}}, "The request was signed."),
+        ],
+    )
+    def test_it_says_what_was_tried_and_what_was_not(self, connect, fields, went):
+        with ScriptedServer(answer(204)) as server:
+            ok, message = connect(host=server.url, **fields).test_connection()
+        assert ok
+        assert f"{server.url} is reached, and answered 204 to OPTIONS. {went} Every field was checked" in message
+        assert "No data was sent, so whether the API takes the credentials and a record was not tried" in message
+
+    def test_a_redirect_says_where_to(self, connect):
+        def script(talk):
+            talk.read_body()
+            talk.reply(301, headers={"Location": "https://new.test/v2?key=hush"})
+
+        with ScriptedServer(script) as server:
+            ok, message = connect(host=server.url).test_connection()
+        assert ok
+        assert (
+            "a redirect to https://new.test/v2?*** that a delivery does not follow: put the new address into host"
+            in message
+        )
+
+    def test_a_token_is_fetched_and_refused_credentials_are_found(self, connect, tmp_path):
+        tls, certificate = self_signed(tmp_path, "127.0.0.1")
+        status = 200
+
+        def script(talk):
+            talk.read_body()
+            if talk.request.target == "/token":
+                good = b'{"access_token": "made-for-this", "token_type": "Bearer"}'
+                talk.reply(status, good if status == 200 else b'{"error": "invalid_client"}')
+            else:
+                talk.reply(200)
+
+        with ScriptedServer(script, tls=tls) as server:
+            extra = {"auth": "oauth2", "oauth2_url": f"{server.url}/token", "verify": certificate}
+            hook = connect(host=server.url, login="id", password="hush-hush", extra=extra)
+            ok, message = hook.test_connection()
+            assert ok, message
+            assert f"A token that {server.url}/token gave out went along." in message
+            assert server.received[-1].headers["authorization"] == b"Bearer made-for-this"
+            status = 401
+            ok, message = hook.test_connection()
+        assert not ok
+        assert "check client id, client secret, scope and audience" in message
+        assert "hush-hush" not in message
+
+    def test_a_certificate_that_is_not_trusted(self, connect, tmp_path):
+        tls, _ = self_signed(tmp_path, "127.0.0.1")
+        with ScriptedServer(answer(200), tls=tls) as server:
+            ok, message = connect(host=server.url).test_connection()
+        assert not ok
+        assert "certificate" in message
 
     def test_headers_that_are_not_ascii(self, connect):
         with ScriptedServer(answer(200)) as server:

@@ -103,6 +103,9 @@ class _Handle:
         curl.setopt(pycurl.POST, 1)
         if target.method != "POST":
             curl.setopt(pycurl.CUSTOMREQUEST, target.method)
+        if target.method == "HEAD":
+            # RFC 9110 section 9.3.2: no body comes, whatever the length says.
+            curl.setopt(pycurl.NOBODY, 1)
         curl.setopt(pycurl.HTTPHEADER, list(lines))
         curl.setopt(pycurl.NOSIGNAL, 1)
         # How much of a body left is known from byte counts, which only HTTP/1.1 keeps per request.
@@ -249,7 +252,7 @@ class _Handle:
         if 200 <= status < 300:  # noqa: PLR2004 - success needs no more of the headers
             if not self.size and not head_is_whole(self._head):
                 return Response(request, error=AmbiguousError(f"the answer {status} broke off in its headers"))
-            return Response(request, status, body, whole=not code and self.size <= self._limit)
+            return Response(request, status, body, whole=not code and self.size <= self._limit, head=tuple(self._head))
         return Response(
             request,
             status,
@@ -258,6 +261,7 @@ class _Handle:
             # libcurl's own reading of it ends at six hours.
             retry_after=parse_retry_after(header_of(self._head, b"retry-after")),
             location=curl.getinfo(pycurl.REDIRECT_URL) or header_of(self._head, b"location"),
+            head=tuple(self._head),
         )
 
     def _error(self, code: int, reason: str, status: int, length: int) -> TransportError:

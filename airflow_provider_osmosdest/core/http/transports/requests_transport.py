@@ -250,6 +250,7 @@ class RequestsTransport:
             whole=whole,
             retry_after=parse_retry_after(response.headers.get("Retry-After")),
             location=response.headers.get("Location"),
+            head=[f"{name}: {value}".encode("latin-1", errors="replace") for name, value in response.headers.items()],
         )
 
 

@@ -30,6 +30,13 @@ def test_the_first_request_is_shown_as_it_would_go_out(tried, mode):
     assert lines[-1] == ('[{"a":1}]' if mode == "batch" else '{"a":1}')
 
 
+def test_a_header_that_is_too_short_to_be_masked_elsewhere_is_hidden():
+    target = Target("http://api.test", headers={"Authorization": "Bearer tok", "X-Key": "abc", "X-Long": "in-the-open"})
+    delivery = Delivery(target, DeliveryOptions(), DestinationSchema.any_object(), MemoryFolder())
+    lines = dry_run(delivery, ListSource([{"a": 1}]), lambda _: None).first_request.splitlines()
+    assert {"Authorization: Bearer ***", "X-Key: ***", "X-Long: in-the-open"} <= {*lines}
+
+
 def test_what_is_off_is_not_shown(tried):
     assert "Idempotency" not in tried([{"a": 1}], idempotency_header="none").first_request
 
