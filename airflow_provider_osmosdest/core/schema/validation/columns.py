@@ -1,9 +1,9 @@
 """
 What the fast path looks at in whole columns: the values that one field has in a block.
 
-msgspec checks a value's type and the bounds of numbers and lengths while it reads. The rest is checked here, a column at a
-time, as a call for each value would cost more than reading it. A column may refuse what pydantic would take, which then
-has the last word, and never the other way round.
+msgspec checks a value's type and the bounds of numbers and lengths while it reads. The rest is checked here, a column
+at a time, as a call for each value would cost more than reading it. A column may refuse what pydantic would take, which
+then has the last word, and never the other way round.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class Read:
         return read, _marked(read)
 
 
-# What is written as it was read: no sign or zero that a decimal would lose, no value that it writes with an exponent, and
-# no zero at the end of a number. Longer ones are pydantic's.
+# What is written as it was read: no sign or zero that a decimal would lose, no value that it writes with an exponent,
+# and no zero at the end of a number. Longer ones are pydantic's.
 _LEADING = r"[1-9][0-9]{0,17}"
 _SMALL = r"0\.0{0,5}[1-9][0-9]{0,18}"
 _QUOTED = rf'"-?(?:{_LEADING}(?:\.[0-9]{{1,18}})?|{_SMALL}|0(?:\.0{{1,6}})?)"'

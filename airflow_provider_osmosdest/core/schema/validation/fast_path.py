@@ -44,10 +44,8 @@ _MOST_STRUCTS = 8
 # A little less than where pydantic's parser gives up; msgspec goes deeper. So deep, a record is twice as long at least.
 _DEEPEST = 190
 
-# msgspec rounds what it cannot keep. To look for the digits alone is many times faster than for the whole form, which
-# amounts do not have.
-_LONG_FRACTION = re.compile(rb"[.][0-9]{7}").search
-_LONG_SECONDS = re.compile(rb"[0-9]:[0-9]{2}[.][0-9]{7}").search
+# msgspec rounds what it cannot keep. It begins with what is rarest, as what leads to it is looked at only there.
+_LONG_SECONDS = re.compile(rb"[.](?<=[0-9]:[0-9]{2}[.])[0-9]{7}").search
 _ESCAPED_DIGIT = re.compile(rb"\\u00[23]").search
 
 
@@ -76,14 +74,21 @@ class FastPath:
                 self._members.append((name, type_, msgspec.Raw(b"null")) if field.nullable else (name, type_))
             else:
                 self._members.append((name, type_ | None, None) if field.nullable else (name, type_))
+        self._texts = [name for name, type_, *_ in self._members if type_ is msgspec.Raw]
         self._read_as = {f"a{number}": mapping.get(name, name) for number, name in enumerate(fields)}
         self._written_as = {f"a{number}": name for number, name in enumerate(fields)}
         self._keeps, self._learns = schema.unknown_fields == "keep", schema.unknown_fields != "reject"
         types = {field.type for field in schema.fields}
         self._temporal = not types.isdisjoint(TEMPORAL)
         self._nested = not types.isdisjoint(("object", "array"))
+        self._one: Callable[[bytes], Any]
+        self._many: Callable[[bytes], list[Any]]
+        self._written: type[msgspec.Struct] | None
         self._structs = 0
-        self._read_unknown([])
+        if fields:
+            self._read_unknown([])
+        else:
+            self._read_objects()
 
     @classmethod
     def of(cls, schema: DestinationSchema, mapping: Mapping[str, str]) -> FastPath | None:
@@ -94,7 +99,7 @@ class FastPath:
         :param mapping: the source column of each renamed field
         """
         try:
-            return cls(schema, mapping) if schema.fields else None
+            return cls(schema, mapping)
         except (ValueError, TypeError):
             # msgspec has no names with quotes or backslashes in them, and none twice.
             return None
@@ -112,7 +117,7 @@ class FastPath:
         deep = self._nested and text.count(b"[") + text.count(b"{") > len(records) + _DEEPEST
         if deep or (self._keeps and len(self._unknown) > 1) or (self._temporal and _is_inexact(text)):
             return None
-        if self._refused(records):
+        if self._may_be_doubled(text, len(records)) or self._refused(records):
             return None
         self._finish(records)
         return records
@@ -129,20 +134,17 @@ class FastPath:
         if (decoded := self._decoded(texts, most)) is None:
             return None
         records, rejected = decoded
-        positions: Sequence[int] = range(len(records))
-        there, their_texts = records, texts
-        if rejected:
+        refused = self._misread(records, texts, block)
+        if bad := self._refused(records):
             positions = [at for at, record in enumerate(records) if record is not None]
-            there, their_texts = [records[at] for at in positions], [texts[at] for at in positions]
-        refused = self._refused(there) | self._misread(there, their_texts, block)
+            refused.update(positions[each] for each in bad)
         if refused:
-            rejected = sorted({*rejected, *(positions[each] for each in refused)})
+            rejected = sorted(refused.union(rejected))
             if len(rejected) > most:
                 return None
             for at in rejected:
                 records[at] = None
-            there = [record for record in records if record is not None]
-        self._finish(there)
+        self._finish(records)
         return records, rejected
 
     def _decoded(self, texts: Sequence[bytes], most: int) -> tuple[list[Any], list[int]] | None:
@@ -185,6 +187,21 @@ class FastPath:
             return False
         return True
 
+    def _read_objects(self) -> None:
+        """
+        Read records of which no field is named as dicts.
+
+        :raises ValueError: where their keys are not kept
+        """
+        if not self._keeps:
+            raise ValueError("without fields, there is nothing to read")
+        self._one = msgspec.json.Decoder(dict[str, Any]).decode
+        self._many = msgspec.json.Decoder(list[dict[str, Any]]).decode
+        self._written = None
+        self._unknown: list[str] = []
+        self._keys: list[bytes] = []
+        self._nested, self._learns = True, False
+
     def _read_unknown(self, unknown: list[str]) -> None:
         """
         Make the structs for records with these unknown keys, in this order.
@@ -194,32 +211,40 @@ class FastPath:
         names = {f"x{number}": key for number, key in enumerate(unknown)}
         members = [*self._members, *((name, Any, msgspec.UNSET) for name in names)]
         record = _struct(members, self._read_as | names)
+        if self._texts:
+            whole = [(name, Any, msgspec.UNSET) for name, *_ in members]
+            self._whole = msgspec.json.Decoder(_struct(whole, self._read_as | names)).decode
         many: Any = list[record]  # type: ignore[valid-type]  # a class made at run time
-        self._one: Callable[[bytes], Any] = msgspec.json.Decoder(record).decode
-        self._many: Callable[[bytes], list[Any]] = msgspec.json.Decoder(many).decode
-        self._written: type[msgspec.Struct] | None = None
+        self._one = msgspec.json.Decoder(record).decode
+        self._many = msgspec.json.Decoder(many).decode
+        self._written = None
         if self._read_as != self._written_as:
-            # What is dropped is unset by then, and its name not written.
-            unwritten = {name: f"\0{name}" for name in names}
+            # What is dropped is unset by then, and its name, longer than any field's, not written.
+            longest = max(map(len, self._written_as.values()))
+            unwritten = {name: f"{name:_<{longest + 1}}" for name in names}
             self._written = _struct(members, self._written_as | (names if self._keeps else unwritten))
-        self._unknown = unknown
-        self._keys = [msgspec.json.encode(key) + b":" for key in unknown]
+        self._unknown, self._keys = unknown, [msgspec.json.encode(key) + b":" for key in unknown]
         self._nested = self._nested or bool(unknown)
         self._structs += 1
 
     def _refused(self, records: list[Any]) -> set[int]:
         """Look at the columns, put into the records how their values are written, and return which are refused."""
         refused: set[int] = set()
+        there = list(filter(None, records)) if self._columns else []
         for name, get, column in self._columns:
-            values = list(map(get, records))
+            values = list(map(get, there))
             written, bad = column.convert(values)
             refused.update(bad)
             if written is not values:
-                _set_each(records, name, written)
+                _set_each(there, name, written)
         return refused
 
     def _misread(self, records: list[Any], texts: Sequence[bytes], block: bytes) -> set[int]:
-        """Return the positions of records that msgspec may have read otherwise than pydantic does."""
+        """
+        Return the positions of records that msgspec may have read otherwise than pydantic does.
+
+        :param records: None in place of those that it has not read
+        """
         misread: set[int] = set()
         if self._temporal and _is_inexact(block):
             misread.update(at for at, text in enumerate(texts) if _is_inexact(text))
@@ -229,9 +254,27 @@ class FastPath:
                 for at, text in enumerate(texts)
                 if len(text) > 2 * _DEEPEST and text.count(b"[") + text.count(b"{") > _DEEPEST
             )
+        if self._may_be_doubled(block, len(texts)):
+            misread.update(at for at, text in enumerate(texts) if not self._is_json(text))
         if self._keeps and len(self._keys) > 1:
             misread.update(self._out_of_order(records, texts, block))
         return misread
+
+    def _may_be_doubled(self, block: bytes, count: int) -> bool:
+        """
+        Return whether a record may have the key of a value that is handed over as text twice.
+
+        Of those, only the last is looked at, but the others have to be JSON, too.
+        """
+        columns = (msgspec.json.encode(self._read_as[name]) for name in self._texts)
+        return any(block.count(column) != count or b"\\u" in block for column in columns)
+
+    def _is_json(self, text: bytes) -> bool:
+        try:
+            self._whole(text)
+        except _REFUSALS:
+            return False
+        return True
 
     def _out_of_order(self, records: list[Any], texts: Sequence[bytes], block: bytes) -> Iterable[int]:
         """Return the positions of records whose unknown keys do not stand in the order of the struct."""
@@ -239,7 +282,8 @@ class FastPath:
             places = [[text.find(key) for text in texts] for key in self._keys]
             if all(all(map(lt, *pair)) for pair in pairwise(places)) and min(places[0]) >= 0:
                 return ()
-        return [at for at, text in enumerate(texts) if not self._is_in_order(records[at], text)]
+        pairs = enumerate(zip(records, texts, strict=True))
+        return [at for at, (record, text) in pairs if record is not None and not self._is_in_order(record, text)]
 
     def _is_in_order(self, record: Any, text: bytes) -> bool:
         last = -1
@@ -255,11 +299,13 @@ class FastPath:
 
     def _finish(self, records: list[Any]) -> None:
         """Leave out what is dropped, and give the fields the names they are written with."""
-        if not self._keeps:
-            for number in range(len(self._unknown)):
-                _set_each(records, f"x{number}", repeat(msgspec.UNSET))
-        if self._written is not None:
-            _set_each(records, "__class__", repeat(self._written))
+        dropped = 0 if self._keeps else len(self._unknown)
+        if dropped or self._written:
+            there = list(filter(None, records))
+            for number in range(dropped):
+                _set_each(there, f"x{number}", repeat(msgspec.UNSET))
+            if self._written:
+                _set_each(there, "__class__", repeat(self._written))
 
 
 def _struct(members: list[Any], names: Mapping[str, str]) -> type[msgspec.Struct]:
@@ -272,6 +318,4 @@ def _set_each(records: list[Any], name: str, values: Iterable[Any]) -> None:
 
 def _is_inexact(text: bytes) -> bool:
     """Return whether a time in a text may have more digits than msgspec keeps."""
-    if _LONG_FRACTION(text) and _LONG_SECONDS(text):
-        return True
-    return b"\\" in text and bool(_ESCAPED_DIGIT(text))
+    return bool(_LONG_SECONDS(text) or (b"\\" in text and _ESCAPED_DIGIT(text)))

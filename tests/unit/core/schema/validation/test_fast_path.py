@@ -144,8 +144,7 @@ def schema_of(type_, nullable, unknown_fields="drop", **constraints):
 CASES = [(type_, limits) for type_ in TYPES for limits in [{}, *LIMITS[type_]]]
 
 
-@pytest.mark.parametrize("unknown_fields", ["drop", "reject", "keep"])
-@pytest.mark.parametrize("nullable", [True, False])
+@pytest.mark.parametrize(("nullable", "unknown_fields"), [(True, "drop"), (False, "keep"), (False, "reject")])
 @pytest.mark.parametrize(("type_", "limits"), CASES)
 def test_the_edges_of_every_type_come_out_alike(type_, limits, nullable, unknown_fields):
     schema = schema_of(type_, nullable, unknown_fields, **limits)
@@ -153,7 +152,7 @@ def test_the_edges_of_every_type_come_out_alike(type_, limits, nullable, unknown
     fast, slow = BulkValidator(schema), BulkValidator(schema, keep_records=True)
     for edge in EDGES:
         line = b'{"a":' + edge + b"}"
-        for block in (JsonLines(line), JsonElements(line), JsonLines(line + b"\n" + line)):
+        for block in (JsonElements(line), JsonLines(line + b"\n" + line)):
             assert outcome(fast.validate(block)) == outcome(slow.validate(block)), edge
 
 
@@ -165,8 +164,18 @@ def test_the_edges_of_renamed_columns_come_out_alike(type_, unknown_fields):
     fast = BulkValidator(schema, mapping=mapping)
     slow = BulkValidator(schema, mapping=mapping, keep_records=True)
     for edge in EDGES:
-        for line in (b'{"b":' + edge + b"}", b'{"c":5,"b":' + edge + b"}", b'{"c":' + edge + b',"b":null,"a":1}'):
-            for block in (JsonLines(line), JsonElements(line), JsonLines(line + b"\n" + line)):
+        for line in (b'{"c":5,"b":' + edge + b"}", b'{"c":' + edge + b',"b":null,"a":1}'):
+            for block in (JsonElements(line), JsonLines(line + b"\n" + line)):
+                assert outcome(fast.validate(block)) == outcome(slow.validate(block)), line
+
+
+def test_the_edges_come_out_alike_where_no_field_is_named():
+    schema = DestinationSchema.any_object()
+    assert FastPath.of(schema, {})
+    fast, slow = BulkValidator(schema), BulkValidator(schema, keep_records=True)
+    for edge in EDGES:
+        for line in (b'{"a":' + edge + b"}", b'{"b":[{}],"a":' + edge + b',"c":1}', edge):
+            for block in (JsonElements(line), JsonLines(line + b"\n" + line)):
                 assert outcome(fast.validate(block)) == outcome(slow.validate(block)), line
 
 
@@ -183,9 +192,21 @@ def test_what_msgspec_may_read_otherwise_has_no_fast_path(field):
     assert FastPath.of(schema, {}) is None
 
 
-def test_neither_has_a_schema_without_fields_nor_a_kept_key_that_is_renamed():
+@pytest.mark.parametrize("names", [['a"b', "a\\b"], ["a\nb"], ["a", "b"]])
+@pytest.mark.parametrize(
+    "make", [lambda lines: JsonLines(b"\n".join(lines)), lambda lines: JsonElements(b",".join(lines))]
+)
+def test_decimals_of_any_name_and_several_of_one_column_are_exact(names, make):
+    schema = DestinationSchema.load([{"name": name, "type": "decimal"} for name in names])
+    mapping = {"a": "b"} if "a" in names else {}
+    digits = "0.12345678901234567890123"
+    line = f"{{{','.join(f'{json.dumps(name)}:{digits}' for name in names)}}}".encode()
+    validated = BulkValidator(schema, mapping=mapping).validate(make([line] * 2))
+    assert [json.loads(each) for each in validated.lines.splitlines()] == [dict.fromkeys(names, digits)] * 2
+
+
+def test_neither_has_a_kept_key_that_is_renamed():
     field = {"name": "a", "type": "string"}
-    assert FastPath.of(DestinationSchema.any_object(), {}) is None
     assert FastPath.of(DestinationSchema.load({"fields": [field], "unknown_fields": "keep"}), {"other": "b"}) is None
 
 
