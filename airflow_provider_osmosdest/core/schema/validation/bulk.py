@@ -121,7 +121,7 @@ class BulkValidator:
         if fast := self._fast_path():
             # Line by line is no slower than all at once, which would have to look whether a value stands on each.
             each = split_lines(text) if self._blank else BytesIO(text).readlines()
-            if (validated := self._read_each(fast, each, lambda: split_lines(text), lines=True)) is not None:
+            if (validated := self._read_each(fast, each, text, lambda: split_lines(text), lines=True)) is not None:
                 return validated
         results = self._aligned(text)
         if results is not None:
@@ -150,7 +150,7 @@ class BulkValidator:
             if records is not None:
                 return self._written(len(records), records, [], lambda: split_elements(data))
             texts = split_elements(data)
-            if (validated := self._read_each(fast, texts, lambda: texts)) is not None:
+            if (validated := self._read_each(fast, texts, data, lambda: texts)) is not None:
                 return validated
         results = self._typed.list_or_none(array)
         if results is not None:
@@ -164,31 +164,41 @@ class BulkValidator:
         return self._fast
 
     def _read_each(
-        self, fast: FastPath, texts: list[bytes], originals: Callable[[], Sequence[bytes]], *, lines: bool = False
+        self,
+        fast: FastPath,
+        texts: list[bytes],
+        block: bytes,
+        originals: Callable[[], Sequence[bytes]],
+        *,
+        lines: bool = False,
     ) -> Validated | None:
         """
         Validate texts one by one; None where too many are refused by the fast path.
 
+        :param block: all of them, as they came
         :param originals: returns the texts that are records
         :param lines: the texts are lines, which may be blank and so no records
         """
+        found = fast.read_each(texts, block)
+        if found is None:
+            self._refusing, self._paused = True, _PAUSE
+            return None
+        records, rejected = found
+        self._refusing = bool(rejected)
         invalid: list[InvalidRecord] = []
-        self._refusing = False
-
-        def fallback(found: int, text: bytes) -> Any:
-            self._refusing = True
+        blank = 0
+        for at in rejected:
+            text = texts[at]
             if lines:
                 text = text.removesuffix(b"\n").removeprefix(BYTE_ORDER_MARK)
                 if not text.strip(WHITE_SPACE):
                     self._blank = True
-                    return None
-            return self._validate_text(found + len(invalid), text, invalid)
-
-        records = fast.read_each(texts, fallback)
-        if records is None:
-            self._paused = _PAUSE
-            return None
-        return self._written(len(records) + len(invalid), records, invalid, originals)
+                    blank += 1
+                    continue
+            records[at] = self._validate_text(at - blank, text, invalid)
+        if rejected:
+            records = [record for record in records if record is not None]
+        return self._written(len(texts) - blank, records, invalid, originals)
 
     def _one_by_one(self, texts: list[bytes]) -> Validated:
         invalid: list[InvalidRecord] = []

@@ -44,13 +44,20 @@ class ExactDecimals:
             for field in fields
         }
         self._columns = {field.name: mapping.get(field.name, field.name) for field in fields}
-        # A column's name need not be an identifier, an attribute's has to be.
-        self._attributes = [(f"a{number}", name) for number, name in enumerate(self._columns)]
-        row = msgspec.defstruct(
-            "_Row",
-            [(attribute, msgspec.Raw, msgspec.Raw(b"")) for attribute, _ in self._attributes],
-            rename={attribute: self._columns[name] for attribute, name in self._attributes},
-        )
+        # A column's name need not be an identifier, an attribute's has to be; and several fields may read one column.
+        attributes = {column: f"a{number}" for number, column in enumerate(dict.fromkeys(self._columns.values()))}
+        self._attributes = [(attributes[column], name) for name, column in self._columns.items()]
+        self._one: Any = None
+        self._many: Any = None
+        try:
+            row = msgspec.defstruct(
+                "_Row",
+                [(attribute, msgspec.Raw, msgspec.Raw(b"")) for attribute in attributes.values()],
+                rename={attribute: column for column, attribute in attributes.items()},
+            )
+        except ValueError:
+            # msgspec has no names with quotes, backslashes or control characters in them.
+            return
         self._one = msgspec.json.Decoder(row)
         self._many = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]  # a class made at run time
 
@@ -67,9 +74,11 @@ class ExactDecimals:
         :raises pydantic_core.ValidationError: where the exact value does not satisfy the field's constraints
         """
         try:
-            row = self._one.decode(text)
+            row = self._one.decode(text) if self._one else None
         except msgspec.DecodeError:
             # NaN in a place that no field reads: JSON for pydantic and for Python, for msgspec not.
+            row = None
+        if row is None:
             values = json.loads(text, parse_float=Decimal)
             for name, column in self._columns.items():
                 if isinstance(exact := values.get(column), Decimal):
@@ -85,8 +94,10 @@ class ExactDecimals:
         :param records: what validating it gave
         """
         try:
-            rows = self._many.decode(text)
+            rows = self._many.decode(text) if self._many else None
         except msgspec.MsgspecError:
+            rows = None
+        if rows is None:
             for position, each in enumerate(split_elements(text[1:-1])):
                 if (record := records[position]) is not None:
                     try:
