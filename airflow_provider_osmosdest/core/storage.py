@@ -196,5 +196,5 @@ def try_out(folder: Any) -> None:
             f"the folder {folder} was tried first, and a file in it cannot be {doing}: {type(error).__name__}: "
             f"{error}. Nothing was sent or asked for in this attempt, as its outcome could not be kept. Let the worker "
             "create, read and remove files there, and see that there is room, or set [osmosdest] storage_path to "
-            "another place; then retry the task."
+            "another place; then try again."
         ) from error

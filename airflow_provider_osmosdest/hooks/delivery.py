@@ -18,6 +18,7 @@ from airflow_provider_osmosdest.core.seen.paths import scope_of_endpoint
 from airflow_provider_osmosdest.core.storage import PrivatePath, private
 from airflow_provider_osmosdest.hooks.connection_fields import headers_of
 from airflow_provider_osmosdest.hooks.masking import mask_secrets
+from airflow_provider_osmosdest.hooks.provenance import HTTP_DESTINATION, Given, about_delivery
 from airflow_provider_osmosdest.hooks.shared_storage import check_shared
 from airflow_provider_osmosdest.settings import load_settings
 
@@ -52,7 +53,9 @@ class TaskRequest:
     """
     The parameters of one task beyond its connection; they are the operator's.
 
+    :param auth_type: import path of the class that signs in, for the report
     :param options: write options, ``None`` where the task leaves them to the connection
+    :param retry_of: path of the report whose failures are delivered again
     """
 
     endpoint: str = ""
@@ -60,7 +63,9 @@ class TaskRequest:
     headers: Mapping[str, str] | None = None
     destination_schema: Any = None
     mapping: Mapping[str, str] | None = None
+    auth_type: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    retry_of: str | None = None
 
 
 def make_delivery(instance: tuple[str, ...], connector: Connector, request: TaskRequest) -> Delivery[Target]:
@@ -74,17 +79,39 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
     headers = headers_of(request.headers)
     target = connector.at(request.endpoint, method=request.method, headers=headers, timeout=options.timeout)
     mask_secrets(target.secrets)
-    schema = request.destination_schema or connector.destination_schema
+    schema_document = request.destination_schema or connector.destination_schema
+    schema = load_schema(schema_document) if schema_document else DestinationSchema.any_object()
+    mapping = mapping_of(request.mapping)
     seen = seen_folder(connector.conn_id, request.endpoint)
     check_seen(options, seen)
     return Delivery(
         target=target,
         options=options,
-        schema=load_schema(schema) if schema else DestinationSchema.any_object(),
+        schema=schema,
         folder=delivery_folder(instance),
-        mapping=mapping_of(request.mapping),
+        mapping=mapping,
         name=f"connection {connector.conn_id!r}",
         seen=seen,
+        about=about_delivery(
+            HTTP_DESTINATION,
+            instance,
+            connector.conn_id,
+            method=target.method,
+            url=target.public_url,
+            schema=schema,
+            mapping=mapping,
+            options=options,
+            given=Given(
+                endpoint=request.endpoint,
+                method=request.method,
+                headers=headers,
+                auth_type=request.auth_type,
+                has_schema=bool(request.destination_schema),
+                options=request.options,
+            ),
+            redact=target.redact,
+            retry_of=request.retry_of,
+        ),
     )
 
 

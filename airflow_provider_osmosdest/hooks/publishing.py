@@ -16,6 +16,7 @@ from airflow_provider_osmosdest.core.http.transport import Body, Response
 from airflow_provider_osmosdest.core.http.urls import masked_url
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.hooks.delivery import check_seen, delivery_folder, load_schema, mapping_of, seen_folder
+from airflow_provider_osmosdest.hooks.provenance import MAILBOX, Given, about_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ class MailboxDestination:
     @property
     def advice(self) -> str:
         """What a user can do when it cannot be written."""
-        return "check the mailbox's path, its storage connection and the network, or retry the task when it is back"
+        return "check the mailbox's path, its storage connection and the network, or try again when it is back"
 
     @property
     def refuses(self) -> bool:
@@ -128,6 +129,7 @@ def make_publishing(
     destination_schema: Any = None,
     mapping: Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
+    retry_of: str | None = None,
 ) -> Delivery[MailboxDestination]:
     """
     Build a delivery to a mailbox.
@@ -138,20 +140,37 @@ def make_publishing(
     :param destination_schema: instead of the mailbox's
     :param mapping: field name to source column
     :param options: write options of the task, ``None`` where it sets none
+    :param retry_of: path of the report whose failures are published again
     :raises ConfigurationError: naming what cannot be used
     """
-    schema = load_schema(destination_schema) if destination_schema else mailbox.settings.schema
+    own_schema = load_schema(destination_schema) if destination_schema else mailbox.settings.schema
+    schema = own_schema or DestinationSchema.any_object()
     layered = DeliveryOptions.layered([_FIXED, options or {}])
     seen = seen_folder(conn_id)
     check_seen(layered, seen)
+    target = MailboxDestination(str(mailbox.store.root))
+    columns = mapping_of(mapping)
     return Delivery(
-        target=MailboxDestination(str(mailbox.store.root)),
+        target=target,
         options=layered,
-        schema=schema or DestinationSchema.any_object(),
+        schema=schema,
         folder=delivery_folder(instance),
-        mapping=mapping_of(mapping),
+        mapping=columns,
         name=f"connection {conn_id!r}",
         seen=seen,
+        about=about_delivery(
+            MAILBOX,
+            instance,
+            conn_id,
+            method=None,
+            url=target.public_url,
+            schema=schema,
+            mapping=columns,
+            options=layered,
+            given=Given(has_schema=bool(destination_schema), options=options or {}),
+            redact=target.redact,
+            retry_of=retry_of,
+        ),
     )
 
 

@@ -27,6 +27,7 @@ from airflow_provider_osmosdest.hooks.delivery import (
     watermark_folder,
 )
 from airflow_provider_osmosdest.hooks.masking import mask_secrets
+from airflow_provider_osmosdest.hooks.provenance import HTTP_SOURCE, Given, about_delivery
 from airflow_provider_osmosdest.hooks.shared_rates import shared_limits
 
 if TYPE_CHECKING:
@@ -94,12 +95,12 @@ def make_pull(
         raise OptionsError("deduplicate: found 'files', and pages are no files; expected none, in_file or records")
     chosen = [request.options, {name: connector.options.get(name) for name in PULL_OPTIONS}]
     options = DeliveryOptions.layered(chosen)
-    target = connector.at(
-        endpoint, method=request.method or "GET", headers=headers_of(request.headers), timeout=options.timeout
-    )
+    schema = load_schema(request.destination_schema) if request.destination_schema else DestinationSchema.any_object()
+    mapping = mapping_of(request.mapping)
+    headers = headers_of(request.headers)
+    target = connector.at(endpoint, method=request.method or "GET", headers=headers, timeout=options.timeout)
     mask_secrets(target.secrets)
     limits = shared_limits(connector.conn_id, options, share, run_context.warn or _silent)
-    schema = request.destination_schema or None
     # What was sent to an endpoint has nothing to do with what was pulled from it.
     seen = seen_folder(connector.conn_id, f"{target.method} {endpoint.partition('?')[0].strip('/')}")
     check_seen(options, seen)
@@ -119,12 +120,30 @@ def make_pull(
     return PullOrder(
         spec=spec,
         options=options,
-        schema=load_schema(schema) if schema else DestinationSchema.any_object(),
+        schema=schema,
         folder=delivery_folder(instance),
         fetcher=_fetcher(hook, spec, options, run_context, limits),
-        mapping=mapping_of(request.mapping),
+        mapping=mapping,
         name=f"connection {connector.conn_id!r}",
         seen=seen,
+        about=about_delivery(
+            HTTP_SOURCE,
+            instance,
+            connector.conn_id,
+            method=target.method,
+            url=target.public_url,
+            schema=schema,
+            mapping=mapping,
+            options=options,
+            given=Given(
+                endpoint=endpoint,
+                method=request.method,
+                headers=headers,
+                has_schema=bool(request.destination_schema),
+                options=request.options,
+            ),
+            redact=target.redact,
+        ),
         limits=limits,
         watermark=None
         if spec.incremental is None

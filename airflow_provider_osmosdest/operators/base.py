@@ -111,6 +111,7 @@ class DeliveringOperator(BaseOperator):
                     # Clearing a task instance raises it, and a retry leaves it alone.
                     run_key=str(ti.max_tries) if part is None else part.delivery_id,
                     part=part,
+                    in_task=True,
                     host=host,
                     limits=shared_limits(prepared.conn_id, delivery.options, tasks_at_once(context), self.log.warning),
                 )

@@ -194,6 +194,7 @@ class HttpDestinationOperator(DeliveringOperator):
             headers=self.headers,
             destination_schema=self.destination_schema,
             mapping=self.mapping,
+            auth_type=None if self.auth_type is None else _import_path(self.auth_type),
             options={name: getattr(self, name) for name in DeliveryOptions.names()},
         )
         delivery = make_delivery(instance, hook.connector(), request)
@@ -205,3 +206,8 @@ class HttpDestinationOperator(DeliveringOperator):
                 "max_active_tis_per_dagrun=1."
             )
         return PreparedDelivery(delivery, hook.transport(), delivery.target.public_url, self.http_conn_id)
+
+
+def _import_path(kind: Any) -> str:
+    """Return where a class is imported from, for the report: what it is made of may be secret."""
+    return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', type(kind).__qualname__)}"

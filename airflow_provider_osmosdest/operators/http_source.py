@@ -202,6 +202,7 @@ class HttpSourceOperator(BaseOperator):
                 warn=self.log.warning,
                 # Clearing a task instance raises it, and a retry leaves it alone.
                 run_key=str(ti.max_tries),
+                in_task=True,
             )
             order = self._order(instance, hook, run_context, tasks_at_once(context))
             order = with_watermark(order, context, instance, (*self.inlets, *self.outlets))

@@ -279,11 +279,13 @@ class MergePartsOperator(_GroupOperator):
         """
         from airflow.providers.common.compat.sdk import AirflowFailException
 
+        from airflow_provider_osmosdest.core.delivery.ledger.first_failures import first_failures
         from airflow_provider_osmosdest.core.delivery.messages import ending, failure_lines
         from airflow_provider_osmosdest.core.delivery.parts.merge import merge_failures, merge_reports, read_report
         from airflow_provider_osmosdest.core.delivery.parts.plan import load_plan, save_plan
         from airflow_provider_osmosdest.core.delivery.parts.stop_flag import StopFlag
         from airflow_provider_osmosdest.core.delivery.report import write_report
+        from airflow_provider_osmosdest.core.records.input import display
 
         ti, folder = context["ti"], self._folder(context)
         group_id = ti.task_id.rpartition(".")[0]
@@ -299,15 +301,32 @@ class MergePartsOperator(_GroupOperator):
         folders += [self._folder(context, "deliver", number) for number in range(len(plan.parts) - 1)]
         reports = [read_report(each, plan.delivery_id) for each in folders]
         there = [each for each, report in zip(folders, reports, strict=True) if report is not None]
+        failures_path = merge_failures(there, folder)
+        delivery = prepared.delivery
         report, error = merge_reports(
             plan,
             reports,
             allowed=options.failures_allowed,
-            failures_path=merge_failures(there, folder),
+            failures_path=failures_path,
             report_path=str(folder / "report.json"),
+            first_failures=first_failures(
+                folder,
+                failures_path,
+                key_fields=options.key_fields,
+                mapping=delivery.mapping,
+                redact=delivery.target.redact,
+            ),
+            about={
+                **delivery.about,
+                "source": {
+                    "description": display(self.records),
+                    "format": self.records_format or None,
+                    "fingerprint": plan.fingerprint,
+                },
+            },
         )
         write_report(report, folder)
-        for line in failure_lines(report, options.failures_allowed(report.read)):
+        for line in failure_lines(report, options.failures_allowed(report.read), in_task=True):
             self.log.warning(line)
         for line in ending(report, prepared.delivery.target.request_noun):
             self.log.info(line)

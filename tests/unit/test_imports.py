@@ -211,6 +211,7 @@ ARROWS: dict[str, set[str]] = {
     "get_provider_info": set(),
     "hooks": {
         "core.delivery",
+        "core.delivery.envelope",
         "core.delivery.ledger",
         "core.delivery.model",
         "core.delivery.options",
@@ -247,6 +248,7 @@ ARROWS: dict[str, set[str]] = {
         "core.mailbox.mailbox",
         "core.mailbox.store",
         "core.records",
+        "core.records.input",
         "core.records.parts",
         "core.source",
         "core.storage",

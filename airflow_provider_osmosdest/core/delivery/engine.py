@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_osmosdest.core.delivery.deduplication import deduplicator_of
 from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
 from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
 from airflow_provider_osmosdest.core.delivery.ledger.attempt import begin, check_holder, take_over
+from airflow_provider_osmosdest.core.delivery.ledger.first_failures import first_failures
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
 from airflow_provider_osmosdest.core.delivery.ledger.outcomes import Outcomes
 from airflow_provider_osmosdest.core.delivery.ledger.reopening import reopen
@@ -41,7 +42,7 @@ from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator
 from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Ledger
     from airflow_provider_osmosdest.core.delivery.model import Delivery, TransportFactory
@@ -92,9 +93,9 @@ def deliver(
     result = DeliveryRun(delivery, source, transport, say, run_context).run()
     write_report(result.report, delivery.folder)
     allowed = delivery.options.failures_allowed(result.report.read)
-    for line in failure_lines(result.report, allowed):
+    for line in failure_lines(result.report, allowed, in_task=run_context.in_task):
         (run_context.warn or say)(line)
-    for line in ending(result.report, delivery.target.request_noun):
+    for line in ending(result.report, delivery.target.request_noun, whole=run_context.part is None):
         say(line)
     return result
 
@@ -145,7 +146,12 @@ class DeliveryRun(Generic[_D]):
         # Before the ledger is read: an attempt before this one must not send what it notes after that.
         attempt = uuid.uuid4().hex
         self._store.claim(attempt)
-        ledger = self._find_ledger(source.fingerprint, attempt)
+        fingerprint = source.fingerprint
+        ledger = self._find_ledger(fingerprint, attempt)
+        about = {
+            **delivery.about,
+            "source": {"description": source.description, "format": source.format, "fingerprint": fingerprint},
+        }
         before = dict(ledger.counts)
         deduplicator = (
             None
@@ -165,7 +171,7 @@ class DeliveryRun(Generic[_D]):
         )
         if ledger.complete:
             tally.read = tally.delivered + tally.duplicate + tally.invalid + tally.rejected + tally.unknown
-            return self._finish(journal, tally, None)
+            return self._finish(journal, tally, about, None)
         most_held = options.systemic_after + _MOST_HELD
         outcomes = Outcomes(tally, journal, resends_unknown=not options.once, most_held=most_held)
         context = self._context(outcomes, Progress(tally, lambda: source.progress, self._say), deduplicator)
@@ -179,7 +185,7 @@ class DeliveryRun(Generic[_D]):
             context.transport.close()
         if files is not None:
             files.count()
-        result = self._finish(journal, tally, error, None if dry_run else files)
+        result = self._finish(journal, tally, about, error, None if dry_run else files)
         return replace(result, gained=tally.since(before))
 
     def _find_ledger(self, fingerprint: str | None, attempt: str) -> Ledger:
@@ -252,7 +258,12 @@ class DeliveryRun(Generic[_D]):
         )
 
     def _finish(
-        self, journal: Journal, tally: Tally, error: OsmosError | None, taken: NewFiles | None = None
+        self,
+        journal: Journal,
+        tally: Tally,
+        about: Mapping[str, Any],
+        error: OsmosError | None,
+        taken: NewFiles | None = None,
     ) -> Result:
         """Decide whether the delivery failed and whether another attempt may mend it, and write the ledger."""
         delivery = self._delivery
@@ -285,6 +296,14 @@ class DeliveryRun(Generic[_D]):
             failures_path=failures_path,
             report_path=str(delivery.folder / "report.json"),
             error=None if error is None else str(error),
+            first_failures=first_failures(
+                delivery.folder,
+                failures_path,
+                key_fields=delivery.options.key_fields,
+                mapping=delivery.mapping,
+                redact=delivery.target.redact,
+            ),
+            about={**about, **journal.times},
         )
         return Result(report, error, mendable=mendable)
 

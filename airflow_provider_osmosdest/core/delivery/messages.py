@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.delivery.options import AUTO
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.model import Delivery
-    from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
+    from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, FailedRecord
     from airflow_provider_osmosdest.core.http.target import Destination
 
-__all__ = ["counted", "ending", "failure_lines", "opening"]
+__all__ = ["counted", "ending", "failure_lines", "listing", "opening"]
 
 
 def opening(source: str, delivery: Delivery[Destination]) -> str:
@@ -27,39 +28,61 @@ def opening(source: str, delivery: Delivery[Destination]) -> str:
     return f"Delivering {source} to {delivery.where}: {how}."
 
 
-def failure_lines(report: DeliveryReport, allowed: int) -> list[str]:
+def failure_lines(report: DeliveryReport, allowed: int, *, in_task: bool = True) -> list[str]:
     """
     Return the lines of the log that need attention: why the delivery stopped, and what was not delivered.
 
     :param allowed: how many records may fail
+    :param in_task: a task delivers, so that its colour is explained; else the caller says the report's error itself
     """
     if not report.failed:
-        return [] if report.error is None else [report.error]
-    stopped = report.error is not None and (report.unsent or report.failed <= allowed)
-    lines = [report.error] if stopped and report.error is not None else []
+        return [report.error] if in_task and report.error is not None else []
     by_outcome = [(name, getattr(report, name)) for name in ("invalid", "rejected", "unknown", "unsent")]
     if report.error is not None and sum(count for _, count in by_outcome) < report.failed:
         # It waits, and goes on with the records that have no outcome yet.
-        return [report.error]
+        return [report.error] if in_task else []
+    stopped = report.error is not None and (report.unsent or report.failed <= allowed)
+    lines = [report.error] if in_task and stopped and report.error is not None else []
     counts = ", ".join(f"{count:,} {name}" for name, count in by_outcome if count)
     line = f"{counted(report.failed, 'record')} not delivered: {counts}."
     # Where all may fail, as in a part of a delivery, that is not what is asked.
     if report.failed > allowed or (report.error is None and allowed < report.read):
-        verdict = "so the task fails" if report.error is not None else "so the task succeeds"
-        line += f" max_failures allows {allowed:,}, {verdict}."
-    lines.append(line)
-    if report.reasons:
-        lines.append("The most frequent reasons:")
-        lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
-    lines.append(f"Each with its reason, fit to be delivered again: {report.failures_path}")
-    return lines
+        verdict = ", so the task fails" if report.error is not None else ", so the task succeeds"
+        line += f" max_failures allows {allowed:,}{verdict if in_task else ''}."
+    if in_task or stopped or report.error is None:
+        lines.append(line)
+    return [*lines, *listing(report)]
 
 
-def ending(report: DeliveryReport, request_noun: str) -> list[str]:
+def listing(report: DeliveryReport) -> list[str]:
+    """Return the lines of the log that say which records failed and why, and where all of them are."""
+    if report.failures_path is None:
+        return []
+    failed = report.invalid + report.rejected + report.unknown + report.unsent
+    lines = ["The most frequent reasons:"] if report.reasons else []
+    lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
+    if report.first_failures:
+        many = len(report.first_failures)
+        lines.append("They are:" if many == failed else f"The first {many:,} of {failed:,}:")
+        lines += [f"  {_named(each)}" for each in report.first_failures]
+    return [*lines, "Each with its reason, fit to be delivered again:", report.failures_path]
+
+
+def _named(failed: FailedRecord) -> str:
+    names = [f"row {failed.row:,}"] if failed.row is not None else []
+    names += [f"{name}={value}" for name, value in failed.key.items()]
+    which = f"record {failed.index:,}" + (f" ({', '.join(names)})" if names else "")
+    # The API's own words begin with the status, those of one of its items do not.
+    status = "" if failed.status is None or failed.error.startswith(str(failed.status)) else f" ({failed.status})"
+    return f"{which}: {failed.outcome}{status}: {failed.error}"
+
+
+def ending(report: DeliveryReport, request_noun: str, *, whole: bool = True) -> list[str]:
     """
     Return the last lines: what became of the records, at what price, and where the report is.
 
     :param request_noun: the noun for sending one body, in the singular
+    :param whole: it is no part of a larger delivery, whose failures are delivered again together
     """
     speed = f" ({report.delivered / report.seconds:,.0f} records/s)" if report.seconds >= 1 and report.delivered else ""
     price = [counted(report.requests, request_noun)]
@@ -69,6 +92,9 @@ def ending(report: DeliveryReport, request_noun: str) -> list[str]:
         f"{', '.join(price)}, {_bytes(report.bytes_sent)} sent."
     )
     lines = [first, f"Report: {report.report_path}"]
+    if whole and report.report_path is not None and report.invalid + report.rejected + report.unknown:
+        again = shlex.quote(report.report_path)
+        lines.append(f"To deliver them again, once the cause is mended: airflow osmosdest retry {again}")
     if report.duplicate:
         lines.insert(
             1, f"{counted(report.duplicate, 'duplicate')} not sent: delivered before, or twice in this source."

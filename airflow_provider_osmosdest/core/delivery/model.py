@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from airflow_provider_osmosdest.core.http.rate_limits import RateLimits
 from airflow_provider_osmosdest.core.http.target import Destination
@@ -55,6 +55,7 @@ class Delivery(Generic[_P_co]):
     :param mapping: field name to source column, for fields that are called otherwise in the source
     :param name: what the log and errors call the destination beside its URL, such as ``connection 'crm'``
     :param seen: folder with the keys of what was delivered there before, for ``deduplicate``
+    :param about: what the report says of it beside the numbers, as plain values without secrets
     """
 
     target: _P_co
@@ -64,6 +65,7 @@ class Delivery(Generic[_P_co]):
     mapping: Mapping[str, str] | None = None
     name: str = ""
     seen: Folder | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -106,6 +108,7 @@ class RunContext:
         where all see it
     :param limits: how rates are kept together with other tasks
     :param part: the larger delivery that this one is a part of, ``None`` where it is whole
+    :param in_task: the caller is a task; else it says the result's error itself, as its last word
     """
 
     ledger: LedgerStore | None = None
@@ -118,6 +121,7 @@ class RunContext:
     host: str | None = None
     limits: RateLimits = field(default_factory=RateLimits)
     part: PartOf | None = None
+    in_task: bool = False
 
 
 @dataclass(frozen=True, slots=True)

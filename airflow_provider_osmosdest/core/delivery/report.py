@@ -10,13 +10,36 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_osmosdest.core.errors import StorageError, TooManyFailuresError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_osmosdest.core.storage import Folder
 
-__all__ = ["DeliveryReport", "Tally", "too_many_failures", "write_report"]
+__all__ = ["DeliveryReport", "FailedRecord", "Tally", "shortened", "too_many_failures", "write_report"]
 
 _REASONS = 5
+_REASON_CHARS, _ERROR_CHARS = 500, 4_000
+"""How much of each reason, and of why the delivery failed, goes into XCom."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRecord:
+    """
+    A record that was not delivered, as the log and the report name it.
+
+    :param index: its position in the source
+    :param row: its row in the sheet or line in the file, ``None`` where it has none
+    :param key: the fields of ``record_key`` with their values, none where the delivery has no such key
+    :param outcome: what became of it
+    :param status: of the answer that said so, ``None`` where there was none
+    :param error: the field, what was found there, and what is wrong with it; or what the API said
+    """
+
+    index: int
+    row: int | None
+    key: Mapping[str, Any]
+    outcome: str
+    status: int | None
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +58,8 @@ class DeliveryReport:
     :param report_path: this report as a file
     :param reasons: the most frequent reasons of failure with their counts
     :param error: why the delivery stopped or counts as failed, ``None`` when all went well
+    :param first_failures: the first of the records that were not delivered
+    :param about: what the delivery was: where it went, with which settings, when, and by which task
     """
 
     delivery_id: str
@@ -54,6 +79,8 @@ class DeliveryReport:
     report_path: str | None
     reasons: tuple[tuple[str, int], ...] = ()
     error: str | None = None
+    first_failures: tuple[FailedRecord, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -62,11 +89,19 @@ class DeliveryReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, as ``report.json`` holds it."""
-        return {**asdict(self), "reasons": [{"reason": reason, "records": count} for reason, count in self.reasons]}
+        reasons = [{"reason": reason, "records": count} for reason, count in self.reasons]
+        return {**asdict(self), "reasons": reasons, "first_failures": [asdict(each) for each in self.first_failures]}
 
     def to_xcom(self) -> dict[str, Any]:
-        """Return the numbers and paths, as they are pushed to XCom."""
-        return {name: value for name, value in self.to_dict().items() if name not in ("reasons", "error")}
+        """Return the numbers and paths, and why records failed, as they are pushed to XCom: a few kilobytes."""
+        values = self.to_dict()
+        del values["first_failures"], values["about"]
+        reasons = [{**each, "reason": shortened(each["reason"], _REASON_CHARS)} for each in values["reasons"]]
+        return {
+            **values,
+            "reasons": reasons,
+            "error": None if self.error is None else shortened(self.error, _ERROR_CHARS),
+        }
 
 
 @dataclass(slots=True)
@@ -121,7 +156,15 @@ class Tally:
         return {name: getattr(self, name) - before.get(name, 0) for name in names}
 
     def report(
-        self, delivery_id: str, *, seconds: float, failures_path: str | None, report_path: str | None, error: str | None
+        self,
+        delivery_id: str,
+        *,
+        seconds: float,
+        failures_path: str | None,
+        report_path: str | None,
+        error: str | None,
+        first_failures: Sequence[FailedRecord] = (),
+        about: Mapping[str, Any] | None = None,
     ) -> DeliveryReport:
         """Return the report of these counts."""
         return DeliveryReport(
@@ -142,6 +185,8 @@ class Tally:
             report_path=report_path,
             reasons=tuple(self.reasons.most_common(_REASONS)),
             error=error,
+            first_failures=tuple(first_failures),
+            about=about or {},
         )
 
 
@@ -173,3 +218,8 @@ def write_report(report: DeliveryReport, folder: Folder) -> None:
     except Exception as error:
         msg = f"the report in {folder} cannot be written: {error}"
         raise StorageError(msg) from error
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text, cut to at most so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_CONNECTED", "WHAT_TO_CHECK"]
 
-_URL = "the connection's base URL and the task's endpoint"
+_URL = "the connection's base URL and the endpoint below it"
 
 WHAT_TO_CHECK: Mapping[int, str] = {
     401: "the token or password, and the 'headers' of the connection",

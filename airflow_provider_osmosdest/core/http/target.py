@@ -132,7 +132,7 @@ class Target:
     @property
     def advice(self) -> str:
         """What to do when it cannot be reached."""
-        return "check host, port and network, or retry the task when the API is back"
+        return "check host, port and network, or try again when the API is back"
 
     @property
     def refuses(self) -> bool:

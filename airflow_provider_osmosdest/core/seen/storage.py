@@ -62,5 +62,5 @@ def unusable(where: Any, error: Exception) -> StorageError:
     """Return the error for storage that fails."""
     return StorageError(
         f"what was delivered before is kept in {where}, which cannot be used: {error}. Without it records would be "
-        "sent twice; mend the storage ([osmosdest] storage_path), then retry the task."
+        "sent twice; mend the storage ([osmosdest] storage_path), then try again."
     )

@@ -65,6 +65,7 @@ class PullOrder:
     :param name: what the log and errors call the API beside its URL
     :param watermark: stores the watermark between runs
     :param seen: where what was pulled before is kept, for ``deduplicate``
+    :param about: what the report says of it beside the numbers, as plain values without secrets
     :param most_bytes: of records at most, where they go into XCom; ``None`` for any number
     :param limits: how its rate is kept together with other tasks
     """
@@ -78,6 +79,7 @@ class PullOrder:
     name: str = ""
     watermark: DocumentStore | None = None
     seen: Folder | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
     most_bytes: int | None = None
     limits: RateLimits = field(default_factory=RateLimits)
 
@@ -154,6 +156,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
         folder=order.folder,
         mapping=order.mapping,
         seen=order.seen,
+        about=order.about,
     )
     # No task reads the records of a pull that fails, so they count as seen only when all of it is there.
     result = DeliveryRun(delivery, pull, PartsTransport, say, replace(run_context, dry_run=True)).run()
@@ -171,7 +174,7 @@ def run_pull(order: PullOrder, say: Callable[[str], None], run_context: RunConte
     if result.error is None:
         # Last, as a retry may need them for all before.
         pull.clear()
-    for line in failure_lines(report, order.options.failures_allowed(report.read)):
+    for line in failure_lines(report, order.options.failures_allowed(report.read), in_task=run_context.in_task):
         warn(line)
     for line in _ending(report, tracker):
         say(line)

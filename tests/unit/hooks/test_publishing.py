@@ -160,7 +160,7 @@ def test_a_store_that_stays_down_ends_the_attempt_and_says_what_to_look_at(publi
     assert str(result.error) == (
         f"connection 'orders' (mailbox in {mailbox.store.root}) cannot be reached: StorageError: the disk is full. "
         "It may have taken 5 records, which are 'unknown'; the rest is 'unsent'. Another attempt goes on with them, "
-        "and none is taken twice; check the mailbox's path, its storage connection and the network, or retry the task "
+        "and none is taken twice; check the mailbox's path, its storage connection and the network, or try again "
         "when it is back."
     )
     assert not [line for line in said if "POST" in line]

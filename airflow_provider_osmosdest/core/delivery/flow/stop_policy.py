@@ -113,7 +113,7 @@ class StopPolicy:
             f"{self._where} refused {self._alike:,} single records in a row and accepted nothing; it last answered "
             f"{classification.error}. Stopped, as the fault is not in the records alone: check the schema, mapping, "
             "envelope, write mode and endpoint."
-            + (" Nothing is settled: mend it and clear the task, and these records are sent again." * self._reopens)
+            + (" Nothing is settled: mend it, and these records are sent again by another attempt." * self._reopens)
         )
 
     def _spent_all(self, classification: Classification, *, in_full: bool, hopeless: bool) -> DeliveryError | None:
@@ -129,10 +129,10 @@ class StopPolicy:
             return None
         last = "the last was" if classification.status is None else "it last answered"
         if classification.verdict is Verdict.TRANSIENT:
-            became = "What it did not take is 'unsent'; retry the task when the API answers again."
+            became = "What it did not take is 'unsent'; try again when the API answers."
         else:
             became = (
-                "What it may have taken is 'unknown', the rest is 'unsent'; retry the task when the API answers again, "
+                "What it may have taken is 'unknown', the rest is 'unsent'; try again when the API answers, "
                 "and raise 'timeout' if it needs longer."
             )
         return GivenUpError(

@@ -280,5 +280,5 @@ def index_of(line: bytes) -> int:
 def _unwritable(folder: Folder, error: Exception) -> StorageError:
     return StorageError(
         f"the failures file in {folder} cannot be written: {error}. Free space or mend access there "
-        "([osmosdest] storage_path), then retry the task."
+        "([osmosdest] storage_path), then try again."
     )

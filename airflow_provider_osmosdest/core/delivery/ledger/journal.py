@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.delivery.ledger.attempt import check_holder
 from airflow_provider_osmosdest.core.delivery.ledger.failures import (
@@ -101,7 +102,9 @@ class Journal:
         self.resumed = () if once else tuple(self._owed)
         self.forbidden = self.in_doubt.copy() if once else RangeSet()
         """Indexes that must not be sent, as an earlier attempt may have sent them."""
-        ledger.attempts += 1
+        # What is complete is only told again.
+        ledger.attempts += not ledger.complete
+        ledger.started_at = ledger.started_at or _now()
         for name in COUNTS:
             setattr(tally, name, ledger.counts.get(name, 0))
         tally.reasons.update(ledger.reasons)
@@ -115,6 +118,12 @@ class Journal:
     def in_doubt(self) -> RangeSet:
         """Indexes of which a send may have been taken; what is settled since may be among them."""
         return self._ledger.in_doubt
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """When the first attempt began and the last one ended, in ISO 8601, and how many there were."""
+        ledger = self._ledger
+        return {"started_at": ledger.started_at, "ended_at": ledger.ended_at, "attempts": ledger.attempts}
 
     @property
     def has_open(self) -> bool:
@@ -286,6 +295,8 @@ class Journal:
         durable = complete or not self._movable
         if durable:
             self._make_durable()
+        if not self._ledger.complete:
+            self._ledger.ended_at = _now()
         self._ledger.complete = complete
         # What was sent is settled, or noted as in doubt, by now.
         self._window = (0, 0)
@@ -312,3 +323,7 @@ class Journal:
         self._ledger.parts = list(self._failures.parts)
         self._waiting.clear()
         self._must_last = False
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -110,6 +110,8 @@ class Ledger:
     :param attempts: how many attempts were begun
     :param run_key: of the last attempt, the same in every retry; ``None`` where the caller gave none
     :param host: machine that has the folder of the last attempt, ``None`` where all machines see it
+    :param started_at: when the first attempt began, in ISO 8601
+    :param ended_at: when the last attempt ended, in ISO 8601
     """
 
     delivery_id: str
@@ -126,6 +128,8 @@ class Ledger:
     attempts: int = 0
     run_key: str | None = None
     host: str | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
 
     @classmethod
     def new(cls, fingerprint: str | None, run_key: str | None = None) -> Ledger:
@@ -159,6 +163,7 @@ class Ledger:
             "occasion": self.run_key,
             "host": self.host,
         }
+        document |= {name: at for name in ("started_at", "ended_at") if (at := getattr(self, name)) is not None}
         # As it will be read: half a character is written as a question mark.
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
         return b'{"checksum":"%s",%s' % (_checksum(json.loads(text)).encode(), text[1:])
@@ -223,6 +228,8 @@ def read_ledger(document: bytes, folder: object = None) -> Ledger:
             attempts=int(values["attempts"]),
             run_key=values["occasion"],
             host=values.get("host"),
+            started_at=values.get("started_at"),
+            ended_at=values.get("ended_at"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         of = "this delivery" if folder is None else f"the delivery in {folder}"

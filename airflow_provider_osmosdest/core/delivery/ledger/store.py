@@ -76,7 +76,7 @@ class FolderLedgerStore:
 def _failed(path: Any, what: str, error: Exception) -> StorageError:
     return StorageError(
         f"the ledger {path} cannot be {what}: {error}. Without it a retry would send records twice; mend "
-        "the storage ([osmosdest] storage_path), then retry the task."
+        "the storage ([osmosdest] storage_path), then try again."
     )
 
 

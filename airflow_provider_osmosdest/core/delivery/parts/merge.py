@@ -15,10 +15,10 @@ from airflow_provider_osmosdest.core.delivery.report import Tally, too_many_fail
 from airflow_provider_osmosdest.core.errors import DeliveryError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from airflow_provider_osmosdest.core.delivery.parts.plan import Plan
-    from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
+    from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, FailedRecord
     from airflow_provider_osmosdest.core.storage import Folder
 
 __all__ = ["merge_failures", "merge_reports", "read_report"]
@@ -59,6 +59,8 @@ def merge_reports(
     allowed: Callable[[int], int],
     failures_path: str | None,
     report_path: str,
+    first_failures: Sequence[FailedRecord] = (),
+    about: Mapping[str, Any] | None = None,
 ) -> tuple[DeliveryReport, DeliveryError | None]:
     """
     Put the reports of all parts together.
@@ -70,6 +72,8 @@ def merge_reports(
     :param allowed: returns how many of a number of records may fail
     :param failures_path: of the merged failures
     :param report_path: where the report will be
+    :param first_failures: of the merged failures
+    :param about: what the report says of the whole beside its numbers and times
     :return: the report, and why the delivery failed, ``None`` where it did not
     """
     there = [each for each in reports if each is not None]
@@ -88,6 +92,8 @@ def merge_reports(
         failures_path=failures_path,
         report_path=report_path,
         error=None,
+        first_failures=first_failures,
+        about={**(about or {}), **_times(there)},
     )
     error = _error(plan, reports, report, allowed(report.read))
     return replace(report, error=None if error is None else str(error)), error
@@ -145,6 +151,16 @@ def _lines(folder: Folder) -> Iterator[bytes]:
         for path in sorted(folder.glob(FAILURES_PATTERN), key=str):
             with path.open("rb") as file:
                 yield from file
+
+
+def _times(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return when the parts were delivered, and in how many attempts at most."""
+    told = [each["about"] for each in reports if each.get("about")]
+    return {
+        "started_at": min((each["started_at"] for each in told), default=None),
+        "ended_at": max((each["ended_at"] for each in told), default=None),
+        "attempts": max((each["attempts"] for each in told), default=0),
+    }
 
 
 def _error(

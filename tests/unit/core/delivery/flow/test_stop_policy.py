@@ -36,7 +36,7 @@ REDIRECT = "Records are not sent after a redirect: put the address it names into
 CONNECTION = "Check the connection. Nothing more was sent."
 CREDENTIALS = "Check the token or password, and the 'headers' of the connection. Nothing more was sent."
 RIGHTS = "Check the token or password and what it may do, and the 'headers' of the connection. Nothing more was sent."
-URL = "Check the connection's base URL and the task's endpoint. Nothing more was sent."
+URL = "Check the connection's base URL and the endpoint below it. Nothing more was sent."
 METHOD = "Check the connection's method. Nothing more was sent."
 PROXY = "Check the proxy's user and password. Nothing more was sent."
 OTHER_BYTES = (
@@ -82,7 +82,7 @@ def test_single_records_refused_alike_are_systemic(stop_policy, verdict):
     assert str(error) == (
         f"{WHERE} refused 5 single records in a row and accepted nothing; it last answered boom. Stopped, as the fault "
         "is not in the records alone: check the schema, mapping, envelope, write mode and endpoint. Nothing is "
-        "settled: mend it and clear the task, and these records are sent again."
+        "settled: mend it, and these records are sent again by another attempt."
     )
 
 
@@ -137,7 +137,7 @@ def test_three_chunks_with_all_their_retries_spent_in_a_row_are_the_end(stop_pol
 
 
 MAYBE_TAKEN = (
-    "What it may have taken is 'unknown', the rest is 'unsent'; retry the task when the API answers again, and raise "
+    "What it may have taken is 'unknown', the rest is 'unsent'; try again when the API answers, and raise "
     "'timeout' if it needs longer."
 )
 
@@ -147,7 +147,7 @@ MAYBE_TAKEN = (
     [
         (
             said(Verdict.TRANSIENT, 503),
-            "it last answered boom. What it did not take is 'unsent'; retry the task when the API answers again.",
+            "it last answered boom. What it did not take is 'unsent'; try again when the API answers.",
         ),
         (said(Verdict.FAILED, 500), f"it last answered boom. {MAYBE_TAKEN}"),
         (said(Verdict.IN_DOUBT, 504), f"it last answered boom. {MAYBE_TAKEN}"),
@@ -188,7 +188,7 @@ def test_a_batch_refused_for_what_it_has_already_is_neither(stop_policy):
 
 def test_refused_records_stay_open_where_nothing_was_ever_accepted():
     for reopens, end in (
-        (True, "endpoint. Nothing is settled: mend it and clear the task, and these records are sent again."),
+        (True, "endpoint. Nothing is settled: mend it, and these records are sent again by another attempt."),
         (False, "envelope, write mode and endpoint."),
     ):
         number, error = first_error(StopPolicy(1_234, WHERE, "wait", reopens=reopens), REFUSED, tries=2_000)
