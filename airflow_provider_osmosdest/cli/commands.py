@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.cli.console import FAILED, exit_codes, only_document, say
-from airflow_provider_osmosdest.cli.stopping import stopping_on_signals
-from airflow_provider_osmosdest.core.delivery.dry_run import dry_run
-from airflow_provider_osmosdest.core.delivery.engine import deliver
-from airflow_provider_osmosdest.core.delivery.model import RunContext
+from airflow_provider_osmosdest.cli.console import exit_codes, only_document
+from airflow_provider_osmosdest.cli.run import run_by_hand, try_by_hand
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.errors import ConfigurationError, StoppedError
+from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.records import sample_rows
 from airflow_provider_osmosdest.core.schema.importing import (
     infer_schema,
@@ -23,7 +19,6 @@ from airflow_provider_osmosdest.core.schema.importing import (
 )
 from airflow_provider_osmosdest.hooks.delivery import TaskRequest, load_schema, make_delivery, source_of
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
-from airflow_provider_osmosdest.hooks.shared_rates import shared_limits
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -54,30 +49,23 @@ def deliver_records(args: Namespace) -> None:
         )
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         delivery = make_delivery(("cli", f"{now}-{secrets.token_hex(4)}"), hook.connector(), request)
-        source = source_of(args.records, args.records_format)
-        code = FAILED
+        source = source_of(_path_given(args.records), args.records_format)
         if args.dry_run:
-            dry_result = dry_run(delivery, source, say)
-            say(dry_result.first_request or "No request would go out: there is no valid record.")
-            result = dry_result.result
+            try_by_hand(delivery, source, show)
         else:
-            with stopping_on_signals() as stopping:
-                limits = shared_limits(args.conn_id, delivery.options, 1, say)
-                run_context = RunContext(stopping=stopping.why, limits=limits)
-                result = deliver(delivery, source, hook.transport(), say, run_context)
-            if isinstance(result.error, StoppedError):
-                code = stopping.exit_code
-        show(result.report.to_dict())
-        if result.error is not None:
-            say(f"error: {result.error}")
-        report = result.report
-        if report.unknown:
-            say(
-                f"{report.unknown:,} records are 'unknown', and this command begins a new delivery, under new keys, "
-                "each time: ask the API whether it has them before they are delivered again."
-            )
-        if result.error is not None or (report.failed if not args.dry_run else report.invalid):
-            sys.exit(code)
+            run_by_hand(delivery, source, hook.transport(), args.conn_id, show)
+
+
+def _path_given(text: str) -> str:
+    """
+    Return the path of the records.
+
+    :raises ConfigurationError: when it is none, but records themselves, say
+    """
+    if not text.strip() or text.lstrip()[:1] in ("[", "{", "<") or "\n" in text:
+        msg = f"--records: found {text[:60]!r}, expected the path or URL of a file"
+        raise ConfigurationError(msg)
+    return text
 
 
 def _schema(args: Namespace) -> DestinationSchema:

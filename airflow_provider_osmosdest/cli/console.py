@@ -15,7 +15,7 @@ from airflow_provider_osmosdest.hooks.log_filters import drop_connection_warning
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FAILED", "INTERRUPTED", "MISUSE", "exit_codes", "only_document", "quiet", "say"]
+__all__ = ["FAILED", "INTERRUPTED", "MISUSE", "confirm", "exit_codes", "only_document", "quiet", "say"]
 
 FAILED = 1
 """The command was valid, and failed."""
@@ -71,6 +71,26 @@ def exit_codes() -> Iterator[None]:
         sys.exit(MISUSE)
     except OsmosError as error:
         say(f"error: {error}")
+        sys.exit(FAILED)
+
+
+def confirm(question: str, otherwise: str, *, yes: bool) -> None:
+    """
+    Ask whether to go on, and exit where the answer is no.
+
+    :param question: what to ask
+    :param otherwise: what to say then
+    :param yes: do not ask
+    :raises ConfigurationError: when there is no terminal to ask
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        msg = "there is no terminal to ask whether to go on; say --yes"
+        raise ConfigurationError(msg)
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        say(otherwise)
         sys.exit(FAILED)
 
 

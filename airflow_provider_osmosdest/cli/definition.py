@@ -33,7 +33,6 @@ _INFER_ARGS = (
 
 # What one request is like.
 _REQUEST_ARGS = (
-    _FORMAT,
     _arg(("--schema",), metavar="FILE", help="Schema document, instead of the connection's"),
     _arg(("--mapping",), metavar="JSON", help='Field name to source column: {"email": "E-Mail"}'),
     _arg(("--endpoint",), help="Path below the connection's base URL", default=""),
@@ -49,9 +48,7 @@ _REQUEST_ARGS = (
     _arg(("--timeout",), type=float, metavar="SECONDS", help="How long to wait for an answer once it is sent"),
 )
 
-_DELIVER_ARGS = (
-    _arg(("--conn-id",), help="Id of a connection of type osmos_http", required=True),
-    _arg(("--records",), metavar="PATH", help="File of records: path or URL, also failures-*.ndjson", required=True),
+_HOW_ARGS = (
     *_REQUEST_ARGS,
     _arg(("--batch-size",), type=int, metavar="N", help="Records of a batch at most, 1 to 250,000"),
     _arg(("--max-batch-bytes",), type=int, metavar="N", help="Bytes of a request's body at most"),
@@ -70,9 +67,17 @@ _DELIVER_ARGS = (
     _arg(("--dry-run",), action="store_true", help="Validate everything, send nothing, show the first request"),
 )
 
+_DELIVER_ARGS = (
+    _arg(("--conn-id",), help="Id of a connection of type osmos_http", required=True),
+    _arg(("--records",), metavar="PATH", help="File of records: path or URL, also failures-*.ndjson", required=True),
+    _FORMAT,
+    *_HOW_ARGS,
+)
+
 _TEST_ARGS = (
     _arg(("--conn-id",), help="Id of a connection of type osmos_http or osmos_mailbox", required=True),
     _arg(("--records",), metavar="PATH", help="Send the first valid record of this file, really: path or URL"),
+    _FORMAT,
     *_REQUEST_ARGS,
 )
 
@@ -128,11 +133,15 @@ _FORGET_ARGS = (
 )
 
 
-_DELIVERY_ARGS = (
+_INSTANCE_ARGS = (
     _arg(("--dag-id",), metavar="ID", help="Of the task instance whose delivery it is, with --run-id and --task-id"),
     _arg(("--run-id",), metavar="ID", help="Id of the DAG run"),
     _arg(("--task-id",), metavar="ID", help="Id of the task"),
     _arg(("--map-index",), metavar="N", type=int, default=-1, help="Of a mapped task: which of its instances"),
+)
+
+_DELIVERY_ARGS = (
+    *_INSTANCE_ARGS,
     _arg(("--folder",), metavar="PATH", help="Instead of a task instance: the folder of a delivery begun by hand"),
 )
 
@@ -141,6 +150,18 @@ _DELIVERY_FORGET_ARGS = (
     _arg(("--new-id",), action="store_true", help="Go on under another delivery id, and so under other keys"),
     _arg(("--yes",), action="store_true", help="Do not ask"),
     _arg(("--force",), action="store_true", help="Also while the task runs: its attempt is told to stop first"),
+)
+
+_RETRY_ARGS = (
+    _arg(("report",), metavar="REPORT", nargs="?", help="The report.json of the delivery: path or URL"),
+    *_INSTANCE_ARGS,
+    _arg(("--only",), action="append", choices=("invalid", "rejected", "unknown", "unsent"), help="Only these records"),
+    _arg(("--again",), action="store_true", help="Also what an earlier retry has delivered"),
+    _arg(("--yes",), action="store_true", help="Do not ask"),
+    _arg(("--conn-id",), help="Id of the connection, instead of the one it was"),
+    _arg(("--headers",), metavar="JSON", help="The headers that the task set itself, as no report keeps their values"),
+    _arg(("--auth-type",), metavar="CLASS", help="Import path of the class that the task signed in by"),
+    *_HOW_ARGS,
 )
 
 
@@ -181,6 +202,17 @@ def get_cli_commands() -> list[CLICommand]:
         func=lazy_load_command("airflow_provider_osmosdest.cli.connection_test.test_connection"),
         args=_TEST_ARGS,
     )
+    retry = ActionCommand(
+        name="retry",
+        help="Deliver the failures of a delivery again, with what its report says",
+        description=(
+            "Deliver the records again that a delivery did not, with the connection, endpoint, schema, mapping and "
+            "options that its report names, after showing what that comes to. Progress goes to stderr, the report to "
+            "stdout. An option that is given wins over the report. Exit codes as for deliver."
+        ),
+        func=lazy_load_command("airflow_provider_osmosdest.cli.retry.retry_failures"),
+        args=_RETRY_ARGS,
+    )
     serve = ActionCommand(
         name="serve",
         help="Serve the mailboxes over HTTP, without Airflow's API server",
@@ -196,7 +228,7 @@ def get_cli_commands() -> list[CLICommand]:
         GroupCommand(
             name="osmosdest",
             help="Move records to and from HTTP APIs",
-            subcommands=(test, schema, deliver, _delivery(), _seen(), _mailbox(), serve),
+            subcommands=(test, schema, deliver, retry, _delivery(), _seen(), _mailbox(), serve),
         )
     ]
 

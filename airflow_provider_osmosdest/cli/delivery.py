@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.cli.console import FAILED, exit_codes, only_document, say
+from airflow_provider_osmosdest.cli.console import FAILED, confirm, exit_codes, only_document, say
 from airflow_provider_osmosdest.cli.ledgers import found_at, place_of, where, written_at
 from airflow_provider_osmosdest.cli.times import ago
 from airflow_provider_osmosdest.core.delivery.ledger.journal import PERIOD
 from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS, Ledger
-from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
+from airflow_provider_osmosdest.core.errors import StorageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -67,7 +67,7 @@ def forget_delivery(args: Namespace) -> None:
             raise StorageError(msg)
         new_id = uuid.uuid4().hex if args.new_id or found.delivery_id is None else found.delivery_id
         _say_what_happens(found, new_id)
-        _confirm(args)
+        confirm("Forget it?", "Nothing was forgotten.", yes=args.yes)
         # First, so that an attempt that runs still, or comes back, finds that it is over and writes nothing more.
         place.store.claim(f"forgotten-{uuid.uuid4().hex}")
         if place.instance is not None and place.instance.at_work:
@@ -181,15 +181,3 @@ def _what_next(place: Place) -> str:
     if place.instance is None:
         return "The next attempt of the delivery sends everything."
     return "Clear the task, or let its retry begin: that attempt sends everything."
-
-
-def _confirm(args: Namespace) -> None:
-    if args.yes:
-        return
-    if not sys.stdin.isatty():
-        msg = "there is no terminal to ask whether to go on; say --yes"
-        raise ConfigurationError(msg)
-    print("Forget it? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        say("Nothing was forgotten.")
-        sys.exit(FAILED)

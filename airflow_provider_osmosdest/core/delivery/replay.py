@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections import Counter
 from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_osmosdest.core.schema.validation.blocks import JsonLines, Rows
+from airflow_provider_osmosdest.core.errors import SourceError
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, JsonLines, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
-__all__ = ["ReplaySource", "is_failure_record"]
+__all__ = ["ReplaySource", "SelectedFailures", "count_failures", "is_failure_record"]
 
 _KEYS = frozenset({"index", "outcome", "status", "error", "attempts", "record"})
 _MORE = frozenset({"textual", "first_index", "first_error"})
@@ -27,6 +29,63 @@ _MORE = frozenset({"textual", "first_index", "first_error"})
 def is_failure_record(value: Any) -> bool:
     """Whether a JSON value is a line of a failures file: its keys are those, and no others."""
     return isinstance(value, dict) and value.keys() >= _KEYS and value.keys() <= _KEYS | _MORE
+
+
+def count_failures(source: Source) -> Counter[str]:
+    """
+    Count the failure records of a failures file by their outcome.
+
+    :raises SourceError: when it cannot be read, or a line is no failure record
+    """
+    return Counter(outcome for _, outcome in _failures(source))
+
+
+class SelectedFailures:
+    """
+    The failure records of some outcomes, as a source.
+
+    :param source: where lines come from
+    :param outcomes: which to take
+    """
+
+    def __init__(self, source: Source, outcomes: Collection[str]) -> None:
+        self._source = source
+        self._outcomes = sorted(outcomes)
+        self.format = source.format
+
+    @property
+    def description(self) -> str:
+        """What is read, for the log."""
+        return f"the {' and '.join(self._outcomes)} records of {self._source.description}"
+
+    @property
+    def fingerprint(self) -> str | None:
+        """A digest that changes when the records may have changed."""
+        return f"{self._source.fingerprint},{'+'.join(self._outcomes)}"
+
+    @property
+    def progress(self) -> float | None:
+        """The part read so far, 0 to 1."""
+        return self._source.progress
+
+    def blocks(self) -> Iterator[Block]:
+        """
+        Yield the lines in order, in blocks.
+
+        :raises SourceError: when they cannot be read, or one is no failure record
+        """
+        lines: list[bytes] = []
+        size = 0
+        for line, outcome in _failures(self._source):
+            if outcome not in self._outcomes:
+                continue
+            lines.append(line)
+            size += len(line)
+            if size >= BLOCK_BYTES:
+                yield JsonLines(b"\n".join(lines) + b"\n")
+                lines, size = [], 0
+        if lines:
+            yield JsonLines(b"\n".join(lines) + b"\n")
 
 
 class ReplaySource:
@@ -109,6 +168,20 @@ class ReplaySource:
             # It failed before it was renamed.
             return record
         return {self._mapping.get(name, name): value for name, value in record.items()}
+
+
+def _failures(source: Source) -> Iterator[tuple[bytes, str]]:
+    """Yield the lines of a failures file, each with its outcome."""
+    number = 0
+    for block in source.blocks():
+        for line in block.data.split(b"\n") if isinstance(block, JsonLines) else ():
+            if not line.strip():
+                continue
+            number += 1
+            failure = _value(line)
+            if not is_failure_record(failure):
+                raise SourceError(f"{source.description}: record {number:,} is no failure record. Was the file edited?")
+            yield line, failure["outcome"]
 
 
 def _first_value(data: bytes) -> Any:
