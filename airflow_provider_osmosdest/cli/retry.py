@@ -62,7 +62,7 @@ def retry_failures(args: Namespace) -> None:
             instance: tuple[str, ...] = ("cli", now)
         else:
             name = "+".join(sorted(outcomes)) or "none"
-            instance = ("cli", _name(report), f"{name}@{now}" if args.again else name)
+            instance = ("cli", _name(report.delivery_id), f"{name}@{now}" if args.again else name)
         prepared = prepare_retry(report, overrides, instance)
         source = SelectedFailures(open_failures(report), outcomes)
         _say_plan(report, found, outcomes, prepared.delivery)
@@ -171,12 +171,13 @@ def _say_plan(report: KeptReport, found: Mapping[str, int], outcomes: Collection
         else ""
     )
     when = f"ended {about['ended_at']}" if about.get("ended_at") else ""
-    named = " ".join(each for each in (of, when) if each)
+    named = ", ".join(each for each in (of, when) if each)
     say(f"Report: {report.path}" + (f" ({named})" if named else ""))
     say(f"Failures: {report.failures_path}: {_counts(found, _OUTCOMES)}")
     say(f"To: {delivery.where}")
-    with_ = [f"{name}={value}" for name, value in delivery.about["given"]["options"].items()]
-    with_ += ["the mapping"] if delivery.mapping else []
+    options = delivery.about["given"]["options"]
+    with_ = [f"{name}={value}" for name, value in options.items() if (name, value) != ("max_failures", 0)]
+    with_ += ["its mapping"] if delivery.mapping else []
     if with_:
         say(f"With: {', '.join(with_)}")
     digest = (about.get("schema") or {}).get("digest")
@@ -232,43 +233,54 @@ class _Earlier:
         return known + len(self.ledger.doubts())
 
 
-def _check_earlier(report: KeptReport, outcomes: Collection[str], name: str, fingerprint: str | None) -> None:
+def _check_earlier(report: KeptReport, outcomes: set[str], name: str, fingerprint: str | None) -> None:
     """
     Make sure that nothing goes out twice: an earlier retry is gone on with, and what it delivered is left alone.
 
     :raises ConfigurationError: when an earlier one has delivered some of it, and cannot be gone on with
     """
-    for earlier in _earlier(report):
-        if not earlier.taken or not earlier.outcomes.intersection(outcomes):
+    for earlier in _earlier(report.delivery_id):
+        later = _taking(earlier.ledger.delivery_id)
+        if not (earlier.taken or later) or not earlier.outcomes.intersection(outcomes):
             continue
-        own = earlier.folder.name == name
-        if own and earlier.ledger.complete:
-            msg = (
-                f"an earlier retry has delivered all of them: {earlier.folder}/report.json. With --again they are "
-                "delivered once more"
-            )
-            raise ConfigurationError(msg)
-        if own and earlier.ledger.fingerprint == fingerprint:
+        if earlier.folder.name != name:
+            others = " ".join(f"--only {each}" for each in sorted(outcomes - earlier.outcomes))
+            why = "It was asked for other outcomes" + (f"; for what is left, say {others}" if others else "")
+        elif earlier.ledger.complete:
+            why = "It has come to its end"
+        elif later is not None:
+            why = f"What it left was retried since: {later.folder}/report.json"
+        elif earlier.ledger.fingerprint != fingerprint:
+            why = "The failures file has changed since"
+        else:
             delivered = counted(earlier.ledger.counts.get("delivered", 0), "record")
             say(f"An earlier retry has delivered {delivered} of them: this goes on where it stood.")
             continue
-        why = "The failures file has changed since" if own else "It was asked for other outcomes"
         msg = (
-            f"an earlier retry has sent some of them: {earlier.folder}/report.json. {why}, so it cannot be gone on "
-            "with. Retry that report, for what failed there; with --again, all of these are delivered once more"
+            f"an earlier retry has sent these, or some of them: {earlier.folder}/report.json. {why}. If something "
+            "failed there, retry that report, the last one; with --again, all of these are delivered once more"
         )
         raise ConfigurationError(msg)
 
 
-def _earlier(report: KeptReport) -> list[_Earlier]:
-    root: Any = delivery_folder(("cli", _name(report)))
+def _taking(delivery_id: str) -> _Earlier | None:
+    """Return a retry of a delivery, or a retry of that, which has delivered something."""
+    for each in _earlier(delivery_id):
+        if (found := _taking(each.ledger.delivery_id) or (each if each.taken else None)) is not None:
+            return found
+    return None
+
+
+def _earlier(delivery_id: str) -> list[_Earlier]:
+    """Return the retries of a delivery."""
+    root: Any = delivery_folder(("cli", _name(delivery_id)))
     try:
         folders = sorted(root.iterdir(), key=str)
     except FileNotFoundError:
         return []
     found = []
     for each in folders:
-        folder = delivery_folder(("cli", _name(report), each.name))
+        folder = delivery_folder(("cli", _name(delivery_id), each.name))
         document = FolderLedgerStore(folder).load()
         if document is not None:
             outcomes = frozenset(each.name.partition("@")[0].split("+"))
@@ -276,9 +288,9 @@ def _earlier(report: KeptReport) -> list[_Earlier]:
     return found
 
 
-def _name(report: KeptReport) -> str:
-    return f"retry-{report.delivery_id}"
+def _name(delivery_id: str) -> str:
+    return f"retry-{delivery_id}"
 
 
 def _nothing(report: KeptReport, found: Mapping[str, int]) -> dict[str, Any]:
-    return {"retry_of": report.path, "failures": dict(found), "delivered": 0}
+    return {"retry_of": report.report_path, "failures": dict(found), "delivered": 0}

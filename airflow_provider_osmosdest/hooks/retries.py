@@ -28,13 +28,15 @@ class KeptReport:
     """
     A report as it is kept, of this version or of one before.
 
-    :param path: where it is
+    :param path: where it was read
+    :param report_path: where its delivery wrote it
     :param delivery_id: of the delivery
     :param failures_path: its failures file, ``None`` where every record was delivered
     :param about: what the delivery was; empty in a report of version 0.1.0
     """
 
     path: str
+    report_path: str
     delivery_id: str
     failures_path: str | None
     about: Mapping[str, Any]
@@ -114,7 +116,7 @@ def read_report(path: str) -> KeptReport:
             f"{path}: is the report of a pull, whose failures are records that the API gave and the schema does not "
             "take. Mend the schema, and clear the task"
         )
-    return KeptReport(path, report["delivery_id"], report["failures_path"], about)
+    return KeptReport(path, report.get("report_path") or path, report["delivery_id"], report["failures_path"], about)
 
 
 def open_failures(report: KeptReport) -> Source:
@@ -166,7 +168,7 @@ def prepare_retry(report: KeptReport, overrides: Overrides, instance: tuple[str,
             mapping=mapping,
             auth_type=overrides.auth_type,
             options=options,
-            retry_of=report.path,
+            retry_of=report.report_path,
         )
         auth_type = None if overrides.auth_type is None else _imported(overrides.auth_type)
         hook = HttpDestinationHook(http_conn_id=conn_id, auth_type=auth_type)
@@ -204,7 +206,7 @@ def _publishing(  # noqa: PLR0917 - what a delivery is made of
         destination_schema=document,
         mapping=mapping,
         options=options,
-        retry_of=report.path,
+        retry_of=report.report_path,
     )
     return PreparedRetry(delivery, publishing_transport(mailbox, "/".join(instance)), conn_id)
 

@@ -200,6 +200,7 @@ class DeliveryRun(Generic[_D]):
             run_context.run_key,
             folder=delivery.folder,
             delivery_id=None if part is None else part.delivery_id,
+            takes_up=delivery.options.retry_rejected,
         )
         take_over(ledger, delivery.folder, run_context.host, warn)
         if ledger.complete:

@@ -63,7 +63,7 @@ def listing(report: DeliveryReport) -> list[str]:
     lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
     if report.first_failures:
         many = len(report.first_failures)
-        lines.append("They are:" if many == failed else f"The first {many:,} of {failed:,}:")
+        lines.append("The records:" if many == failed else f"The first {many:,} of {failed:,}:")
         lines += [f"  {_named(each)}" for each in report.first_failures]
     return [*lines, "Each with its reason, fit to be delivered again:", report.failures_path]
 

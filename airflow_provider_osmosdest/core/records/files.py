@@ -42,7 +42,8 @@ class FileSource:
                     f"{file.name} is {other.name}. Name the files of one format, or set records_format."
                 )
         self._inputs = [Input(file, size_of(file)) for file in files]
-        self._name: str = path.name
+        # The query of a presigned URL is a secret.
+        self._name: str = path.name.partition("?")[0] if "://" in str(path) else path.name
 
     @property
     def description(self) -> str:

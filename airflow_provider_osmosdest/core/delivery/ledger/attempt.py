@@ -25,6 +25,7 @@ def begin(
     *,
     folder: object = None,
     delivery_id: str | None = None,
+    takes_up: bool = False,
 ) -> Ledger:
     """
     Find the ledger of a delivery, or begin one.
@@ -37,6 +38,7 @@ def begin(
     :param say: takes the line that says what was found
     :param run_key: the same in every retry, another one when the task is cleared or run anew
     :param folder: the delivery's, which errors name
+    :param takes_up: this attempt sends again what was rejected or invalid
     :param delivery_id: of the larger delivery that this one is a part of; a ledger of another does not count
     :raises StorageError: when it cannot be read, or is damaged
     """
@@ -71,9 +73,11 @@ def begin(
             "records. Starting afresh."
         )
         return anew
+    failed = sum(ledger.counts[outcome] for outcome in ("rejected", "invalid")) if takes_up else 0
+    but = f", but for the {failed:,} of them that were rejected or invalid" if failed else ""
     say(
         f"Going on with delivery {ledger.delivery_id}, attempt {ledger.attempts + 1}: {len(ledger.settled):,} records "
-        f"are settled already ({ledger.counts['delivered']:,} delivered) and are not sent again."
+        f"are settled already ({ledger.counts['delivered']:,} delivered) and are not sent again{but}."
     )
     return ledger
 

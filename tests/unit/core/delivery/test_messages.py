@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_provider_osmosdest.core.delivery.messages import failure_lines
-from airflow_provider_osmosdest.core.delivery.report import DeliveryReport
+from airflow_provider_osmosdest.core.delivery.messages import ending, failure_lines
+from airflow_provider_osmosdest.core.delivery.report import DeliveryReport, FailedRecord
 
 REPORT = DeliveryReport(
     delivery_id="d",
@@ -31,7 +31,8 @@ def test_what_failed_and_whether_that_is_allowed():
         "1 record not delivered: 1 rejected. max_failures allows 0, so the task fails.",
         "The most frequent reasons:",
         "  1 x rejected: 422",
-        "Each with its reason, fit to be delivered again: /f/failures-00000.ndjson",
+        "Each with its reason, fit to be delivered again:",
+        "/f/failures-00000.ndjson",
     ]
     (first, *_) = failure_lines(replace(REPORT, error=None), 5)
     assert first == "1 record not delivered: 1 rejected. max_failures allows 5, so the task succeeds."
@@ -50,6 +51,45 @@ def test_why_it_stopped_comes_first():
 def test_a_delivery_that_waits_has_not_failed():
     waiting = replace(REPORT, delivered=4, error="the API asked to wait 300 s; the delivery goes on after that")
     assert failure_lines(waiting, 0) == [waiting.error]
+
+
+def test_without_a_task_its_colour_is_not_spoken_of_and_the_error_is_left_to_the_caller():
+    lines = failure_lines(REPORT, 0, in_task=False)
+    assert lines[0] == "The most frequent reasons:"
+    assert failure_lines(replace(REPORT, error=None), 5, in_task=False)[0] == (
+        "1 record not delivered: 1 rejected. max_failures allows 5."
+    )
+    stopped = replace(REPORT, delivered=2, unsent=7, error="the API is not there")
+    (first, *others) = failure_lines(stopped, 0, in_task=False)
+    assert first == "8 records not delivered: 1 rejected, 7 unsent. max_failures allows 0."
+    assert not any("task" in line or line == stopped.error for line in [first, *others])
+    nothing = replace(REPORT, read=0, delivered=0, rejected=0, error="no such file")
+    assert failure_lines(nothing, 0, in_task=False) == []
+    assert failure_lines(nothing, 0) == ["no such file"]
+
+
+def test_the_first_records_that_failed_are_named():
+    named = FailedRecord(17, 19, {"id": 4711}, "rejected", 422, "422 Unprocessable Entity: no")
+    item = FailedRecord(18, None, {}, "rejected", 207, "amount: below 0")
+    invalid = FailedRecord(20_000, None, {}, "invalid", None, "id: Input should be a valid integer (found 'x')")
+    report = replace(REPORT, delivered=6, rejected=3, invalid=1, first_failures=(named, item, invalid))
+    lines = failure_lines(report, 0)
+    assert lines[3:7] == [
+        "The first 3 of 4:",
+        "  record 17 (row 19, id=4711): rejected: 422 Unprocessable Entity: no",
+        "  record 18: rejected (207): amount: below 0",
+        "  record 20,000: invalid: id: Input should be a valid integer (found 'x')",
+    ]
+    assert "The records:" in failure_lines(replace(report, delivered=7, rejected=2), 0)
+
+
+def test_how_to_deliver_them_again():
+    assert ending(replace(REPORT, report_path="/my files/report.json"), "request")[-1] == (
+        "To deliver them again, once the cause is mended: airflow osmosdest retry '/my files/report.json'"
+    )
+    # The parts of a delivery are delivered again together; what was not sent, the next attempt sends.
+    assert ending(REPORT, "request", whole=False)[-1] == "Report: /f/report.json"
+    assert ending(replace(REPORT, rejected=0, unsent=1), "request")[-1] == "Report: /f/report.json"
 
 
 def test_nothing_to_say_of_a_delivery_without_failures():

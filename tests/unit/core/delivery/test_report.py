@@ -9,7 +9,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 
 XCOM_KEYS = [
     "delivery_id", "read", "delivered", "duplicate", "invalid", "rejected", "unknown", "unsent", "requests", "retries",
-    "splits", "bytes_sent", "seconds", "failures_path", "report_path",
+    "splits", "bytes_sent", "seconds", "failures_path", "report_path", "reasons", "error",
 ]  # fmt: skip
 
 
@@ -42,6 +42,16 @@ def test_xcom_holds_what_the_design_lists_and_is_plain_json():
     xcom = a_report().to_xcom()
     assert list(xcom) == XCOM_KEYS
     assert json.loads(json.dumps(xcom)) == xcom
+
+
+def test_xcom_stays_small_whatever_an_api_says():
+    tally = Tally(read=5)
+    for number in range(5):
+        tally.count("rejected", 1, f"{number} {'x' * 100_000}")
+    xcom = a_report(tally, error="y" * 100_000, first_failures=[], about={"conn_id": "api"}).to_xcom()
+    assert len(json.dumps(xcom)) < 10_000
+    assert xcom["reasons"][0]["reason"].startswith("rejected: 0 xxx")
+    assert "about" not in xcom
 
 
 def test_reasons_are_the_most_frequent():
