@@ -60,7 +60,7 @@ class TestPublish:
         run = run_task(MailboxPublishOperator, records=[*ITEMS, {"id": "x"}], batch_size="{{ params.size }}")
         assert run.state("task") == "failed"
         report = run.xcom("task")
-        assert set(report) == {field.name for field in fields(DeliveryReport)} - {"reasons", "error"}
+        assert set(report) == {field.name for field in fields(DeliveryReport)} - {"first_failures", "about"}
         assert (report["read"], report["delivered"], report["invalid"], report["requests"]) == (11, 10, 1, 4)
         assert records_in(mailbox) == ITEMS
         assert mailbox.log.entry(1).producer == f"{run.dag_id}/{run.run_id}/task/-1"
