@@ -226,6 +226,7 @@ ARROWS: dict[str, set[str]] = {
         "core.mailbox.settings",
         "core.mailbox.store",
         "core.records",
+        "core.records.input",
         "core.schema",
         "core.seen",
         "core.source",

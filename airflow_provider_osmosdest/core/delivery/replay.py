@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from itertools import chain
 from sys import intern
@@ -15,7 +16,7 @@ from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES, JsonLines, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema.validation.blocks import Block
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["ReplaySource", "SelectedFailures", "count_failures", "is_failure_record"]
 
 _KEYS = frozenset({"index", "outcome", "status", "error", "attempts", "record"})
-_MORE = frozenset({"textual", "first_index", "first_error"})
+_MORE = frozenset({"textual", "row", "first_index", "first_error"})
+_MOST_GAPS = 100_000
+"""Empty rows, and cells with line breaks, behind which rows are numbered no more."""
 
 
 def is_failure_record(value: Any) -> bool:
@@ -38,6 +41,42 @@ def count_failures(source: Source) -> Counter[str]:
     :raises SourceError: when it cannot be read, or a line is no failure record
     """
     return Counter(outcome for _, outcome in _failures(source))
+
+
+class _RowNumbers:
+    """
+    Which row of a sheet, or line of a file, each record begins in.
+
+    That is its index and a constant up to the next empty row, so that a few numbers do for most files; of one with more
+    gaps than :data:`_MOST_GAPS`, the rest has no rows.
+    """
+
+    def __init__(self) -> None:
+        self._indexes = array("q")
+        self._offsets = array("q")
+        self._end: int | None = None
+
+    def add(self, index: int, numbers: Sequence[int]) -> None:
+        """
+        Take in the rows of consecutive records.
+
+        :param index: of the first of them; ascending from call to call
+        :param numbers: their rows
+        """
+        # A range has no gaps.
+        for at, number in enumerate(numbers[:1] if isinstance(numbers, range) else numbers, start=index):
+            if self._end is not None or (self._offsets and self._offsets[-1] == number - at):
+                continue
+            if len(self._offsets) == _MOST_GAPS:
+                self._end = at
+                continue
+            self._indexes.append(at)
+            self._offsets.append(number - at)
+
+    def of(self, index: int) -> int | None:
+        """Return the row of a record, ``None`` where it has none."""
+        at = bisect_right(self._indexes, index) - 1
+        return None if at < 0 or (self._end is not None and index >= self._end) else index + self._offsets[at]
 
 
 class SelectedFailures:
@@ -104,6 +143,8 @@ class ReplaySource:
         self._first_index = first_index
         self._first_indexes = array("q")
         self._first_errors: list[str] = []
+        self._first_rows = array("q")
+        self._rows = _RowNumbers()
         self.format = source.format
 
     @property
@@ -132,15 +173,23 @@ class ReplaySource:
             for block in whole:
                 yield from self._unwrapped(block)
         else:
-            yield from whole
+            index = self._first_index
+            for block in whole:
+                if isinstance(block, Rows) and block.numbers is not None:
+                    self._rows.add(index, block.numbers)
+                    index += len(block.rows)
+                yield block
 
     def origin(self, index: int) -> bytes:
-        """Return the fields with a record's first failure for its new one, as the end of a JSON object."""
+        """Return where a record stands and how it failed first, for its failure record, as the end of a JSON object."""
         at = index - self._first_index
         if at >= len(self._first_indexes):
-            return b""
+            row = self._rows.of(index)
+            return b"" if row is None else b',"row":%d' % row
         error = json.dumps(self._first_errors[at], ensure_ascii=False).encode(errors="replace")
-        return b',"first_index":%d,"first_error":%s' % (self._first_indexes[at], error)
+        row = self._first_rows[at]
+        first = b',"first_index":%d,"first_error":%s' % (self._first_indexes[at], error)
+        return first if row < 0 else b',"row":%d%s' % (row, first)
 
     def _unwrapped(self, block: Block) -> Iterator[Block]:
         """Yield the records of a block of failure records; those that were text when they failed apart."""
@@ -158,6 +207,7 @@ class ReplaySource:
             textual = bool(known and failure.get("textual"))
             rows.append(self._record(failure) if known else failure)
             self._first_indexes.append(failure.get("first_index", failure["index"]) if known else -1)
+            self._first_rows.append(failure.get("row", -1) if known else -1)
             self._first_errors.append(intern(str(failure.get("first_error", failure["error"]))) if known else "")
         if rows:
             yield Rows(rows, textual=textual)

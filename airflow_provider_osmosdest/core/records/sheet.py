@@ -62,7 +62,8 @@ class SheetSource:
         check_header(names, self.description)
         while block := list(islice(rows, BLOCK_ROWS)):
             self._taken = block[-1][0]
-            yield Rows([record_of(names, row, number) for number, row in block], textual=True)
+            records = [record_of(names, row, number) for number, row in block]
+            yield Rows(records, textual=True, numbers=[number for number, _ in block])
 
     def _numbered(self) -> Iterator[tuple[int, list[Any]]]:
         for number, row in enumerate(self._rows, start=1):

@@ -80,7 +80,7 @@ class TestRetry:
         # What fails again says where it stood in the source.
         assert [(each["index"], each["first_index"]) for each in failures_of(report)] == [(0, 2)]
         assert report["first_failures"][0]["index"] == 2
-        assert "record 2 (id=x): invalid: " in err
+        assert "record 2 (row 4, id=x): invalid: " in err
         assert SECRET not in err + json.dumps(report)
 
     def test_the_plan_comes_before_anything_is_sent(self, airflow, shop, failed):

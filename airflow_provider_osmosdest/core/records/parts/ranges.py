@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import SourceError
@@ -128,7 +129,7 @@ def only(blocks: Iterator[Block], start: int, stop: int | None) -> Iterator[Bloc
         if first == 0 and last == len(texts):
             yield block
         elif first < last:
-            yield _block_of(texts[first:last], block)
+            yield _slice_of(block, texts, first, last)
 
 
 def _texts(block: Block) -> Any:
@@ -137,7 +138,8 @@ def _texts(block: Block) -> Any:
     return split_elements(block.data) if isinstance(block, JsonElements) else split_lines(block.data)
 
 
-def _block_of(texts: Any, block: Block) -> Block:
+def _slice_of(block: Block, texts: Any, first: int, last: int) -> Block:
+    texts = texts[first:last]
     if isinstance(block, Rows):
-        return Rows(texts, textual=block.textual)
+        return replace(block, rows=texts, numbers=None if block.numbers is None else block.numbers[first:last])
     return JsonElements(b",".join(texts)) if isinstance(block, JsonElements) else JsonLines(b"\n".join(texts))

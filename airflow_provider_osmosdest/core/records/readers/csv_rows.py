@@ -80,25 +80,33 @@ def _read(source: Input, delimiter: str | None) -> Iterator[Rows]:
                 f"{source.name}: breaks off in line {table.line:,}: the last row has no line end and only {short:,} "
                 f"of {width:,} cells. Fetch or write the file again."
             )
-        records = _records(rows, header, before)
-        if records:
-            yield Rows(records, textual=True)
+        block = _block(rows, header, before, plain=table.line - before == len(rows))
+        if block.rows:
+            yield block
     raise fault
 
 
-def _records(rows: list[list[str]], header: list[str], before: int) -> list[Any]:
+def _block(rows: list[list[str]], header: list[str], before: int, *, plain: bool) -> Rows:
+    """
+    Return rows as records.
+
+    :param before: lines of the file before them
+    :param plain: each row is one line
+    """
     width = len(header)
-    if set(map(len, rows)) <= {width}:
-        return [dict(zip(header, row, strict=True)) for row in rows]
+    if plain and set(map(len, rows)) <= {width}:
+        numbers = range(before + 1, before + 1 + len(rows))
+        return Rows([dict(zip(header, row, strict=True)) for row in rows], textual=True, numbers=numbers)
     records: list[Any] = []
+    lines: list[int] = []
     line = before + 1
     for row in rows:
-        if len(row) > width:
-            records.append(RaggedRow(row, f"line {line:,}", width))
-        elif row:
-            records.append(dict(zip(header, row, strict=False)))
+        if row:
+            ragged = len(row) > width
+            records.append(RaggedRow(row, f"line {line:,}", width) if ragged else dict(zip(header, row, strict=False)))
+            lines.append(line)
         line += _lines([row])
-    return records
+    return Rows(records, textual=True, numbers=lines)
 
 
 def _lines(rows: list[list[str]]) -> int:

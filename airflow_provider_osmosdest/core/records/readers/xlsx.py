@@ -46,5 +46,6 @@ def read_xlsx(source: Input) -> Iterator[Rows]:
     names = [str(cell) for cell in trimmed(header, 0)]
     check_header(names, source.name)
     while block := list(islice(rows, BLOCK_ROWS)):
-        yield Rows([record_of(names, row, number) for number, row in block], textual=True)
+        records = [record_of(names, row, number) for number, row in block]
+        yield Rows(records, textual=True, numbers=[number for number, _ in block])
         source.share = block[-1][0] / sheet.total_height

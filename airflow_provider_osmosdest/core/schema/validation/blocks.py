@@ -45,10 +45,13 @@ class Rows:
     :param rows: the records, in source order
     :param textual: the values come from a format without types (CSV, TSV, a spreadsheet), so strings are
         coerced to the field's type and the schema's ``missing_values`` are null
+    :param numbers: of each record the row of its sheet or the line of its file that it begins in, from 1; ``None``
+        where they have none
     """
 
     rows: Sequence[Any]
     textual: bool = False
+    numbers: Sequence[int] | None = None
 
 
 Block = JsonLines | JsonElements | Rows

@@ -7,11 +7,13 @@ import pytest
 from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.delivery.replay import is_failure_record
+from airflow_provider_osmosdest.core.delivery.replay import SelectedFailures, count_failures, is_failure_record
+from airflow_provider_osmosdest.core.errors import SourceError
 from airflow_provider_osmosdest.core.http.target import Target
 from airflow_provider_osmosdest.core.http.transport import Response
 from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES
 from airflow_provider_osmosdest.testing.transports import HandlerTransport, body_of
 
 CSV = "No,Note\n1,a\n2,\nx,c\n4,bad\n"
@@ -86,3 +88,68 @@ def test_a_first_line_that_cannot_be_read_is_the_validators_business(tmp_path, f
     report, lines = run(tmp_path / "in.ndjson", tmp_path / "out", refusing(), MILD)
     assert (report.read, report.delivered, report.invalid) == (2, 1, 1)
     assert [line["index"] for line in lines] == [0]
+
+
+class TestRows:
+    """A failure record has its row in the sheet, or its line in the file."""
+
+    @pytest.mark.parametrize("ending", ["\n", "\r\n"])
+    def test_lines_of_a_csv_file_with_gaps(self, tmp_path, ending):
+        lines = ["No,Note", "1,a", "", "x,b", '2,"two', 'lines"', "y,c", "3,d", "z,e,more"]
+        (tmp_path / "in.csv").write_bytes(ending.join([*lines, ""]).encode())
+        _, failures = run(tmp_path / "in.csv", tmp_path / "f", refusing("d"), STRICT)
+        assert [(each["index"], each["row"]) for each in failures] == [(1, 4), (3, 7), (4, 8), (5, 9)]
+        assert all(map(is_failure_record, failures))
+
+    def test_many_blocks(self, tmp_path):
+        bad = {0, 999, 1_000, 1_001, 2_500}
+        rows = (f"{'x' if number in bad else number},n" for number in range(3_000))
+        (tmp_path / "in.csv").write_text("\n".join(["No,Note", *rows]))
+        _, failures = run(tmp_path / "in.csv", tmp_path / "f", refusing(), STRICT)
+        assert [(each["index"], each["row"]) for each in failures] == [(index, index + 2) for index in sorted(bad)]
+
+    def test_a_sheet(self, tmp_path):
+        sheet = [[""], ["No", "Note"], ["1", "a"], [], ["x", "b"]]
+        source = open_source(sheet, records_format="sheet")
+        delivery = Delivery(
+            Target("http://api.test/v1"), DeliveryOptions(), DestinationSchema.load(STRICT), tmp_path, mapping=MAPPING
+        )
+        report = deliver(delivery, source, refusing().factory, lambda line: None).report
+        assert [(each.index, each.row) for each in report.first_failures] == [(1, 5)]
+
+    def test_what_has_no_rows_has_none(self, tmp_path):
+        (tmp_path / "in.ndjson").write_text('{"No": "x", "Note": "a"}\n')
+        _, (failure,) = run(tmp_path / "in.ndjson", tmp_path / "f", refusing(), STRICT)
+        assert "row" not in failure
+
+    def test_they_stay_where_it_fails_again(self, failed):
+        report, lines, folder = failed
+        _, again = run(type(folder)(report.failures_path), folder / "second", refusing("bad"), STRICT)
+        assert [each["row"] for each in again] == [each["row"] for each in lines] == [3, 4, 5]
+        assert [each["first_index"] for each in again] == [1, 2, 3]
+
+
+class TestSelectedFailures:
+    def test_only_some_outcomes(self, failed):
+        report, _, folder = failed
+        source = open_source(type(folder)(report.failures_path))
+        assert count_failures(source) == {"invalid": 2, "rejected": 1}
+        selected = SelectedFailures(source, ["rejected"])
+        (block,) = selected.blocks()
+        assert json.loads(block.data)["outcome"] == "rejected"
+        assert selected.description == "the rejected records of failures-00000.ndjson (ndjson)"
+        assert selected.fingerprint != SelectedFailures(source, ["invalid"]).fingerprint
+
+    def test_blocks_stay_small(self, tmp_path):
+        line = {"index": 0, "outcome": "invalid", "status": None, "error": "no", "attempts": 0, "record": "x" * 1000}
+        (tmp_path / "failures.ndjson").write_text(f"{json.dumps(line)}\n" * 1000)
+        blocks = list(SelectedFailures(open_source(tmp_path / "failures.ndjson"), ["invalid"]).blocks())
+        assert sum(block.data.count(b"\n") for block in blocks) == 1000
+        assert max(len(block.data) for block in blocks) < 2 * BLOCK_BYTES
+
+    def test_another_line_is_named(self, failed):
+        report, _, folder = failed
+        path = type(folder)(report.failures_path)
+        path.write_text(path.read_text() + '\n{"id": 1}\n')
+        with pytest.raises(SourceError, match="record 4 is no failure record"):
+            count_failures(open_source(path))
