@@ -116,6 +116,12 @@ def read_report(path: str) -> KeptReport:
             f"{path}: is the report of a pull, whose failures are records that the API gave and the schema does not "
             "take. Mend the schema, and clear the task"
         )
+    if about.get("retry_of") is not None and report.get("unsent"):
+        # Beside those there may be records that it has not read, and that stand in no file but the first one's.
+        raise ConfigurationError(
+            f"{path}: is the report of a retry that did not come to its end. Give that retry again, and it goes on "
+            f"where it stood: airflow osmosdest retry {about['retry_of']}, with the options it had"
+        )
     return KeptReport(path, report.get("report_path") or path, report["delivery_id"], report["failures_path"], about)
 
 

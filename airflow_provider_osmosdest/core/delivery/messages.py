@@ -46,7 +46,8 @@ def failure_lines(report: DeliveryReport, allowed: int, *, in_task: bool = True)
     counts = ", ".join(f"{count:,} {name}" for name, count in by_outcome if count)
     line = f"{counted(report.failed, 'record')} not delivered: {counts}."
     # Where all may fail, as in a part of a delivery, that is not what is asked.
-    if report.failed > allowed or (report.error is None and allowed < report.read):
+    asked = report.failed > allowed if report.error is not None else allowed < report.read
+    if asked and (in_task or not stopped):
         verdict = ", so the task fails" if report.error is not None else ", so the task succeeds"
         line += f" max_failures allows {allowed:,}{verdict if in_task else ''}."
     if in_task or stopped or report.error is None:
@@ -92,9 +93,15 @@ def ending(report: DeliveryReport, request_noun: str, *, whole: bool = True) -> 
         f"{', '.join(price)}, {_bytes(report.bytes_sent)} sent."
     )
     lines = [first, f"Report: {report.report_path}"]
-    if whole and report.report_path is not None and report.invalid + report.rejected + report.unknown:
-        again = shlex.quote(report.report_path)
-        lines.append(f"To deliver them again, once the cause is mended: airflow osmosdest retry {again}")
+    # What a task has not sent, its next attempt sends.
+    of_task = report.about.get("dag_id") is not None
+    left = report.invalid + report.rejected + report.unknown + (0 if of_task else report.unsent)
+    if whole and left and report.report_path is not None:
+        if report.about.get("retry_of") is not None:
+            lines.append("To go on with what is left, once the cause is mended: the same command again.")
+        else:
+            again = shlex.quote(report.report_path)
+            lines.append(f"To deliver them again, once the cause is mended: airflow osmosdest retry {again}")
     if report.duplicate:
         lines.insert(
             1, f"{counted(report.duplicate, 'duplicate')} not sent: delivered before, or twice in this source."

@@ -193,6 +193,18 @@ class TestTwice:
         assert (code, report, shop.taken) == (2, None, [2, 5])
         assert f"What it left was retried since: {second['report_path']}" in err
 
+    def test_a_retry_that_was_stopped_is_given_again_and_not_retried(self, airflow, shop, failed):
+        shop.status = 401
+        _, first, err = airflow("retry", failed["report_path"], "--only", "rejected", "--yes")
+        assert first["unsent"] == 2
+        assert "To go on with what is left, once the cause is mended: the same command again." in err
+        shop.mended = True
+        code, _, err = airflow("retry", first["report_path"], "--only", "unsent", "--yes")
+        assert (code, shop.taken) == (2, [])
+        assert f"airflow osmosdest retry {failed['report_path']}, with the options it had" in err
+        code, second, _ = airflow("retry", failed["report_path"], "--only", "rejected", "--yes")
+        assert (code, second["delivered"], shop.taken) == (0, 2, [2, 5])
+
     def test_failures_that_were_mended_after_some_were_delivered(self, airflow, shop, failed):
         shop.mended = True
         airflow("retry", failed["report_path"], "--yes")

@@ -48,7 +48,8 @@ def first_failures(
         lines = heapq.nsmallest(
             FIRST, (line for part in parts for line in _head(part, _READ_BYTES // len(parts))), key=index_of
         )
-        return tuple(_failed_record(json.loads(line), key_fields, mapping or {}, redact) for line in lines)
+        found = [_failed_record(json.loads(line), key_fields, mapping or {}, redact) for line in lines]
+        return tuple(sorted(found, key=lambda each: each.index))
     # Every record is in the failures file already: the delivery must not fail for a few lines of the log.
     except Exception:  # noqa: BLE001 - whatever a store raises
         return ()

@@ -61,7 +61,7 @@ def test_without_a_task_its_colour_is_not_spoken_of_and_the_error_is_left_to_the
     )
     stopped = replace(REPORT, delivered=2, unsent=7, error="the API is not there")
     (first, *others) = failure_lines(stopped, 0, in_task=False)
-    assert first == "8 records not delivered: 1 rejected, 7 unsent. max_failures allows 0."
+    assert first == "8 records not delivered: 1 rejected, 7 unsent."
     assert not any("task" in line or line == stopped.error for line in [first, *others])
     nothing = replace(REPORT, read=0, delivered=0, rejected=0, error="no such file")
     assert failure_lines(nothing, 0, in_task=False) == []
@@ -89,7 +89,12 @@ def test_how_to_deliver_them_again():
     )
     # The parts of a delivery are delivered again together; what was not sent, the next attempt sends.
     assert ending(REPORT, "request", whole=False)[-1] == "Report: /f/report.json"
-    assert ending(replace(REPORT, rejected=0, unsent=1), "request")[-1] == "Report: /f/report.json"
+    unsent = replace(REPORT, rejected=0, unsent=1)
+    assert ending(replace(unsent, about={"dag_id": "d"}), "request")[-1] == "Report: /f/report.json"
+    assert "airflow osmosdest retry" in ending(unsent, "request")[-1]
+    assert ending(replace(REPORT, about={"retry_of": "/r"}), "request")[-1] == (
+        "To go on with what is left, once the cause is mended: the same command again."
+    )
 
 
 def test_nothing_to_say_of_a_delivery_without_failures():
