@@ -174,7 +174,10 @@ class DeliveryRun(Generic[_D]):
             return self._finish(journal, tally, about, None)
         most_held = options.systemic_after + _MOST_HELD
         outcomes = Outcomes(tally, journal, resends_unknown=not options.once, most_held=most_held)
-        context = self._context(outcomes, Progress(tally, lambda: source.progress, self._say), deduplicator)
+        # Neither a dry run nor a pull delivers anything.
+        became = "valid" if dry_run else "delivered"
+        progress = Progress(tally, lambda: source.progress, self._say, became=became)
+        context = self._context(outcomes, progress, deduplicator)
         try:
             # Before the first send, so that every attempt uses the same delivery id.
             journal.write()

@@ -27,6 +27,7 @@ class Progress:
     :param share: returns the share of the source that is read, 0 to 1, or ``None`` where it is not known
     :param say: takes the line
     :param clock: seconds that only ever grow
+    :param became: what the records that did not fail became
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Progress:
         share: Callable[[], float | None],
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        became: str = "delivered",
     ) -> None:
         self._tally = tally
         self._share = share
         self._say = say
         self._clock = clock
+        self._became = became
         self._started = self._last = clock()
         self._settled = 0
 
@@ -52,7 +55,7 @@ class Progress:
         failed = tally.invalid + tally.rejected + tally.unknown
         settled = tally.delivered + tally.duplicate + failed
         speed = (settled - self._settled) / (now - self._last)
-        line = f"{tally.delivered:,} delivered, {failed:,} failed, {speed:,.0f} records/s"
+        line = f"{tally.delivered:,} {self._became}, {failed:,} failed, {speed:,.0f} records/s"
         if failed:
             line += f" ({tally.invalid:,} invalid, {tally.rejected:,} rejected, {tally.unknown:,} unknown)"
         share = self._share()

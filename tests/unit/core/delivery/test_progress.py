@@ -74,3 +74,10 @@ def test_nothing_settled_yet_gives_no_estimate():
     desk.tally.read = 1_000
     desk.pass_(10)
     assert desk.lines == ["0 delivered, 0 failed, 0 records/s"]
+
+
+def test_where_nothing_is_delivered_it_says_what_became_of_the_records():
+    said, now = [], iter([0.0, 20.0, 20.0])
+    progress = Progress(Tally(read=3, delivered=2, invalid=1), lambda: None, said.append, lambda: next(now), "valid")
+    progress.tick()
+    assert said[0].startswith("2 valid, 1 failed")
