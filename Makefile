@@ -103,6 +103,7 @@ floor: $(FLOOR_READY) ## Run the unit tests and a delivery with Airflow 3.2 and 
 .PHONY: docs
 docs: $(READY) ## Build the documentation's site into .site, and check its links
 	@echo "==> building the documentation's site"
+	@rm -rf .site
 	@$(VENV)/bin/python -m sphinx --builder dirhtml --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir .site/doctrees docs .site/html
 	@echo "It is in .site/html. To read it: $(VENV)/bin/python -m http.server --directory .site/html"
 
