@@ -31,7 +31,7 @@ def asked(*extras):
     while todo:
         requirement = Requirement(todo.pop())
         if requirement.name == PROJECT["name"]:
-            todo += [each for extra in requirement.extras for each in EXTRAS[extra]]
+            todo += [each for extra in sorted(requirement.extras) for each in EXTRAS[extra]]
         else:
             found.append(requirement)
     return found
