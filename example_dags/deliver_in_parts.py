@@ -66,4 +66,4 @@ with DAG(
         """Do something with the report of the whole."""
         return f"{report['delivered']:,} of {report['read']:,} gates delivered by {report['parts']} parts"
 
-    tell(notify["merge"].output)
+    tell(notify.get_child_by_label("merge").output)

@@ -41,7 +41,7 @@ def deliver_in_parts(group_id: str, *, parts: int | str, records: Any, **options
     :param options: all that :class:`~.http_destination.HttpDestinationOperator` takes, and every operator.
         ``max_active_tis_per_dagrun`` is how many parts are delivered at once, all if left out; limits such as
         ``requests_per_second`` are divided among so many. ``outlets`` are the merge's
-    :return: the task group; ``group["merge"].output`` is the report
+    :return: the task group; ``group.get_child_by_label("merge").output`` is the report
     """
     from airflow.sdk import TaskGroup, XComArg
 

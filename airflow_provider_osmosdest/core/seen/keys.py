@@ -41,7 +41,8 @@ def key_fields(value: Any) -> tuple[str, ...]:
     """
     names = value
     if isinstance(value, str):
-        with suppress(ValueError):
+        # Before 0.21, what msgspec raises is no ValueError.
+        with suppress(msgspec.MsgspecError, ValueError):
             names = msgspec.json.decode(value) if value.lstrip().startswith("[") else value.split(",")
     if names is None:
         return ()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
 from airflow_provider_osmosdest.core.mailbox.cursor import Cursor, Position
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 from airflow_provider_osmosdest.triggers.mailbox import MailboxEventTrigger, MailboxTrigger
 from airflow_provider_osmosdest.triggers.polling import Poll
-from airflow_provider_osmosdest.triggers.shared import SharedPoll
 from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 
 pytestmark = WARNINGS_OF_AIRFLOW
@@ -44,6 +42,12 @@ class StateStore:
 
 
 KEY = "osmosdest.mailbox.orders"
+
+
+@pytest.fixture
+def shared_stream():
+    """Airflow's module for polls that are shared, which came with 3.3."""
+    return pytest.importorskip("airflow.triggers.shared_stream")
 
 
 async def take(count, events):
@@ -257,7 +261,7 @@ class TestSharing:
         assert key != MailboxEventTrigger("returns", "billing").shared_stream_key()
         assert key != MailboxEventTrigger("orders", "billing", 9).shared_stream_key()
 
-    def test_two_watchers_one_poll_and_what_each_remembers(self, hook, monkeypatch):
+    def test_two_watchers_one_poll_and_what_each_remembers(self, hook, monkeypatch, shared_stream):
         opened = []
         mailbox = MailboxHook.mailbox
 
@@ -268,7 +272,7 @@ class TestSharing:
         monkeypatch.setattr(MailboxHook, "mailbox", counting)
 
         async def run():
-            manager = SharedStreamManager()
+            manager = shared_stream.SharedStreamManager()
             triggers = {number: MailboxEventTrigger("orders", poll_interval=INTERVAL) for number in (1, 2)}
             for number, trigger in triggers.items():
                 # The first has fired for the first batch already, before the triggerer was restarted.
@@ -306,7 +310,9 @@ class TestSharing:
         # Once for the poll; the other is this test's own hook.
         assert opened.count("orders") <= 6
 
-    def test_only_what_all_watchers_have_handed_on_is_remembered(self):
+    def test_only_what_all_watchers_have_handed_on_is_remembered(self, shared_stream):
+        from airflow_provider_osmosdest.triggers.shared import SharedPoll
+
         trigger = MailboxEventTrigger("orders")
         trigger.asset_state_store = store = StateStore()
 
@@ -318,11 +324,11 @@ class TestSharing:
             yield
 
         async def run(outcome):
-            await SharedPoll(none()).advance([AdvanceItem(Poll(Newest(), [trigger]), outcome)])
+            await SharedPoll(none()).advance([shared_stream.AdvanceItem(Poll(Newest(), [trigger]), outcome)])
 
-        asyncio.run(run(AdvanceOutcome(acked=0, failed=1)))
+        asyncio.run(run(shared_stream.AdvanceOutcome(acked=0, failed=1)))
         assert store.kept == {}
-        asyncio.run(run(AdvanceOutcome(acked=1, failed=0)))
+        asyncio.run(run(shared_stream.AdvanceOutcome(acked=1, failed=0)))
         assert store.kept == {KEY: 7}
 
 
