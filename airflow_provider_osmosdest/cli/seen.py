@@ -135,7 +135,7 @@ def _forgetting_records(args: Namespace) -> Callable[[Any], int]:
         validator = BulkValidator(schema, mapping=mapping)
         keys = RecordKeys(schema, fields_of_scope(kind.name) or ())
         gone: set[bytes] = set()
-        for block in ReplaySource(source, mapping).blocks():
+        for block in ReplaySource(source).blocks():
             gone.update(keys.of(validator.validate(block).lines))
         return SeenStore(kind).forget(gone)
 

@@ -142,7 +142,7 @@ class DeliveryRun(Generic[_D]):
         tally = Tally()
         files = new_files(delivery, self._source, self._store, tally, self._say)
         first_index = 0 if part is None else part.first_index
-        source = ReplaySource(files or self._source, delivery.mapping, first_index=first_index)
+        source = ReplaySource(files or self._source, first_index=first_index)
         # Before the ledger is read: an attempt before this one must not send what it notes after that.
         attempt = uuid.uuid4().hex
         self._store.claim(attempt)

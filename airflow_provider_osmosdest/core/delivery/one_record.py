@@ -132,7 +132,7 @@ def send_one(
     validator = BulkValidator(delivery.schema, mapping=delivery.mapping)
     passed_over = 0
     reasons: list[str] = []
-    for block in ReplaySource(source, delivery.mapping).blocks():
+    for block in ReplaySource(source).blocks():
         validated = validator.validate(block)
         invalid = {record.position: record.error for record in validated.invalid}
         position = next((at for at in range(validated.count) if at not in invalid), None)
@@ -171,5 +171,5 @@ def _block_of_one(block: Block, position: int) -> Block:
     if isinstance(block, Rows):
         return Rows(block.rows[position : position + 1], textual=block.textual)
     if isinstance(block, JsonLines):
-        return JsonLines(split_lines(block.data)[position])
+        return replace(block, data=split_lines(block.data)[position])
     return JsonElements(split_elements(block.data)[position])

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_osmosdest.core.errors import DeliveryError, SourceError, StoppedError, WaitError
-from airflow_provider_osmosdest.core.schema.validation.blocks import Rows
+from airflow_provider_osmosdest.core.schema.validation.blocks import JsonLines, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import RecordForm
     from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
     from airflow_provider_osmosdest.core.delivery.sending.context import SendContext
     from airflow_provider_osmosdest.core.errors import OsmosError
@@ -123,7 +124,7 @@ def _validate(block: Block, validator: BulkValidator, context: SendContext) -> t
         elif not resuming or index not in settled:
             invalid.append((index, record.error, record.record))
     indexes += range(start, first + validated.count)
-    outcomes.invalid_all(invalid, textual=isinstance(block, Rows) and block.textual)
+    outcomes.invalid_all(invalid, _form(block))
     # Before those that are settled are left out: their keys count too.
     validated, left = _without_duplicates(validated, indexes, context, settled if resuming else None)
     if not resuming:
@@ -133,6 +134,13 @@ def _validate(block: Block, validator: BulkValidator, context: SendContext) -> t
         gone, left_gone = _only(validated, left, lost)
         outcomes.unknown(_items(gone, left_gone), _FORBIDDEN)
     return _only(validated, left, [at for at in left_open if left[at] not in forbidden])
+
+
+def _form(block: Block) -> RecordForm:
+    """Return the form in which the records of a block stand."""
+    if isinstance(block, Rows):
+        return "textual" if block.textual else "source"
+    return "as_sent" if isinstance(block, JsonLines) and block.as_sent else "source"
 
 
 def _without_duplicates(

@@ -6,7 +6,8 @@ import json
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +19,24 @@ from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_BYTES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import RecordForm
     from airflow_provider_osmosdest.core.records import Source
     from airflow_provider_osmosdest.core.schema.validation.blocks import Block
 
 __all__ = ["ReplaySource", "SelectedFailures", "count_failures", "is_failure_record"]
 
 _KEYS = frozenset({"index", "outcome", "status", "error", "attempts", "record"})
-_MORE = frozenset({"textual", "row", "first_index", "first_error"})
+_MORE = frozenset({"textual", "as_sent", "row", "first_index", "first_error"})
 _MOST_GAPS = 100_000
 """Empty rows, and cells with line breaks, behind which rows are numbered no more."""
 
 
-def is_failure_record(value: Any) -> bool:
-    """Whether a JSON value is a line of a failures file: its keys are those, and no others."""
-    return isinstance(value, dict) and value.keys() >= _KEYS and value.keys() <= _KEYS | _MORE
+_members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def is_failure_record(members: Mapping[str, Any]) -> bool:
+    """Whether an object is a line of a failures file: its keys are those, and no others."""
+    return _KEYS <= members.keys() <= _KEYS | _MORE
 
 
 def count_failures(source: Source) -> Counter[str]:
@@ -132,14 +137,11 @@ class ReplaySource:
     A source that takes the records out of failure records, and passes other records through.
 
     :param source: where lines come from
-    :param mapping: field name to source column: a record that was sent before has the field names, and gets the
-        columns' back, as the mapping expects those
     :param first_index: index of the first record
     """
 
-    def __init__(self, source: Source, mapping: Mapping[str, str] | None = None, *, first_index: int = 0) -> None:
+    def __init__(self, source: Source, *, first_index: int = 0) -> None:
         self._source = source
-        self._mapping = dict(mapping or {})
         self._first_index = first_index
         self._first_indexes = array("q")
         self._first_errors: list[str] = []
@@ -169,7 +171,7 @@ class ReplaySource:
         if first is None:
             return
         whole = chain([first], blocks)
-        if isinstance(first, JsonLines) and is_failure_record(_first_value(first.data)):
+        if isinstance(first, JsonLines) and is_failure_record(_members(first.data.partition(b"\n")[0])):
             for block in whole:
                 yield from self._unwrapped(block)
         else:
@@ -192,32 +194,44 @@ class ReplaySource:
         return first if row < 0 else b',"row":%d%s' % (row, first)
 
     def _unwrapped(self, block: Block) -> Iterator[Block]:
-        """Yield the records of a block of failure records; those that were text when they failed apart."""
+        """Yield the records of a block of failure records, those that are in different forms apart."""
         assert isinstance(block, JsonLines)
-        rows: list[Any] = []
-        textual = False
-        for line in block.data.split(b"\n"):
-            if not line.strip():
-                continue
-            failure = _value(line)
-            known = is_failure_record(failure)
-            if rows and textual is not bool(known and failure.get("textual")):
-                yield Rows(rows, textual=textual)
-                rows = []
-            textual = bool(known and failure.get("textual"))
-            rows.append(self._record(failure) if known else failure)
-            self._first_indexes.append(failure.get("first_index", failure["index"]) if known else -1)
-            self._first_rows.append(failure.get("row", -1) if known else -1)
-            self._first_errors.append(intern(str(failure.get("first_error", failure["error"]))) if known else "")
-        if rows:
-            yield Rows(rows, textual=textual)
+        lines = filter(bytes.strip, block.data.split(b"\n"))
+        for form, failures in groupby(map(_Failure, lines), attrgetter("form")):
+            texts: list[bytes] = []
+            for failure in failures:
+                texts.append(failure.text)
+                self._first_indexes.append(failure.first_index)
+                self._first_rows.append(failure.row)
+                self._first_errors.append(intern(failure.first_error))
+            if form == "textual":
+                yield Rows(list(map(msgspec.json.decode, texts)), textual=True)
+            else:
+                yield JsonLines(b"\n".join(texts), as_sent=form == "as_sent")
 
-    def _record(self, failure: Mapping[str, Any]) -> Any:
-        record = failure["record"]
-        if failure["outcome"] == "invalid" or not isinstance(record, dict):
-            # It failed before it was renamed.
-            return record
-        return {self._mapping.get(name, name): value for name, value in record.items()}
+
+class _Failure:
+    """
+    A line of a failures file, or another one that stands between those.
+
+    Its record is kept as text: a number's digits are none of a double's business.
+    """
+
+    def __init__(self, line: bytes) -> None:
+        self.form: RecordForm = "source"
+        self.text, self.first_index, self.row, self.first_error = line, -1, -1, ""
+        members = _members(line)
+        if not is_failure_record(members):
+            return
+        self.text = bytes(members.pop("record"))
+        failure = {name: msgspec.json.decode(raw) for name, raw in members.items()}
+        self.first_index = failure.get("first_index", failure["index"])
+        self.row = failure.get("row", -1)
+        self.first_error = str(failure.get("first_error", failure["error"]))
+        if failure.get("as_sent") or (failure["outcome"] != "invalid" and self.text.startswith(b"{")):
+            self.form = "as_sent"
+        elif failure.get("textual"):
+            self.form = "textual"
 
 
 def _failures(source: Source) -> Iterator[tuple[bytes, str]]:
@@ -228,18 +242,15 @@ def _failures(source: Source) -> Iterator[tuple[bytes, str]]:
             if not line.strip():
                 continue
             number += 1
-            failure = _value(line)
+            failure = _members(line)
             if not is_failure_record(failure):
                 raise SourceError(f"{source.description}: record {number:,} is no failure record. Was the file edited?")
-            yield line, failure["outcome"]
+            yield line, msgspec.json.decode(failure["outcome"])
 
 
-def _first_value(data: bytes) -> Any:
-    return _value(data.partition(b"\n")[0])
-
-
-def _value(line: bytes) -> Any:
+def _members(line: bytes) -> dict[str, msgspec.Raw]:
+    """Return the texts of an object's members, none of what is no object."""
     try:
-        return msgspec.json.decode(line)
+        return _members_of(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return line.decode(errors="replace")
+        return {}

@@ -83,6 +83,8 @@ def _field_problems(field: Any, position: int) -> Iterator[str]:
         yield f"{where}: nullable: expected true or false, found {_shown(field.nullable)}"
     if field.description is not None and not isinstance(field.description, str):
         yield f"{where}: description: expected text, found {_shown(field.description)}"
+    if field.source is not None and (not isinstance(field.source, str) or not field.source):
+        yield f"{where}: source: expected the name of a key or column, found {_shown(field.source)}"
     if field.type not in FIELD_TYPES:
         yield f"{where}: unknown type {_shown(field.type)}, expected one of {', '.join(FIELD_TYPES)}"
         return

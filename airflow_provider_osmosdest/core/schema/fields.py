@@ -6,7 +6,7 @@ Nothing here validates records; :mod:`.validation.bulk` and :mod:`.model` are bu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from airflow_provider_osmosdest.core.schema.types.number_text import PLAIN, NumberFormat
@@ -60,6 +60,7 @@ class Field:
     :param description: for people, and for the JSON Schema
     :param constraints: what else a value must satisfy
     :param written: how a number is written in formats without types (CSV, TSV, spreadsheets)
+    :param source: the key or column it is read from, ``None`` for its own name
     """
 
     name: str
@@ -68,12 +69,18 @@ class Field:
     description: str | None = None
     constraints: Constraints = field(default_factory=Constraints)
     written: NumberFormat = PLAIN
+    source: str | None = None
+
+    def as_sent(self) -> Field:
+        """Return the field for a value that stands as it is delivered already."""
+        return replace(self, source=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the field as plain JSON values."""
         document: dict[str, Any] = {"name": self.name, "type": self.type, "nullable": self.nullable}
-        if self.description is not None:
-            document["description"] = self.description
+        for name in ("description", "source"):
+            if (given_text := getattr(self, name)) is not None:
+                document[name] = given_text
         if given := self.constraints.given():
             import msgspec
 

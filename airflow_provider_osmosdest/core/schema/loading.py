@@ -26,7 +26,8 @@ _TABLE_KEYS = frozenset(
 )
 _NUMBER_KEYS = {"decimalChar": "decimal_char", "groupChar": "group_char", "bareNumber": "bare_number"}
 _FIELD_KEYS = frozenset(
-    {"name", "type", "nullable", "description", "constraints", "format", *_NUMBER_KEYS, *_NUMBER_KEYS.values()}
+    {"name", "type", "nullable", "description", "source", "constraints", "format"}
+    | {*_NUMBER_KEYS, *_NUMBER_KEYS.values()}
 )
 _ANNOTATIONS = frozenset({"title", "rdfType", "example", "examples"})
 _CONSTRAINT_NAMES = tuple(each.name for each in dataclass_fields(Constraints))
@@ -114,7 +115,9 @@ def _field(entry: Mapping[str, Any], position: int, problems: list[str]) -> Fiel
             constraints.setdefault("pattern", _TABLE_PATTERNS[type_])
         type_ = _TABLE_TYPES.get(type_, type_)
     limits = _constraints(constraints, found)
-    field = Field(name, type_, nullable, entry.get("description"), limits, _written(entry, found))
+    field = Field(
+        name, type_, nullable, entry.get("description"), limits, _written(entry, found), source=entry.get("source")
+    )
     problems.extend(f"{where}: {problem}" for problem in found)
     return field
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model, model_validator
 from pydantic import Field as ModelField
+from pydantic_core import PydanticCustomError
 from pydantic_core import core_schema as cs
 
 from airflow_provider_osmosdest.core.schema.json_schema import field_json_schema
@@ -31,8 +32,8 @@ def build_model(schema: Fields, name: str) -> type[BaseModel]:
     """
     Return a pydantic model of a schema's records; see :meth:`.DestinationSchema.to_model`.
 
-    A field whose name cannot be an attribute (``class``, ``json``, ``_id``, ``first name``) has another
-    attribute, and its own name as alias; validation and ``model_dump_json`` use the field's name.
+    A field is read from its ``source`` where it has one, and written under its name. One whose name cannot be an
+    attribute (``class``, ``json``, ``_id``, ``first name``) has another attribute.
 
     :param schema: the schema of the records
     :param name: the name of the class
@@ -44,7 +45,12 @@ def build_model(schema: Fields, name: str) -> type[BaseModel]:
     members: dict[str, Any] = {}
     for field in schema.fields:
         default = None if field.nullable else ...
-        info = ModelField(default, alias=field.name, description=field.description)
+        info = ModelField(
+            default,
+            validation_alias=field.source or field.name,
+            serialization_alias=field.name,
+            description=field.description,
+        )
         members[attributes[field.name]] = (Annotated[Any, _FieldType(field)], info)
     return create_model(name, __base__=bare, **members)
 
@@ -88,6 +94,14 @@ class _Record(BaseModel):
 
 class _Keeping(_Record):
     __pydantic_extra__: dict[str, Annotated[Any, _FreeType()]] = ModelField(init=False)
+
+    @model_validator(mode="after")
+    def _has_no_name_twice(self) -> Self:
+        names = {info.serialization_alias for info in type(self).model_fields.values()}
+        if twice := [name for name in self.__pydantic_extra__ if name in names]:
+            message = "Input should not have the key {key}, as the field of this name is read from another"
+            raise PydanticCustomError("renamed", message, {"key": repr(twice[0])})
+        return self
 
 
 def _attribute_names(names: list[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.schema.fields import Fields
 
-__all__ = ["EXTRA_BEHAVIOR", "check_mapping", "record_schema"]
+__all__ = ["EXTRA_BEHAVIOR", "check_mapping", "columns_of", "record_schema"]
 
 EXTRA_BEHAVIOR: dict[str, Literal["ignore", "forbid", "allow"]] = {
     "drop": "ignore",
@@ -43,6 +43,16 @@ def check_mapping(schema: Fields, mapping: Mapping[str, str]) -> None:
         )
     if bad := [name for name, column in mapping.items() if not column]:
         raise SchemaError(f"The mapping gives no source column for {', '.join(map(repr, bad))}; expected its name.")
+
+
+def columns_of(schema: Fields, mapping: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the source column of each renamed field: what the mapping says, else the field's own ``source``.
+
+    :param schema: the schema of the records
+    :param mapping: the source column of fields, as the task has it
+    """
+    return {**{field.name: field.source for field in schema.fields if field.source is not None}, **mapping}
 
 
 def record_schema(schema: Fields, mapping: Mapping[str, str], *, textual: bool) -> CoreSchema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import SchemaError
@@ -53,6 +53,10 @@ class DestinationSchema(Fields):
     def any_object(cls) -> DestinationSchema:
         """Return the schema that every JSON object satisfies, and that passes it on unchanged."""
         return cls(fields=(), unknown_fields="keep")
+
+    def as_sent(self) -> DestinationSchema:
+        """Return the schema for records that stand as it delivers them already."""
+        return replace(self, fields=tuple(each.as_sent() for each in self.fields))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON values, from which :meth:`load` makes an equal schema."""

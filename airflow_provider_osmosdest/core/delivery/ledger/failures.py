@@ -1,8 +1,9 @@
 """
 The failures file: one line for each record that was not delivered, fit to be delivered again.
 
-A line is ``{"index", "outcome", "status", "error", "attempts", "record"}``; with ``"textual": true`` where an invalid
-record comes from a format without types, and with ``"first_index"`` and ``"first_error"`` where it had failed before.
+A line is ``{"index", "outcome", "status", "error", "attempts", "record"}``. An invalid record's has ``"textual": true``
+where it comes from a format without types, or ``"as_sent": true`` where it stands as it would have been sent; the line
+of one that had failed before has ``"first_index"`` and ``"first_error"``.
 An object store cannot append, so the file comes in parts; most deliveries end with one.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from airflow_provider_osmosdest.core.errors import StorageError
 from airflow_provider_osmosdest.core.schema.validation.encoding import encode
@@ -24,6 +25,7 @@ __all__ = [
     "FAILURES_PATTERN",
     "Failure",
     "FailuresFile",
+    "RecordForm",
     "check_parts",
     "failed_indexes",
     "fold_parts",
@@ -31,6 +33,9 @@ __all__ = [
     "missing_part",
     "remove_parts",
 ]
+
+RecordForm = Literal["source", "textual", "as_sent"]
+"""How an invalid record stands in its failure record: as in the source, the same without types, or as it is sent."""
 
 FAILURES_PATTERN = "failures-*.ndjson"
 """What the names of all parts match."""
@@ -106,16 +111,16 @@ class FailuresFile:
             indexes.append(index)
         return indexes
 
-    def write_each(self, outcome: str, records: Iterable[tuple[int, str, bytes]], *, textual: bool = False) -> None:
+    def write_each(self, outcome: str, records: Iterable[tuple[int, str, bytes]], form: RecordForm = "source") -> None:
         """
         Write records that were never sent, each for its own reason; they are durable after :meth:`close`.
 
         :param records: index, error and JSON of each, a block's at most
-        :param textual: they come from a format without types
+        :param form: of their JSON
         :raises StorageError: when the folder cannot be written
         """
         before = b',"outcome":"%s","status":null,"error":' % outcome.encode()
-        mark = b',"textual":true' if textual else b""
+        mark = b"" if form == "source" else b',"%s":true' % form.encode()
         origin = self._origin
         lines = [
             b'{"index":%d%s%s,"attempts":0,"record":%s%s%s}\n'

@@ -21,7 +21,7 @@ from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure, RecordForm
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, LedgerStore
     from airflow_provider_osmosdest.core.delivery.report import Tally
     from airflow_provider_osmosdest.core.seen.deduplicator import Deduplicator
@@ -171,17 +171,21 @@ class Journal:
         self._open_reasons[reason] += len(indexes)
 
     def fail_each(
-        self, outcome: str, records: Sequence[tuple[int, str, bytes]], reasons: Sequence[str], *, textual: bool = False
+        self,
+        outcome: str,
+        records: Sequence[tuple[int, str, bytes]],
+        reasons: Sequence[str],
+        form: RecordForm = "source",
     ) -> None:
         """
         Keep failure records that were never sent, and settle them.
 
         :param records: index, error and JSON of each
         :param reasons: what to count each under
-        :param textual: they come from a format without types
+        :param form: of their JSON
         """
         self.guard()
-        self._failures.write_each(outcome, records, textual=textual)
+        self._failures.write_each(outcome, records, form)
         counted = {reason: self._tally.count(outcome, count, reason) for reason, count in Counter(reasons).items()}
         self._wait({index: (outcome, counted[reason]) for (index, _, _), reason in zip(records, reasons, strict=True)})
 

@@ -13,6 +13,7 @@ from airflow_provider_osmosdest.core.http.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from airflow_provider_osmosdest.core.delivery.ledger.failures import RecordForm
     from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
     from airflow_provider_osmosdest.core.delivery.report import Tally
     from airflow_provider_osmosdest.core.delivery.responses.classifier import Classification
@@ -80,18 +81,18 @@ class Outcomes:
 
     def invalid(self, index: int, error: str, record: bytes) -> None:
         """Settle a record that cannot be sent as it is."""
-        self.invalid_all([(index, error, record)])
+        self.invalid_all([(index, error, record)], "as_sent")
 
-    def invalid_all(self, records: Sequence[tuple[int, str, bytes]], *, textual: bool = False) -> None:
+    def invalid_all(self, records: Sequence[tuple[int, str, bytes]], form: RecordForm = "source") -> None:
         """
         Settle records that do not satisfy the schema.
 
         :param records: index, what is wrong, and JSON of each
-        :param textual: they come from a format without types
+        :param form: of their JSON
         """
         # Values make every message different; the part before them is what many records share.
         reasons = [error.partition(" (found ")[0] for _, error, _ in records]
-        self.journal.fail_each("invalid", records, reasons, textual=textual)
+        self.journal.fail_each("invalid", records, reasons, form)
 
     def failed(
         self,

@@ -27,6 +27,7 @@ LISTED = 100
 
 _MOST_GROWTH = 8
 _MOST_REASON = 1000
+_NESTED = frozenset({"object", "array"})
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Checker:
         self._limits = Limits(settings.max_depth, settings.max_fields)
         # A cell is inside of its record.
         self._cell_limits = Limits(max(1, settings.max_depth - 1), settings.max_fields)
-        self._nested = [each.name for each in schema.fields if each.type in {"object", "array"}]
+        self._nested = {each.source or each.name: each.name for each in schema.fields if each.type in _NESTED}
         self._most = settings.max_body_records
         self._most_bytes = settings.max_body_bytes * _MOST_GROWTH
         self._keeps = settings.on_invalid == "quarantine"
@@ -152,8 +153,8 @@ class Checker:
     def _row_fault(self, row: dict[str, str]) -> Fault | None:
         if len(row) > self._limits.fields:
             return self._limits.too_wide(len(row))
-        for name in self._nested:
-            if (cell := row.get(name)) and (fault := self._cell_limits.fault(cell.encode())):
+        for column, name in self._nested.items():
+            if (cell := row.get(column)) and (fault := self._cell_limits.fault(cell.encode())):
                 return fault._replace(field=name)
         return None
 

@@ -25,9 +25,15 @@ BLOCK_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    r"""Newline-aligned NDJSON: whole lines, each one record; blank lines are no records. ``\r\n`` is fine."""
+    r"""
+    Newline-aligned NDJSON: whole lines, each one record; blank lines are no records. ``\r\n`` is fine.
+
+    :param data: the lines
+    :param as_sent: the records stand as they are delivered, and so under the fields' own names and with ISO 8601 dates
+    """
 
     data: bytes
+    as_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

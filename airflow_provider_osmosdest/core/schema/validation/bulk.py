@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
 
-from airflow_provider_osmosdest.core.schema.record_schema import check_mapping, record_schema
+from airflow_provider_osmosdest.core.schema.record_schema import check_mapping, columns_of, record_schema
 from airflow_provider_osmosdest.core.schema.validation.blocks import JsonElements, JsonLines
 from airflow_provider_osmosdest.core.schema.validation.encoding import encode_lines
 from airflow_provider_osmosdest.core.schema.validation.exact_decimals import ExactDecimals
@@ -83,7 +83,8 @@ class BulkValidator:
     Validate blocks of records against a schema and write the valid ones as JSON lines.
 
     :param schema: what a record looks like
-    :param mapping: ``{"field": "source column"}`` for the fields that have another name in the source
+    :param mapping: ``{"field": "source column"}`` for the fields that have another name in the source than theirs or
+        the field's ``source``
     :param keep_records: also return the valid records as dicts
     :raises SchemaError: where the mapping names a field that the schema does not have
     """
@@ -92,11 +93,12 @@ class BulkValidator:
         self, schema: DestinationSchema, *, mapping: Mapping[str, str] | None = None, keep_records: bool = False
     ) -> None:
         self._schema = schema
-        self._mapping = dict(mapping or {})
-        check_mapping(schema, self._mapping)
+        check_mapping(schema, mapping or {})
+        self._mapping = columns_of(schema, mapping or {})
         self._keep_records = keep_records
         self._typed = _Validators(schema, self._mapping, textual=False)
         self._textual: _Validators | None = None
+        self._as_sent: BulkValidator | None = None
         # Its records are no dicts.
         self._fast = None if keep_records else FastPath.of(schema, self._mapping)
         self._paused = 0
@@ -111,10 +113,16 @@ class BulkValidator:
         :param block: what a reader yields
         """
         if isinstance(block, JsonLines):
-            return self._lines(block.data)
+            return self._sent().validate(JsonLines(block.data)) if block.as_sent else self._lines(block.data)
         if isinstance(block, JsonElements):
             return self._elements(block.data)
         return self._rows(block)
+
+    def _sent(self) -> BulkValidator:
+        """Return the validator of records that stand as this one writes them."""
+        if self._as_sent is None:
+            self._as_sent = BulkValidator(self._schema.as_sent(), keep_records=self._keep_records)
+        return self._as_sent
 
     def _lines(self, data: bytes) -> Validated:
         text = data.rstrip(WHITE_SPACE)

@@ -63,7 +63,8 @@ def _part(detail: ErrorDetails, place: list[str], mapping: Mapping[str, str]) ->
         if problem := getattr(detail["input"], "problem", None):
             return str(problem)
         return f"the record should be a JSON object (found {_found(detail['input'])})"
-    if place[0] in mapping and mapping[place[0]] != place[0]:
+    # A key that no field reads stands under no other name.
+    if type_ != "extra_forbidden" and place[0] in mapping and mapping[place[0]] != place[0]:
         place[0] = f"{place[0]} (from {mapping[place[0]]!r})"
     where = ".".join(place)
     if type_ == "missing":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 
 import pytest
 
@@ -153,3 +154,44 @@ class TestSelectedFailures:
         path.write_text(path.read_text() + '\n{"id": 1}\n')
         with pytest.raises(SourceError, match="record 4 is no failure record"):
             count_failures(open_source(path))
+
+
+SOURCED = [
+    {"name": "id", "type": "decimal", "source": "No", "nullable": False},
+    {"name": "note", "source": "Note", "nullable": False},
+]
+
+
+def deliver_sourced(records, folder, schema, handler):
+    delivery = Delivery(Target("http://api.test/v1"), DeliveryOptions(), DestinationSchema.load(schema), folder)
+    return deliver(delivery, open_source(records), HandlerTransport(handler).factory, lambda line: None).report
+
+
+def test_what_was_sent_and_fails_the_mended_schema_is_read_as_it_was_sent_again(tmp_path):
+    (tmp_path / "in.ndjson").write_text('{"No":0.1234567890123456789,"Note":"bad"}\n{"No":"x","Note":"n"}\n')
+    first = deliver_sourced(
+        tmp_path / "in.ndjson", tmp_path / "1", SOURCED, lambda request: Response(request, 422, b"no")
+    )
+    assert (first.rejected, first.invalid) == (1, 1)
+    strict = [SOURCED[0], {**SOURCED[1], "constraints": {"max_length": 2}}]
+    taken = []
+
+    def take(request):
+        taken.extend(json.loads(body_of(request)))
+        return Response(request, 200)
+
+    second = deliver_sourced(type(tmp_path)(first.failures_path), tmp_path / "2", strict, take)
+    assert (second.invalid, taken) == (2, [])
+    lines = [
+        json.loads(line) for path in (tmp_path / "2").glob("failures-*") for line in path.read_bytes().splitlines()
+    ]
+    assert [
+        (line["first_index"], line.get("as_sent"), line["record"])
+        for line in sorted(lines, key=itemgetter("first_index"))
+    ] == [
+        (0, True, {"id": "0.1234567890123456789", "note": "bad"}),
+        (1, None, {"No": "x", "Note": "n"}),
+    ]
+    third = deliver_sourced(type(tmp_path)(second.failures_path), tmp_path / "3", SOURCED, take)
+    assert (third.delivered, third.invalid) == (1, 1)
+    assert taken == [{"id": "0.1234567890123456789", "note": "bad"}]

@@ -62,7 +62,7 @@ def test_a_reason_for_each_takes_the_same_form(tmp_path):
 
 def test_a_record_without_types_says_so_behind_it(tmp_path):
     file = FailuresFile(tmp_path)
-    file.write_each("invalid", [(0, "no", b"{}")], textual=True)
+    file.write_each("invalid", [(0, "no", b"{}")], form="textual")
     file.close()
     assert list(read(tmp_path)[0]) == ["index", "outcome", "status", "error", "attempts", "record", "textual"]
 

@@ -487,7 +487,7 @@ class TestOrigin:
         journal, _, _ = journal_of(tmp_path, origin=lambda index: b',"first_index":%d' % (index + 100))
         fail(journal, 1, attempts=2)
         fail(journal, 2, outcome="unsent", status=503, error="busy", attempts=3, final=False)
-        journal.fail_each("invalid", [(3, "id: missing (found 1)", b"{}")], ["id: missing"], textual=True)
+        journal.fail_each("invalid", [(3, "id: missing (found 1)", b"{}")], ["id: missing"], form="textual")
         journal.fail_each("invalid", [(4, "id: missing", b"{}")], ["id: missing"])
         journal.close(complete=False)
         lines = {

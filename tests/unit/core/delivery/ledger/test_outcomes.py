@@ -76,7 +76,9 @@ def test_invalid_records_with_different_values_share_a_reason(book):
 def test_the_invalid_records_of_a_block_are_settled_at_once(book):
     outcomes, lines = book
     errors = ["age: no integer (found 1.5)", "name: Field required", "age: no integer (found 2.5)"]
-    outcomes.invalid_all([(index, error, b"{}") for index, error in zip((1, 4, 6), errors, strict=True)], textual=True)
+    outcomes.invalid_all(
+        [(index, error, b"{}") for index, error in zip((1, 4, 6), errors, strict=True)], form="textual"
+    )
     outcomes.invalid_all([])
     outcomes.invalid_all([(8, "age: no integer (found 9.5)", b"{}")])
     assert outcomes.tally.invalid == 4
