@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest import __version__
-from airflow_provider_osmosdest.core.schema.json_schema import to_json_schema
+from airflow_provider_osmosdest.core.schema.json_schema import taken_json_schema, to_json_schema
 from airflow_provider_osmosdest.web.http.problems import PROBLEM_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
+    from airflow_provider_osmosdest.core.schema import DestinationSchema
 
 __all__ = [
     "CURSOR",
@@ -175,7 +176,11 @@ def document(settings: MailboxSettings, url: str, paths: Iterable[Paths]) -> dic
         "paths": every,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}, **_signature(settings)},
-            "schemas": {"Record": _record(settings), "Problem": _PROBLEM},
+            "schemas": {
+                "Record": _record(settings, to_json_schema),
+                "PostedRecord": _record(settings, taken_json_schema),
+                "Problem": _PROBLEM,
+            },
             "responses": {name: _problem(status, text) for status, (name, text) in _PROBLEMS.items()},
         },
     }
@@ -202,10 +207,10 @@ _PROBLEM = {
 }
 
 
-def _record(settings: MailboxSettings) -> dict[str, Any]:
+def _record(settings: MailboxSettings, described: Callable[[DestinationSchema], dict[str, Any]]) -> dict[str, Any]:
     if settings.schema is None:
         return {"type": "object"}
-    schema = to_json_schema(settings.schema)
+    schema = described(settings.schema)
     # The dialect stands in the document once; OpenAPI 3.1 has this one as its own.
     del schema["$schema"]
     return schema

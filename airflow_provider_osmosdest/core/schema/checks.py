@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import ValidationError
+from pydantic_core import SchemaValidator, ValidationError
 
 from airflow_provider_osmosdest.core.schema.fields import (
     FIELD_TYPES,
     UNKNOWN_FIELDS,
+    WRITE_AS,
     Constraints,
     Field,
 )
-from airflow_provider_osmosdest.core.schema.types.core_schemas import constant
+from airflow_provider_osmosdest.core.schema.types.branches import FAST
+from airflow_provider_osmosdest.core.schema.types.core_schemas import constant, field_schema, with_json_values
 from airflow_provider_osmosdest.core.schema.types.number_text import number_format_problems
 from airflow_provider_osmosdest.core.schema.types.patterns import pattern_problem
+from airflow_provider_osmosdest.core.schema.types.reading import coercion_problems
+from airflow_provider_osmosdest.core.schema.types.time_patterns import pattern_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,15 +88,34 @@ def _field_problems(field: Any, position: int) -> Iterator[str]:
         yield f"{where}: nullable: expected true or false, found {_shown(field.nullable)}"
     if field.description is not None and not isinstance(field.description, str):
         yield f"{where}: description: expected text, found {_shown(field.description)}"
-    if field.source is not None and (not isinstance(field.source, str) or not field.source):
-        yield f"{where}: source: expected the name of a key or column, found {_shown(field.source)}"
     if field.type not in FIELD_TYPES:
         yield f"{where}: unknown type {_shown(field.type)}, expected one of {', '.join(FIELD_TYPES)}"
         return
-    for problem in number_format_problems(field.type, field.written):
-        yield f"{where}: {problem}"
-    for problem in _constraint_problems(field.type, field.constraints):
-        yield f"{where}: {problem}"
+    problems = [*_reading_problems(field), *_constraint_problems(field.type, field.constraints)]
+    if not problems and field.default is not None:
+        problems.extend(_default_problems(field))
+    yield from (f"{where}: {problem}" for problem in problems)
+
+
+def _reading_problems(field: Any) -> Iterator[str]:
+    if field.source is not None and (not isinstance(field.source, str) or not field.source):
+        yield f"source: expected the name of a key or column, found {_shown(field.source)}"
+    yield from number_format_problems(field.type, field.written)
+    yield from coercion_problems(field.type, field.coerce)
+    yield from pattern_problems(field.type, field.format)
+    if field.write_as not in WRITE_AS:
+        yield f"write_as: expected {' or '.join(WRITE_AS)}, found {_shown(field.write_as)}"
+    elif field.write_as != "string" and field.type != "decimal":
+        yield f"write_as applies only to decimal, not to {field.type}"
+
+
+def _default_problems(field: Field) -> Iterator[str]:
+    plain = field_schema(replace(field, nullable=False, coerce=(), format=(), default=None))
+    try:
+        SchemaValidator(with_json_values(plain)).validate_python(field.default)
+    except ValidationError as error:
+        reasons = [each["msg"] for each in error.errors(include_url=False) if FAST not in each["loc"]]
+        yield f"default: {_shown(field.default)} is no value of the field: {reasons[0]}"
 
 
 def _constraint_problems(type_: str, constraints: Constraints) -> Iterator[str]:

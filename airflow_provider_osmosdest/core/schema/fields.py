@@ -9,9 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
+import msgspec
+
 from airflow_provider_osmosdest.core.schema.types.number_text import PLAIN, NumberFormat
 
-__all__ = ["FIELD_TYPES", "UNKNOWN_FIELDS", "Constraints", "Field", "FieldType", "Fields", "UnknownFields"]
+__all__ = [
+    "FIELD_TYPES",
+    "UNKNOWN_FIELDS",
+    "WRITE_AS",
+    "Constraints",
+    "Field",
+    "FieldType",
+    "Fields",
+    "UnknownFields",
+    "WriteAs",
+]
 
 FieldType = Literal["string", "integer", "number", "decimal", "boolean", "date", "time", "datetime", "object", "array"]
 """What a field holds; ``docs/schema.md`` says which values each takes and how it is delivered."""
@@ -19,8 +31,12 @@ FieldType = Literal["string", "integer", "number", "decimal", "boolean", "date",
 UnknownFields = Literal["drop", "reject", "keep"]
 """What becomes of a key that no field names: left out, the record is invalid, or passed on unchanged."""
 
+WriteAs = Literal["string", "number"]
+"""How a decimal is delivered: a string of its digits, or a number with all of them."""
+
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
 UNKNOWN_FIELDS: tuple[str, ...] = get_args(UnknownFields)
+WRITE_AS: tuple[str, ...] = get_args(WriteAs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,10 @@ class Field:
     :param constraints: what else a value must satisfy
     :param written: how a number is written in formats without types (CSV, TSV, spreadsheets)
     :param source: the key or column it is read from, ``None`` for its own name
+    :param coerce: what is done to a value before it is checked, of :data:`~.types.reading.COERCIONS`
+    :param format: how a date or time is written, in directives of ``strptime``; none for ISO 8601
+    :param default: what is delivered where a record lacks the field, as JSON has it; ``None`` for nothing
+    :param write_as: whether a decimal is delivered as a JSON string or number
     """
 
     name: str
@@ -70,10 +90,16 @@ class Field:
     constraints: Constraints = field(default_factory=Constraints)
     written: NumberFormat = PLAIN
     source: str | None = None
+    coerce: tuple[str, ...] = ()
+    format: tuple[str, ...] = ()
+    default: Any = None
+    write_as: WriteAs = "string"
 
     def as_sent(self) -> Field:
         """Return the field for a value that stands as it is delivered already."""
-        return replace(self, source=None)
+        return replace(
+            self, source=None, coerce=tuple(name for name in self.coerce if name != "from_string"), format=()
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the field as plain JSON values."""
@@ -81,9 +107,15 @@ class Field:
         for name in ("description", "source"):
             if (given_text := getattr(self, name)) is not None:
                 document[name] = given_text
+        if self.coerce:
+            document["coerce"] = list(self.coerce)
+        if self.format:
+            document["format"] = self.format[0] if len(self.format) == 1 else list(self.format)
+        if self.default is not None:
+            document["default"] = msgspec.to_builtins(self.default)
+        if self.write_as != "string":
+            document["write_as"] = self.write_as
         if given := self.constraints.given():
-            import msgspec
-
             plain: dict[str, Any] = msgspec.to_builtins(given)
             document["constraints"] = plain | ({"enum": list(plain["enum"])} if "enum" in plain else {})
         for each in fields(self.written):

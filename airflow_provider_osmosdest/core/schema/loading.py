@@ -26,8 +26,8 @@ _TABLE_KEYS = frozenset(
 )
 _NUMBER_KEYS = {"decimalChar": "decimal_char", "groupChar": "group_char", "bareNumber": "bare_number"}
 _FIELD_KEYS = frozenset(
-    {"name", "type", "nullable", "description", "source", "constraints", "format"}
-    | {*_NUMBER_KEYS, *_NUMBER_KEYS.values()}
+    {"name", "type", "nullable", "description", "source", "coerce", "format", "default", "write_as"}
+    | {"constraints", *_NUMBER_KEYS, *_NUMBER_KEYS.values()}
 )
 _ANNOTATIONS = frozenset({"title", "rdfType", "example", "examples"})
 _CONSTRAINT_NAMES = tuple(each.name for each in dataclass_fields(Constraints))
@@ -107,19 +107,37 @@ def _field(entry: Mapping[str, Any], position: int, problems: list[str]) -> Fiel
         found.append(f"constraints: expected an object, found {type(given).__name__}")
     constraints = dict(given) if isinstance(given, Mapping) else {}
     type_ = entry.get("type", "string")
-    if entry.get("format", "default") != "default" and type_ != "string":
-        found.append(f"the format {entry['format']!r} of type {type_} is not supported, only ISO 8601 and JSON are")
     nullable = _nullable(entry, constraints, found)
+    if "default" in entry and entry["default"] is None and nullable is False:
+        found.append("default: found null, and the field is not nullable")
     if isinstance(type_, str) and type_ not in FIELD_TYPES:
         if type_ in _TABLE_PATTERNS:
             constraints.setdefault("pattern", _TABLE_PATTERNS[type_])
         type_ = _TABLE_TYPES.get(type_, type_)
     limits = _constraints(constraints, found)
     field = Field(
-        name, type_, nullable, entry.get("description"), limits, _written(entry, found), source=entry.get("source")
+        name,
+        type_,
+        nullable,
+        entry.get("description"),
+        limits,
+        _written(entry, found),
+        source=entry.get("source"),
+        coerce=_listed(entry.get("coerce", ())),
+        # Of a string it is an annotation (email, uri), and "default" is what there is without it.
+        format=() if type_ == "string" or entry.get("format") == "default" else _listed(entry.get("format", ())),
+        default=entry.get("default"),
+        write_as=entry.get("write_as", "string"),
     )
     problems.extend(f"{where}: {problem}" for problem in found)
     return field
+
+
+def _listed(value: Any) -> Any:
+    """Return one name, or a list of such, as a tuple; anything else as it is, for the checks."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _nullable(entry: Mapping[str, Any], constraints: dict[str, Any], found: list[str]) -> Any:

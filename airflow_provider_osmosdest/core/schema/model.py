@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model, model_validator
 from pydantic import Field as ModelField
 from pydantic_core import PydanticCustomError
@@ -17,8 +18,14 @@ from pydantic_core import core_schema as cs
 
 from airflow_provider_osmosdest.core.schema.json_schema import field_json_schema
 from airflow_provider_osmosdest.core.schema.record_schema import EXTRA_BEHAVIOR
-from airflow_provider_osmosdest.core.schema.types.core_schemas import field_schema, free_schema, with_json_values
+from airflow_provider_osmosdest.core.schema.types.core_schemas import (
+    default_of,
+    field_schema,
+    free_schema,
+    with_json_values,
+)
 from airflow_provider_osmosdest.core.schema.types.json_values import JSON_VALUE
+from airflow_provider_osmosdest.core.schema.validation.encoding import encode, with_numbers
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
@@ -40,18 +47,23 @@ def build_model(schema: Fields, name: str) -> type[BaseModel]:
     """
     base = _Keeping if schema.unknown_fields == "keep" else _Record
     config = ConfigDict(extra=EXTRA_BEHAVIOR[schema.unknown_fields])
-    bare = type(name, (base,), {"__module__": __name__, "model_config": config})
     attributes = _attribute_names([field.name for field in schema.fields])
+    numbers = {
+        name for field in schema.fields if field.write_as == "number" for name in (field.name, attributes[field.name])
+    }
+    bases = (_WithNumbers, base) if numbers else (base,)
+    about = {"__module__": __name__, "model_config": config, "__number_names__": frozenset(numbers)}
+    bare = type(name, bases, about)
     members: dict[str, Any] = {}
     for field in schema.fields:
-        default = None if field.nullable else ...
+        default = default_of(field)
         info = ModelField(
-            default,
+            ... if default is None and not field.nullable else default,
             validation_alias=field.source or field.name,
             serialization_alias=field.name,
             description=field.description,
         )
-        members[attributes[field.name]] = (Annotated[Any, _FieldType(field)], info)
+        members[attributes[field.name]] = (Annotated[Any, _FieldType(field, schema.missing_values)], info)
     return create_model(name, __base__=bare, **members)
 
 
@@ -66,12 +78,13 @@ class _JsonValues:
 class _FieldType:
     """Gives pydantic a field's core schema and JSON Schema in place of those of its annotation."""
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: Field, missing_values: tuple[str, ...]) -> None:
         self._field = field
+        self._missing_values = missing_values
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         handler.generate_schema(_JsonValues)
-        return field_schema(self._field)
+        return field_schema(self._field, missing_values=self._missing_values)
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return field_json_schema(self._field)
@@ -90,6 +103,17 @@ class _FreeType:
 
 class _Record(BaseModel):
     model_config = ConfigDict(protected_namespaces=(), serialize_by_alias=True)
+
+
+class _WithNumbers(_Record):
+    """Writes some of its decimals as numbers, which pydantic could do by way of a double only."""
+
+    __number_names__: ClassVar[frozenset[str]]
+
+    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+        dumped = self.model_dump(**options)
+        text = encode(with_numbers(dumped, self.__number_names__ & dumped.keys()))
+        return (text if indent is None else msgspec.json.format(text, indent=indent)).decode()
 
 
 class _Keeping(_Record):

@@ -9,7 +9,12 @@ from pydantic_core import core_schema as cs
 
 from airflow_provider_osmosdest.core.errors import SchemaError
 from airflow_provider_osmosdest.core.schema.types.branches import GUARD
-from airflow_provider_osmosdest.core.schema.types.core_schemas import field_schema, free_schema, with_json_values
+from airflow_provider_osmosdest.core.schema.types.core_schemas import (
+    default_of,
+    field_schema,
+    free_schema,
+    with_json_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,22 +60,23 @@ def columns_of(schema: Fields, mapping: Mapping[str, str]) -> dict[str, str]:
     return {**{field.name: field.source for field in schema.fields if field.source is not None}, **mapping}
 
 
-def record_schema(schema: Fields, mapping: Mapping[str, str], *, textual: bool) -> CoreSchema:
+def record_schema(schema: Fields, mapping: Mapping[str, str], *, textual: bool, verbatim: bool = False) -> CoreSchema:
     """
     Return the core schema of one record, whose output is a dict in the schema's order.
 
     :param schema: the schema of the records
     :param mapping: the source column of each renamed field
     :param textual: the values come from a format without types
+    :param verbatim: as for :func:`.field_schema`
     """
     members: dict[str, cs.TypedDictField] = {}
     for field in schema.fields:
-        value = field_schema(field, textual=textual, missing_values=schema.missing_values)
-        if field.nullable:
-            value = cs.with_default_schema(value, default=None)
-        members[field.name] = cs.typed_dict_field(
-            value, required=not field.nullable, validation_alias=mapping.get(field.name)
-        )
+        value = field_schema(field, textual=textual, missing_values=schema.missing_values, verbatim=verbatim)
+        default = default_of(field)
+        required = default is None and not field.nullable
+        if not required:
+            value = cs.with_default_schema(value, default=default)
+        members[field.name] = cs.typed_dict_field(value, required=required, validation_alias=mapping.get(field.name))
     for name, column in mapping.items():
         if name not in members:
             members[name] = cs.typed_dict_field(free_schema(), required=False, validation_alias=column)

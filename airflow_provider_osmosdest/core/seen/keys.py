@@ -9,6 +9,7 @@ with a probability of 10^-25.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from io import BytesIO
 from operator import attrgetter
@@ -30,7 +31,11 @@ KEY_BYTES = 16
 
 _FREE_FORM = frozenset({"object", "array"})
 _SORTED = msgspec.json.Encoder(order="sorted")
-_decode_lines = msgspec.json.Decoder().decode_lines
+
+
+def _digits(text: str) -> msgspec.Raw:
+    """Keep the digits of a number that may have more of them than a double holds."""
+    return msgspec.Raw(text.encode())
 
 
 def key_fields(value: Any) -> tuple[str, ...]:
@@ -74,8 +79,10 @@ class RecordKeys:
                 f"record_key: found {missing[0]!r}, expected a field of the schema: {', '.join(sorted(named))}"
             )
         free = schema.unknown_fields == "keep" or any(field.type in _FREE_FORM for field in schema.fields)
-        self._whole = _keys_sorted if free else _keys
-        self._read_values = _values_of(fields) if fields else None
+        read_float = _digits if any(field.write_as == "number" for field in schema.fields) else None
+        decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(float_hook=read_float).decode_lines
+        self._whole: Callable[[bytes], list[bytes]] = partial(_keys_sorted, decode) if free else _keys
+        self._read_values = _values_of(fields, read_float) if fields else None
 
     def of(self, lines: bytes) -> list[bytes]:
         r"""
@@ -111,15 +118,17 @@ def _keys(lines: bytes) -> list[bytes]:
     return keys
 
 
-def _keys_sorted(lines: bytes) -> list[bytes]:
-    return _keys(_SORTED.encode_lines(_decode_lines(lines)))
+def _keys_sorted(decode: Callable[[bytes], list[Any]], lines: bytes) -> list[bytes]:
+    return _keys(_SORTED.encode_lines(decode(lines)))
 
 
-def _values_of(fields: Sequence[str]) -> Callable[[bytes], list[tuple[Any, ...]]]:
+def _values_of(
+    fields: Sequence[str], read_float: Callable[[str], Any] | None
+) -> Callable[[bytes], list[tuple[Any, ...]]]:
     """Return a function that reads the values of some fields from lines of records, ``None`` for a missing one."""
     attributes = {f"field_{number}": name for number, name in enumerate(fields)}
     struct = msgspec.defstruct("Key", [(attribute, Any, None) for attribute in attributes], rename=attributes, gc=False)
-    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(struct).decode_lines
+    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(struct, float_hook=read_float).decode_lines
     values: Callable[[Any], Any] = attrgetter(*attributes)
     if len(attributes) == 1:
         return lambda lines: [(values(record),) for record in decode(lines)]

@@ -170,7 +170,7 @@ def describe(settings: MailboxSettings) -> Paths:
 
     :param settings: the mailbox's
     """
-    record = reference("schemas", "Record")
+    record = reference("schemas", "PostedRecord")
     either = {"oneOf": [record, {"type": "array", "items": record, "maxItems": settings.max_body_records}]}
     text = {"type": "string"}
     content = {name: {"schema": either if name == JSON else text} for name in MEDIA_TYPES}

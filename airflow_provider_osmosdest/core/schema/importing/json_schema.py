@@ -90,4 +90,12 @@ def _field(name: str, prop: dict[str, Any], *, required: bool) -> Field:
     limits: Constraints = constraints(type_, prop, where)
     description = prop.get("description")
     nullable = not required or prop["nullable"] is True
-    return Field(name, type_, nullable, description if isinstance(description, str) else None, limits)
+    return Field(
+        name,
+        type_,
+        nullable,
+        description if isinstance(description, str) else None,
+        limits,
+        default=prop.get("default"),
+        write_as="number" if type_ == "decimal" and "string" not in prop.get("type", ["string"]) else "string",
+    )

@@ -23,6 +23,7 @@ __all__ = [
     "TEMPORAL",
     "Limits",
     "check",
+    "constant_of",
     "exact",
     "free_value",
     "number_checks",
@@ -72,6 +73,17 @@ def written(pattern: str, *, strip: bool = False, flags: str = "") -> CoreSchema
     :param flags: of the pattern, such as ``(?i)``
     """
     return cs.str_schema(strict=True, strip_whitespace=strip or None, pattern=flags + whole_match(pattern))
+
+
+def constant_of(value: Any) -> CoreSchema:
+    """
+    Return the schema that makes one value of a text or of null.
+
+    Rust has no constant, so the default of a schema that takes neither stands in.
+
+    :param value: what comes out
+    """
+    return cs.with_default_schema(cs.int_schema(strict=True), default=value, on_error="default")
 
 
 def free_value() -> CoreSchema:

@@ -32,8 +32,9 @@ __all__ = [
     "NUMBER_TEXT",
     "REAL_TEXT",
     "TIME_TEXT",
+    "cell_text",
     "coerce",
-    "coerce_text",
+    "json_text",
 ]
 
 # Written for both Python's and Rust's engine. The temporal ones only tell ISO 8601 from a Unix time
@@ -61,39 +62,14 @@ _TRUE_TEXT = frozenset({"true", "yes", "y", "t", "1"})
 _FALSE_TEXT = frozenset({"false", "no", "n", "f", "0"})
 
 
-def coerce(type_: str) -> Callable[[Any], Any]:
+def coerce(type_: str, *, cells: bool = False) -> Callable[[Any], Any]:
     """
-    Return the coercion for typed values.
+    Return the coercion for typed values, or for values of a format without types.
 
     :param type_: one of the schema's field types
+    :param cells: the values are cells; a spreadsheet's may be typed after all
     """
-    return _TYPED[type_]
-
-
-def coerce_text(
-    type_: str, missing_values: frozenset[str], read_number: Callable[[str], str] | None = None
-) -> Callable[[Any], Any]:
-    """
-    Return the coercion for values of a format without types; a spreadsheet's cells may be typed after all.
-
-    :param type_: one of the schema's field types
-    :param missing_values: the texts that mean null; a value that reaches the coercion may not be null
-    :param read_number: converts a number in the field's format to a plain number's text
-    """
-    convert = _TEXTUAL.get(type_, _TYPED[type_])
-
-    def from_cell(value: Any) -> Any:
-        if isinstance(value, str):
-            value = value.strip()
-            if value in missing_values:
-                raise PydanticCustomError(
-                    "missing_value", "Input is blank or a missing value, and the schema does not allow null"
-                )
-            if read_number is not None:
-                value = read_number(value)
-        return convert(value)
-
-    return from_cell
+    return _TEXTUAL.get(type_, _TYPED[type_]) if cells else _TYPED[type_]
 
 
 def _refuse(type_: str, expected: str) -> NoReturn:
@@ -106,7 +82,8 @@ def _string(value: Any) -> str:
     return value
 
 
-def _string_text(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """Return a spreadsheet's typed cell as text."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -119,6 +96,15 @@ def _string_text(value: Any) -> str:
     if isinstance(value, Decimal) or (isinstance(value, int) and value.bit_length() < _MAX_DIGITS * 3):
         return str(value)
     _refuse("string", "a valid string")
+
+
+def json_text(value: Any) -> str:
+    """Return a number or boolean as JSON writes it."""
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(float(value))
+    if isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite()):
+        return cell_text(value)
+    _refuse("string", "a valid string, a finite number or a boolean")
 
 
 def _integer(value: Any) -> int:
@@ -274,7 +260,7 @@ _TYPED: dict[str, Callable[[Any], Any]] = {
 }
 
 _TEXTUAL: dict[str, Callable[[Any], Any]] = {
-    "string": _string_text,
+    "string": cell_text,
     "boolean": _boolean_text,
     "date": _date_text,
     "object": _object_text,

@@ -9,6 +9,7 @@ schema costs; the last one runs only for unusual values and for bad ones, and it
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from airflow_provider_osmosdest.core.schema.types.branches import (
     TEMPORAL,
     Limits,
     check,
+    constant_of,
     exact,
     free_value,
     union,
@@ -27,6 +29,7 @@ from airflow_provider_osmosdest.core.schema.types.branches import (
 from airflow_provider_osmosdest.core.schema.types.coercions import NUMBER_TEXT, coerce
 from airflow_provider_osmosdest.core.schema.types.json_values import finite_float, json_value_definition, plain_json
 from airflow_provider_osmosdest.core.schema.types.patterns import whole_match
+from airflow_provider_osmosdest.core.schema.types.reading import reading_of
 from airflow_provider_osmosdest.core.schema.types.text_schemas import text_schema
 
 if TYPE_CHECKING:
@@ -34,31 +37,56 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.schema.fields import Constraints, Field
 
-__all__ = ["constant", "field_schema", "free_schema", "with_json_values"]
+__all__ = ["constant", "default_of", "field_schema", "free_schema", "with_json_values"]
 
 
 # What pydantic's literals hold.
 _INT64 = 2**63
 
+# Beyond a double, readers of JSON take a number for infinity or refuse it.
+_LARGEST = Decimal("1.7976931348623157E+308")
 
-def field_schema(field: Field, *, textual: bool = False, missing_values: tuple[str, ...] = ()) -> CoreSchema:
+
+def field_schema(
+    field: Field, *, textual: bool = False, missing_values: tuple[str, ...] = (), verbatim: bool = False
+) -> CoreSchema:
     """
-    Return the core schema of a field's value, null included where the field is nullable.
+    Return the core schema of a field's value, with null where the field takes it.
 
     It refers to :data:`~.json_values.JSON_VALUE`: wrap what it becomes part of in :func:`with_json_values`.
 
     :param field: a field that has passed the schema's checks
     :param textual: the values come from a format without types
     :param missing_values: the texts that are null in such a format
+    :param verbatim: let numbers and booleans that become texts through unread in JSON; their texts are put in after
     """
     limits = _limits(field.type, field.constraints)
+    if field.write_as == "number":
+        limits["ge"] = max(limits.get("ge", -_LARGEST), -_LARGEST)
+        limits["le"] = min(limits.get("le", _LARGEST), _LARGEST)
     enum = field.constraints.enum
     finish: Callable[[CoreSchema], CoreSchema] = partial(_one_of, type_=field.type, values=enum) if enum else _as_it_is
-    if textual:
-        schema = text_schema(field, limits, finish, frozenset(map(str.strip, missing_values)))
-    else:
+    reading = reading_of(field, textual=textual, missing_values=missing_values)
+    default = default_of(field)
+    if reading is None:
         schema = _typed(field.type, limits, finish)
+    else:
+        in_json, in_python, _ = _branches(field.type, limits, finish)
+        schema = text_schema(
+            field, limits, finish, reading, values=(in_json, in_python), default=default, verbatim=verbatim
+        )
+    if default is not None and (textual or not field.nullable):
+        return union([cs.chain_schema([cs.none_schema(), constant_of(default)])], schema)
     return cs.nullable_schema(schema) if field.nullable else schema
+
+
+def default_of(field: Field) -> Any:
+    """
+    Return what is delivered where a record lacks the field, as a Python value; ``None`` where that is null or nothing.
+
+    :param field: a field that has passed the schema's checks
+    """
+    return None if field.default is None else constant(field.type, field.default)
 
 
 def free_schema() -> CoreSchema:
@@ -102,21 +130,32 @@ def _limits(type_: str, constraints: Constraints) -> Limits:
 
 def _typed(type_: str, limits: Limits, finish: Callable[[CoreSchema], CoreSchema]) -> CoreSchema:
     """Return the core schema of a typed value: of JSON, Parquet or Python."""
+    in_json, in_python, texts = _branches(type_, limits, finish)
+    if type_ == "string":
+        return texts[0]
+    slow = finish(cs.chain_schema([cs.no_info_plain_validator_function(coerce(type_)), check(type_, limits)]))
+    if not texts:
+        return union(in_json, slow)
+    return cs.json_or_python_schema(union([*in_json, *texts], slow), union([*in_python, *texts], slow))
+
+
+def _branches(
+    type_: str, limits: Limits, finish: Callable[[CoreSchema], CoreSchema]
+) -> tuple[list[CoreSchema], list[CoreSchema], list[CoreSchema]]:
+    """Return the branches that run in Rust: for typed values in JSON, for those in Python, and for texts."""
     fast = [finish(each) for each in exact(type_, limits, narrowed=bool(limits) or finish is not _as_it_is)]
     if type_ == "string":
-        return fast[0]
-    slow = finish(cs.chain_schema([cs.no_info_plain_validator_function(coerce(type_)), check(type_, limits)]))
+        return [], [], fast
     if type_ in TEMPORAL:
         # Strict or not, pydantic reads a string of digits as a Unix time stamp, so the form is looked at first.
         make, pattern = TEMPORAL[type_]
-        read = [finish(cs.chain_schema([written(pattern), make(**limits)]))]
-    elif type_ == "decimal":
+        return [], fast, [finish(cs.chain_schema([written(pattern), make(**limits)]))]
+    if type_ == "decimal":
         number = cs.union_schema([cs.int_schema(strict=True), finite_float()], mode="left_to_right")
         decimal = cs.decimal_schema(allow_inf_nan=False, **limits)
-        read = [finish(cs.chain_schema([each, decimal])) for each in (number, written(NUMBER_TEXT))]
-    else:
-        return union(fast, slow)
-    return cs.json_or_python_schema(union(read, slow), union([*fast, *read], slow))
+        numbers, texts = ([finish(cs.chain_schema([each, decimal]))] for each in (number, written(NUMBER_TEXT)))
+        return numbers, [*fast, *numbers], texts
+    return fast, fast, []
 
 
 def _one_of(schema: CoreSchema, *, type_: str, values: tuple[Any, ...]) -> CoreSchema:

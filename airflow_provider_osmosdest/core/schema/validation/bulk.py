@@ -19,7 +19,7 @@ from pydantic_core import core_schema as cs
 from airflow_provider_osmosdest.core.schema.record_schema import check_mapping, columns_of, record_schema
 from airflow_provider_osmosdest.core.schema.validation.blocks import JsonElements, JsonLines
 from airflow_provider_osmosdest.core.schema.validation.encoding import encode_lines
-from airflow_provider_osmosdest.core.schema.validation.exact_decimals import ExactDecimals
+from airflow_provider_osmosdest.core.schema.validation.exact_numbers import ExactNumbers
 from airflow_provider_osmosdest.core.schema.validation.explain import Explanation, explain
 from airflow_provider_osmosdest.core.schema.validation.fast_path import FastPath
 from airflow_provider_osmosdest.core.schema.validation.json_cut import (
@@ -101,6 +101,7 @@ class BulkValidator:
         self._as_sent: BulkValidator | None = None
         # Its records are no dicts.
         self._fast = None if keep_records else FastPath.of(schema, self._mapping)
+        self._as_numbers = tuple(field.name for field in schema.fields if field.write_as == "number")
         self._paused = 0
         self._refusing = self._blank = False
 
@@ -262,7 +263,7 @@ class BulkValidator:
         originals: Callable[[], Sequence[Any]],
         original: Callable[[Any], bytes] = original_json,
     ) -> Validated:
-        lines, refused = encode_lines(records)
+        lines, refused = encode_lines(records, self._as_numbers)
         if refused:
             left_out = {each.position for each in invalid}
             positions = [position for position in range(count) if position not in left_out]
@@ -285,26 +286,26 @@ class _Validators:
     """A record's schema compiled twice: for a list whose bad items become None, and for one item."""
 
     def __init__(self, schema: DestinationSchema, mapping: Mapping[str, str], *, textual: bool) -> None:
-        record = record_schema(schema, mapping, textual=textual)
+        record = record_schema(schema, mapping, textual=textual, verbatim=not textual)
         item = SchemaValidator(record)
         each = cs.with_default_schema(record, default=None, on_error="default")
         listed = SchemaValidator(cs.list_schema(each))
         self._json_item: Callable[[bytes], dict[str, Any]] = item.validate_json
         self._json_list: Callable[[bytes], list[dict[str, Any] | None]] = listed.validate_json
-        self._decimals = ExactDecimals(schema, mapping)
+        self._numbers = ExactNumbers(schema, mapping)
         self.python_item: Callable[[Any], dict[str, Any]] = item.validate_python
         self.python_list: Callable[[list[Any]], list[dict[str, Any] | None]] = listed.validate_python
 
     def json_item(self, text: bytes) -> dict[str, Any]:
         record = self._json_item(text)
-        if self._decimals:
-            self._decimals.restore(text, record)
+        if self._numbers:
+            self._numbers.restore(text, record)
         return record
 
     def _json_list_exact(self, text: bytes) -> list[dict[str, Any] | None]:
         records = self._json_list(text)
-        if self._decimals:
-            self._decimals.restore_all(text, records)
+        if self._numbers:
+            self._numbers.restore_all(text, records)
         return records
 
     def list_or_none(self, text: bytes) -> list[dict[str, Any] | None] | None:

@@ -12,6 +12,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
 
@@ -140,9 +141,10 @@ class Decimals:
         self._allowed = None if enum is None else {constant("decimal", value) for value in enum}
         # Not to be below zero is what most amounts have to satisfy, and shows without a comparison.
         self._unsigned = self._least == 0 and self._most is None
+        self._as_numbers = field.write_as == "number"
 
     def convert(self, values: list[Any]) -> tuple[list[Any], Iterable[int]]:
-        """Return the decimals' digits as texts; refused are those that are invalid, or not plain enough."""
+        """Return the decimals as they are to be written; refused are those that are invalid, or not plain enough."""
         joined = b"\n".join(values).decode("ascii", "replace") + "\n"
         if joined.count("\n") != len(values):
             return values, range(len(values))
@@ -162,6 +164,8 @@ class Decimals:
                 refused.update(
                     at for at, number in enumerate(numbers) if number is not None and number not in self._allowed
                 )
+        if self._as_numbers:
+            texts = [None if text is None else msgspec.Raw(text.encode()) for text in texts]
         return texts, refused
 
     def _may_be(self, text: str | None) -> bool:

@@ -1,18 +1,21 @@
 """
 The wire form: valid records as lines of compact JSON.
 
-Dates and times are ISO 8601 strings (``Z`` for UTC), a decimal is a string of exactly its digits.
+Dates and times are ISO 8601 strings (``Z`` for UTC), a decimal is a string of exactly its digits, or a number of them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from airflow_provider_osmosdest.core.schema.types.json_values import is_temporal
 
-__all__ = ["encode", "encode_lines"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["encode", "encode_lines", "with_numbers"]
 
 
 def encode(value: Any) -> bytes:
@@ -24,12 +27,27 @@ def encode(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def encode_lines(records: list[dict[str, Any]]) -> tuple[bytes, dict[int, str]]:
+def with_numbers(record: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """
+    Return a record with some of its decimals as numbers to be encoded: the digits they have, and no double.
+
+    :param record: a validated record
+    :param names: the decimals' names
+    """
+    numbers = {name: msgspec.Raw(str(record[name]).encode()) for name in names if record[name] is not None}
+    return {**record, **numbers}
+
+
+def encode_lines(records: list[Any], as_numbers: tuple[str, ...] = ()) -> tuple[bytes, dict[int, str]]:
     r"""
     Return the records as JSON, each followed by ``b"\n"``, and why the ones left out cannot be written.
 
     :param records: validated records
+    :param as_numbers: names of the decimals that are written as numbers
     """
+    if as_numbers:
+        # Those of the fast path are no dicts, and have them already.
+        records = [with_numbers(record, as_numbers) if isinstance(record, dict) else record for record in records]
     try:
         return _encoder.encode_lines(records), {}
     except (ValueError, TypeError, ArithmeticError, RecursionError):

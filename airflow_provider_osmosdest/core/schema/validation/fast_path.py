@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_provider_osmosdest.core.schema.types.core_schemas import default_of
+from airflow_provider_osmosdest.core.schema.validation.encoding import encode
 from airflow_provider_osmosdest.core.schema.validation.plain_values import TEMPORAL, plain_value
 
 if TYPE_CHECKING:
@@ -70,10 +72,11 @@ class FastPath:
             # A field's name need not be an identifier, an attribute's has to be.
             name, (type_, columns) = f"a{number}", value
             self._columns += [(name, attrgetter(name), column) for column in columns]
-            if type_ is msgspec.Raw:
-                self._members.append((name, type_, msgspec.Raw(b"null")) if field.nullable else (name, type_))
-            else:
-                self._members.append((name, type_ | None, None) if field.nullable else (name, type_))
+            default = default_of(field)
+            absent = msgspec.Raw(encode(default)) if type_ is msgspec.Raw else default
+            taken = type_ if type_ is msgspec.Raw or not field.nullable else type_ | None
+            required = default is None and not field.nullable
+            self._members.append((name, taken) if required else (name, taken, absent))
         self._texts = [name for name, type_, *_ in self._members if type_ is msgspec.Raw]
         self._read_as = {f"a{number}": mapping.get(name, name) for number, name in enumerate(fields)}
         self._written_as = {f"a{number}": name for number, name in enumerate(fields)}

@@ -46,7 +46,7 @@ _EXACT = 2**53
 _SAFE_DIGITS = 15
 
 
-def plain_value(field: Field) -> tuple[Any, list[Column]] | None:
+def plain_value(field: Field) -> tuple[Any, list[Column]] | None:  # noqa: PLR0911 - a table of types
     """
     Return the type that msgspec reads a field's values as, null aside, and the checks of what it has read.
 
@@ -54,6 +54,12 @@ def plain_value(field: Field) -> tuple[Any, list[Column]] | None:
     :return: None where only pydantic can read the field
     """
     given = field.constraints.given()
+    if _reads_texts_otherwise(field):
+        # What is absent is no JSON to be read, missing values are the schema's, and digits would go through a double.
+        plain = field.default is None and not {"from_string", "to_string"} & set(field.coerce)
+        return (msgspec.Raw, [Read(field)]) if plain else None
+    if field.type == "string" and "empty_to_null" in field.coerce:
+        given["min_length"] = given.get("min_length") or 1
     if field.type == "decimal":
         bounds = [bound for bound in bounds_of(field) if bound is not None]
         exact = all(len(bound.as_tuple().digits) <= _SAFE_DIGITS for bound in bounds)
@@ -74,6 +80,14 @@ def plain_value(field: Field) -> tuple[Any, list[Column]] | None:
     if {"minimum", "maximum"} & set(given):
         return _TYPES[field.type], [*columns, Bounds(field)]
     return _narrowed(_TYPES[field.type], given), columns
+
+
+def _reads_texts_otherwise(field: Field) -> bool:
+    """Return whether a text that msgspec would take as it is may be read as something else."""
+    if field.type == "string":
+        return "trim" in field.coerce
+    # A missing value may be the text of a date or a decimal. Of other types, msgspec takes no texts.
+    return bool(field.format) or ("from_string" in field.coerce and field.type in ("decimal", "date", *TEMPORAL))
 
 
 def _number(field: Field, given: Mapping[str, Any], columns: list[Column]) -> tuple[Any, list[Column]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from hypothesis import strategies as st
 
+from airflow_provider_osmosdest.core.errors import SchemaError
 from airflow_provider_osmosdest.core.schema import DestinationSchema
+from airflow_provider_osmosdest.core.schema.types.reading import COERCIONS
 
 NAMES = [
     "id",
@@ -44,6 +47,24 @@ ENUMS = {
     "object": [{}, {"a": 1}],
 }
 
+PATTERNS = {
+    "date": ["%Y%m%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S", "iso"],
+    "time": ["%H:%M", "%I %p", "iso"],
+    "datetime": ["%Y%m%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S.%f%z", "iso"],
+}
+DEFAULTS = {
+    "string": ["a", "", "ccc"],
+    "integer": [0, 2, 2**70],
+    "number": [0, 1.5, -0.5],
+    "decimal": ["0.50", "1.50", -1],
+    "boolean": [True, False],
+    "date": ["2024-02-01", "2024-01-01"],
+    "time": ["02:00"],
+    "datetime": ["2024-02-01T00:00:00Z"],
+    "object": [{}, {"a": 1}],
+    "array": [[], [1]],
+}
+
 TEXTS = st.sampled_from(
     [
         *(
@@ -64,6 +85,11 @@ TEXTS = st.sampled_from(
             "NaN",
             "é",
             "{}",
+            " a ",
+            " ",
+            "5,5",
+            "31.01.2024",
+            "1 pm",
         ),
         *("2024-01-01", "2024-02-30", "1705276800", "20240101", "2024-01-01T00:00:00", "2024-01-01T10:00:00Z"),
         *("2024-03-01 10:00:00.1234567+02:00", "12:00", "25:00", "3600", "12:00:00.000001"),
@@ -105,7 +131,29 @@ def fields(draw, name):
         if type_ in ENUMS and draw(st.booleans()):
             constraints["enum"] = draw(st.lists(st.sampled_from(ENUMS[type_]), min_size=1, max_size=2))
     given = {key: value for key, value in constraints.items() if value is not None}
-    return {"name": name, "type": type_, "nullable": draw(st.booleans()), "constraints": given}
+    field = {"name": name, "type": type_, "nullable": draw(st.booleans()), "constraints": given}
+    return {**field, **draw(readings(field))} if draw(st.booleans()) else field
+
+
+@st.composite
+def readings(draw, field):
+    """Return what a field says of how it is read and written, beside its type and constraints."""
+    type_ = field["type"]
+    names = [name for name, types in COERCIONS.items() if type_ in types]
+    more = {"coerce": draw(st.lists(st.sampled_from(names), unique=True))}
+    if type_ in PATTERNS:
+        more["format"] = draw(st.lists(st.sampled_from(PATTERNS[type_]), unique=True, max_size=2))
+    if type_ == "decimal":
+        more["write_as"] = draw(st.sampled_from(["string", "number"]))
+    if type_ in ("integer", "number", "decimal") and draw(st.booleans()):
+        more["decimal_char"] = ","
+    if draw(st.booleans()):
+        more["source"] = f"src {field['name']}"
+    for default in DEFAULTS[type_] if draw(st.booleans()) else ():
+        with suppress(SchemaError):
+            DestinationSchema.load([{**field, "default": default}])
+            more["default"] = default
+    return more
 
 
 @st.composite
@@ -115,13 +163,14 @@ def schemas(draw):
         {
             "fields": [draw(fields(name)) for name in names],
             "unknown_fields": draw(st.sampled_from(["drop", "reject", "keep"])),
+            "missing_values": draw(st.sampled_from([[""], ["", "5"], ["a"], ["", "2024-01-01", "no"], []])),
         }
     )
 
 
 def records(schema):
     """Return objects with most of the schema's fields and sometimes another."""
-    known = st.fixed_dictionaries({}, optional={field.name: VALUES for field in schema.fields})
+    known = st.fixed_dictionaries({}, optional={field.source or field.name: VALUES for field in schema.fields})
     return st.tuples(known, st.dictionaries(st.sampled_from(["other", "x"]), NESTED, max_size=1)).map(
         lambda both: {**both[0], **both[1]} if len(both[1]) else both[0]
     )

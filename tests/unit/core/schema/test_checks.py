@@ -12,6 +12,14 @@ from airflow_provider_osmosdest.core.schema.types.number_text import NumberForma
 
 TYPES = "string, integer, number, decimal, boolean, date, time, datetime, object, array"
 
+FROM_STRING = (
+    "coerce: from_string applies only to integer, number, decimal, boolean, date, time, datetime, not to string"
+)
+DATE_DEFAULT = 'default: "31.05.2024" is no value of the field: Input should be a valid date in the form YYYY-MM-DD'
+LARGE_DEFAULT = (
+    'default: "1E+400" is no value of the field: Input should be less than or equal to 1.7976931348623157E+308'
+)
+
 
 def problems(*fields, unknown_fields="drop", missing_values=("",)):
     return schema_problems(fields, unknown_fields, missing_values)
@@ -37,6 +45,54 @@ def constrained(type_, **constraints):
 )
 def test_a_field(field, found):
     assert problems(field) == found
+
+
+@pytest.mark.parametrize(
+    ("type_", "more", "found"),
+    [
+        ("string", {"source": "E-Mail", "coerce": ("trim", "empty_to_null", "to_string"), "default": ""}, []),
+        ("date", {"coerce": ("from_string",), "format": ("%d.%m.%Y", "iso"), "default": "2024-05-31"}, []),
+        ("decimal", {"write_as": "number", "default": 12.5}, []),
+        ("string", {"source": ""}, ['source: expected the name of a key or column, found ""']),
+        ("string", {"source": 5}, ["source: expected the name of a key or column, found 5"]),
+        (
+            "string",
+            {"coerce": 5},
+            ["coerce: expected a list of names among trim, empty_to_null, to_string, from_string, found 5"],
+        ),
+        (
+            "string",
+            {"coerce": ("upper",)},
+            ["coerce: no such coercion 'upper', expected some of trim, empty_to_null, to_string, from_string"],
+        ),
+        ("string", {"coerce": ("trim", "trim")}, ["coerce: 'trim' is given twice"]),
+        ("integer", {"coerce": ("to_string",)}, ["coerce: to_string applies only to string, not to integer"]),
+        (
+            "string",
+            {"coerce": ("from_string",)},
+            [FROM_STRING],
+        ),
+        ("date", {"format": ("%Y",), "default": "31.05.2024"}, [DATE_DEFAULT]),
+        ("integer", {"format": ("%Y",)}, ["format applies only to date, time, datetime, not to integer"]),
+        ("decimal", {"write_as": "float"}, ['write_as: expected string or number, found "float"']),
+        ("number", {"write_as": "number"}, ["write_as applies only to decimal, not to number"]),
+        (
+            "integer",
+            {"default": 5, "constraints": Constraints(maximum=4)},
+            ["default: 5 is no value of the field: Input should be less than or equal to 4"],
+        ),
+        ("integer", {"default": "x"}, ['default: "x" is no value of the field: Input should be a valid integer']),
+        ("string", {"default": 5}, ["default: 5 is no value of the field: Input should be a valid string"]),
+        (
+            "string",
+            {"default": "c", "constraints": Constraints(enum=("a", "b"))},
+            ["default: \"c\" is no value of the field: Input should be 'a' or 'b'"],
+        ),
+        ("decimal", {"default": "1E+400", "write_as": "number"}, [LARGE_DEFAULT]),
+    ],
+)
+def test_how_a_field_is_read_and_written(type_, more, found):
+    assert problems(Field("a", type_, **more)) == [f"field 'a': {problem}" for problem in found]
 
 
 def test_only_a_number_is_written_in_other_ways():

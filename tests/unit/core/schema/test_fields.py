@@ -135,7 +135,7 @@ def test_any_object_has_no_fields_and_keeps_all():
             "field 'a': nullable and constraints.required",
         ),
         ({"name": "a", "constraints": {"required": "yes"}}, "field 'a': constraints: required: expected true or false"),
-        ({"name": "a", "type": "date", "format": "%d/%m/%Y"}, "field 'a': the format '%d/%m/%Y' of type date"),
+        ({"name": "a", "type": "date", "format": "%d/%q/%Y"}, "field 'a': format: '%d/%q/%Y': no such directive %q"),
     ],
 )
 def test_a_bad_field_is_refused_by_name(field, problem):

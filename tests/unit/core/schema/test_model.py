@@ -86,3 +86,13 @@ def test_its_json_schema_has_the_fields_rules():
     assert document["required"] == ours["required"] == ["id"]
     for name, expected in ours["properties"].items():
         assert expected.items() <= document["properties"][name].items()
+
+
+def test_decimals_that_are_numbers_keep_their_digits():
+    fields = [{"name": "first price", "type": "decimal", "write_as": "number"}, {"name": "b", "type": "decimal"}]
+    model = DestinationSchema.load({"fields": fields, "unknown_fields": "keep"}).to_model()
+    record = model.model_validate({"first price": "12.50", "b": "1.0", "c": None})
+    assert record.model_dump_json() == '{"first price":12.50,"b":"1.0","c":null}'
+    assert record.model_dump_json(exclude={"b", "c"}, by_alias=False) == '{"field_first_price":12.50}'
+    assert record.model_dump_json(include={"field_first_price"}, indent=2) == '{\n  "first price": 12.50\n}'
+    assert record.model_dump()["first price"] == Decimal("12.50")

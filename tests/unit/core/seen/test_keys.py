@@ -128,3 +128,13 @@ def test_other_folders_are_no_keys_and_slashes_make_no_endpoint():
     assert fields_of_scope("files") is None
     assert {scope_of_endpoint(each) for each in ("a/b", "/a/b", "a/b/")} == {"/a/b"}
     assert scope_of_endpoint("") == scope_of_endpoint("/") == "/"
+
+
+@pytest.mark.parametrize("free", [True, False])
+@pytest.mark.parametrize("fields", [(), ("price",)])
+def test_decimals_that_are_numbers_are_told_apart_by_all_their_digits(free, fields):
+    price = {"name": "price", "type": "decimal", "write_as": "number"}
+    schema = DestinationSchema.load({"fields": [price], "unknown_fields": "keep" if free else "drop"})
+    long = "0.1234567890123456789"
+    found = keys(schema, [{"price": long + "1"}, {"price": long + "2"}, {"price": long + "1"}], *fields)
+    assert found[0] == found[2] != found[1]

@@ -82,7 +82,11 @@ def field_of(prop, *, required=True, **document):
         ({"$ref": "#/$defs/n", "description": "here"}, Field("a", "integer", False, "here")),
         ({"nullable": True, "allOf": [{"$ref": "#/$defs/n"}]}, Field("a", "integer", True, "there")),
         ({"$ref": "#/$defs/a~1b/0"}, Field("a", "boolean", False)),
-        ({"type": "string", "x-internal": 1, "examples": ["b"], "default": "c"}, Field("a", "string", False)),
+        ({"type": "string", "x-internal": 1, "examples": ["b"]}, Field("a", "string", False)),
+        ({"type": "string", "default": "c"}, Field("a", "string", False, default="c")),
+        ({"type": ["integer", "null"], "default": None}, Field("a", "integer")),
+        ({"type": "number", "format": "decimal"}, Field("a", "decimal", False, write_as="number")),
+        ({"type": ["number", "string"], "format": "decimal"}, Field("a", "decimal", False)),
     ],
 )
 def test_a_property_becomes_a_field(prop, field):

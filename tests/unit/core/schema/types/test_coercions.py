@@ -10,7 +10,15 @@ from decimal import Decimal
 import pytest
 from pydantic_core import PydanticCustomError
 
-from airflow_provider_osmosdest.core.schema.types.coercions import coerce, coerce_text
+from airflow_provider_osmosdest.core.schema.fields import Field
+from airflow_provider_osmosdest.core.schema.types.coercions import coerce
+from airflow_provider_osmosdest.core.schema.types.number_text import PLAIN, NumberFormat
+from airflow_provider_osmosdest.core.schema.types.reading import reading_of
+
+
+def from_cell(type_, missing=(), written=PLAIN):
+    return reading_of(Field("a", type_, written=written), textual=True, missing_values=missing).coercion(type_)
+
 
 NO_DOUBLE = "a number that a double holds exactly; give the field the type decimal"
 NO_WHOLE = "a valid integer, without a fractional part and known exactly"
@@ -189,7 +197,7 @@ def test_how_a_typed_value_is_refused(type_, value, expected):
     ],
 )
 def test_what_is_made_of_a_cell(type_, value, made):
-    assert outcome(coerce_text(type_, frozenset({"", "NA"})), value) == (made, type(made))
+    assert outcome(from_cell(type_, ("", "NA")), value) == (made, type(made))
 
 
 @pytest.mark.parametrize(
@@ -211,12 +219,12 @@ def test_what_is_made_of_a_cell(type_, value, made):
     ],
 )
 def test_how_a_cell_is_refused(type_, value, expected):
-    assert outcome(coerce_text(type_, frozenset({"", "NA"})), value) == refused(type_, expected)
+    assert outcome(from_cell(type_, ("", "NA")), value) == refused(type_, expected)
 
 
 def test_an_integer_of_a_cell_is_written_as_far_as_python_writes_it():
     widest = (1 << 12_899) - 1
-    assert coerce_text("string", frozenset())(widest) == str(widest)
+    assert from_cell("string")(widest) == str(widest)
 
 
 @pytest.mark.parametrize(
@@ -228,23 +236,20 @@ def test_an_integer_of_a_cell_is_written_as_far_as_python_writes_it():
     ],
 )
 def test_what_is_no_json_is_refused_with_its_place(type_, text, expected):
-    found = outcome(coerce_text(type_, frozenset()), text)
+    found = outcome(from_cell(type_), text)
     assert found == ("json_text", f"Input should be {expected}")
 
 
 @pytest.mark.parametrize("value", ["NA", " NA ", "", " "])
 def test_a_missing_value_is_refused_where_null_is_not_allowed(value):
-    assert outcome(coerce_text("integer", frozenset({"", "NA"})), value) == (
+    assert outcome(from_cell("integer", ("", "NA")), value) == (
         "missing_value",
         "Input is blank or a missing value, and the schema does not allow null",
     )
 
 
 def test_a_number_is_read_as_it_is_written():
-    def read(text):
-        return text.replace(".", "").replace(",", ".")
-
-    convert = coerce_text("number", frozenset({"-"}), read)
+    convert = from_cell("number", ("-",), NumberFormat(decimal_char=",", group_char="."))
     assert convert(" 1.234,5 ") == 1234.5
     assert convert(7) == 7
     assert outcome(convert, "-")[0] == "missing_value"

@@ -180,6 +180,52 @@ def test_the_edges_of_renamed_columns_come_out_alike(type_, unknown_fields):
                 assert outcome(fast.validate(block)) == outcome(slow.validate(block)), line
 
 
+READ_OTHERWISE = [
+    {"coerce": ["to_string"]},
+    {"coerce": ["to_string", "empty_to_null"], "constraints": {"max_length": 3}},
+    {"coerce": ["empty_to_null"], "constraints": {"min_length": 0, "pattern": "[a-z]*"}, "default": "d"},
+    {"coerce": ["to_string", "empty_to_null"], "constraints": {"enum": ["a", "5", ""]}},
+    {"coerce": ["trim", "empty_to_null"], "constraints": {"max_length": 3}},
+    {"type": "integer", "coerce": ["from_string", "trim", "empty_to_null"], "default": 7},
+    {"type": "number", "coerce": ["from_string"], "constraints": {"minimum": 0.5}, "decimal_char": ","},
+    {"type": "boolean", "coerce": ["from_string"], "default": False},
+    {"type": "date", "coerce": ["trim", "empty_to_null"], "default": "2024-01-01"},
+    {"type": "date", "format": ["%Y%m%d", "iso"], "constraints": {"minimum": "2024-01-01"}},
+    {"type": "datetime", "format": "%Y-%m-%d", "coerce": ["empty_to_null"]},
+    {"type": "decimal", "write_as": "number"},
+    {"type": "decimal", "write_as": "number", "constraints": {"minimum": 0}, "default": "5.50"},
+    {"type": "decimal", "coerce": ["trim", "empty_to_null"], "default": "5.50"},
+    {"type": "object", "coerce": ["empty_to_null"], "constraints": {"enum": [{}]}, "default": {}},
+    {"type": "array", "default": []},
+]
+
+
+@pytest.mark.parametrize("nullable", [True, False])
+@pytest.mark.parametrize("field", READ_OTHERWISE)
+def test_the_edges_come_out_alike_where_values_are_read_otherwise(field, nullable):
+    document = {"fields": [{"name": "a", "nullable": nullable, **field}], "missing_values": ["", "5", "NaN"]}
+    schema = DestinationSchema.load(document)
+    assert FastPath.of(schema, {})
+    fast, slow = BulkValidator(schema), BulkValidator(schema, keep_records=True)
+    for line in [b"{}", *(b'{"a":' + edge + b"}" for edge in EDGES)]:
+        for block in (JsonLines(line), JsonElements(line), JsonLines(line + b"\n" + line)):
+            assert outcome(fast.validate(block)) == outcome(slow.validate(block)), line
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"type": "string", "coerce": ["trim", "to_string"]},
+        {"type": "string", "coerce": ["trim"], "default": "d"},
+        {"type": "date", "coerce": ["from_string"]},
+        {"type": "decimal", "coerce": ["from_string"]},
+        {"type": "date", "format": ["%d.%m.%Y"], "default": "2024-01-01"},
+    ],
+)
+def test_what_leaves_the_fast_path_for_what_is_done_to_it(field):
+    assert FastPath.of(DestinationSchema.load([{"name": "a", **field}]), {}) is None
+
+
 def test_the_edges_come_out_alike_where_no_field_is_named():
     schema = DestinationSchema.any_object()
     assert FastPath.of(schema, {})
