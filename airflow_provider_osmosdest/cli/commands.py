@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_osmosdest.cli.console import exit_codes, only_document
+from airflow_provider_osmosdest.cli.console import exit_codes, only_document, say
 from airflow_provider_osmosdest.cli.run import run_by_hand, try_by_hand
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
-from airflow_provider_osmosdest.core.errors import ConfigurationError
-from airflow_provider_osmosdest.core.records import sample_rows
+from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaError
+from airflow_provider_osmosdest.core.records import Sample
 from airflow_provider_osmosdest.core.schema.importing import (
+    Draft,
     infer_schema,
     schema_from_json_schema,
     schema_from_openapi,
@@ -23,16 +25,18 @@ from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHoo
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from airflow_provider_osmosdest.core.schema import DestinationSchema
-
 __all__ = ["deliver_records", "schema_infer"]
 
 
 def schema_infer(args: Namespace) -> None:
     """Print a schema as JSON."""
     with exit_codes(), only_document() as show:
-        schema = _schema(args)
-        show(schema.to_dict())
+        draft = _draft(args)
+        for warning in draft.warnings:
+            say(f"warning: {warning}")
+        if args.mapping:
+            _write(args.mapping, draft.mapping)
+        show(draft.schema.to_dict())
 
 
 def deliver_records(args: Namespace) -> None:
@@ -68,25 +72,56 @@ def _path_given(text: str) -> str:
     return text
 
 
-def _schema(args: Namespace) -> DestinationSchema:
+def _draft(args: Namespace) -> Draft:
     given = [name for name in ("file", "json_schema", "openapi") if getattr(args, name)]
     if len(given) != 1:
         msg = "expected one of FILE, --json-schema FILE and --openapi FILE"
+        raise ConfigurationError(msg)
+    if args.mapping and not args.file:
+        msg = "--mapping renames the columns of a sample FILE, and goes with no other document"
         raise ConfigurationError(msg)
     if args.openapi:
         if not args.operation:
             msg = '--openapi needs --operation "POST /path", the operation whose request body to take'
             raise ConfigurationError(msg)
-        return schema_from_openapi(_text(args.openapi), args.operation)
+        return Draft(schema_from_openapi(_text(args.openapi), args.operation), {}, ())
     if args.json_schema:
         try:
             document = json.loads(_text(args.json_schema))
         except ValueError as error:
             msg = f"{args.json_schema} is not JSON: {error}"
             raise ConfigurationError(msg) from error
-        return schema_from_json_schema(document)
-    rows, textual = sample_rows(_path(args.file), records_format=args.records_format, limit=args.sample)
-    return infer_schema(rows, textual=textual)
+        return Draft(schema_from_json_schema(document), {}, ())
+    sample = Sample(_path(args.file), records_format=args.records_format, limit=_sample_size(args.sample))
+    rows, textual = sample.read()
+    try:
+        draft = infer_schema(rows, textual=textual, rename=bool(args.mapping))
+    except SchemaError as error:
+        raise SchemaError(" ".join((str(error), *(f"{fault}." for fault in sample.faults)))) from None
+    more = (
+        [f"the first {int(args.sample):,} records were looked at, and there are more: see --sample all"]
+        if sample.cut
+        else []
+    )
+    return replace(draft, warnings=(*sample.faults, *draft.warnings, *more))
+
+
+def _sample_size(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or not int(text):
+        msg = f"--sample: found {text!r}, expected a number of records from 1 up, or all"
+        raise ConfigurationError(msg)
+    return int(text)
+
+
+def _write(path: str, mapping: dict[str, str]) -> None:
+    try:
+        _path(path).write_text(json.dumps(mapping, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be written: {error}"
+        raise ConfigurationError(msg) from error
+    say(f"The mapping of {len(mapping):,} renamed columns is in {path}.")
 
 
 def _path(text: str) -> Any:

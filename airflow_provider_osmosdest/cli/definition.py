@@ -25,7 +25,8 @@ _FORMAT = _arg(("--records-format",), help="Format of the file, where its name d
 _INFER_ARGS = (
     _arg(("file",), metavar="FILE", nargs="?", help="Sample with headers and at least one row: path or URL"),
     _FORMAT,
-    _arg(("--sample",), help="Records to look at (default: 1000)", type=int, default=1000),
+    _arg(("--sample",), metavar="N", help="Records to look at, or all (default: 1000)", default="1000"),
+    _arg(("--mapping",), metavar="FILE", help="Rename columns like US_Gross, and write the mapping to this file"),
     _arg(("--json-schema",), metavar="FILE", help="Instead of a sample: a JSON Schema document"),
     _arg(("--openapi",), metavar="FILE", help="Instead of a sample: an OpenAPI 3 document, with --operation"),
     _arg(("--operation",), metavar='"POST /path"', help="The operation whose request body to take"),

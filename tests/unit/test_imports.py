@@ -146,6 +146,7 @@ ARROWS: dict[str, set[str]] = {
         "core.records.input",
         "core.records.readers",
         "core.records.rows",
+        "core.schema.schema",
         "core.schema.validation",
     },
     "core.records.input": {"core.errors", "core.records.streams"},

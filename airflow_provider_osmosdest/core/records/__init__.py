@@ -9,7 +9,7 @@ from __future__ import annotations
 from airflow_provider_osmosdest.core.records.formats import FORMATS, Format, Formats
 from airflow_provider_osmosdest.core.records.input import Input
 from airflow_provider_osmosdest.core.records.rows import RaggedRow
-from airflow_provider_osmosdest.core.records.sampling import sample_rows
+from airflow_provider_osmosdest.core.records.sampling import Sample
 from airflow_provider_osmosdest.core.records.source import Source, open_source
 
-__all__ = ["FORMATS", "Format", "Formats", "Input", "RaggedRow", "Source", "open_source", "sample_rows"]
+__all__ = ["FORMATS", "Format", "Formats", "Input", "RaggedRow", "Sample", "Source", "open_source"]

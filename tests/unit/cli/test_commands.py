@@ -178,6 +178,36 @@ class TestInfer:
         assert code == 0
         assert [field["name"] for field in schema["fields"]] == ["id", "note"]
 
+    def test_a_messy_sample_gives_a_draft_and_says_what_it_guessed(self, airflow, tmp_path):
+        films = [{"Title": "Alien", "US_Gross": 1}, {"Title": 1776, "US_Gross": None}, {"Title": "300", "US_Gross": 3}]
+        (tmp_path / "films.json").write_text(json.dumps(films))
+        code, schema, err = airflow(
+            "schema", "infer", str(tmp_path / "films.json"), "--sample", "2", "--mapping", str(tmp_path / "m.json")
+        )
+        assert code == 0
+        assert schema["fields"] == [
+            {"name": "title", "type": "string", "nullable": False, "coerce": ["to_string"]},
+            {"name": "us_gross", "type": "integer", "nullable": True},
+        ]
+        assert json.loads((tmp_path / "m.json").read_text()) == {"title": "Title", "us_gross": "US_Gross"}
+        assert "warning: field 'Title': it has string (1, such as 'Alien') and integer (1, such as 1776)" in err
+        assert "warning: field 'us_gross': renamed, its column is 'US_Gross'" in err
+        assert "warning: the first 2 records were looked at, and there are more: see --sample all" in err
+        code, _, err = airflow("schema", "infer", str(tmp_path / "films.json"), "--sample", "all")
+        assert code == 0
+        assert "there are more" not in err
+
+    def test_what_no_schema_can_be_made_of_is_2(self, airflow, tmp_path):
+        for name, text, message in [
+            ("a.json", "[]", "expected at least one sample record, found none"),
+            ("a.ndjson", "5\n", "the record should be a JSON object (found 5)"),
+            ("a.csv", "a,a\n1,2\n", "more than one column named 'a'"),
+        ]:
+            (tmp_path / name).write_text(text)
+            code, schema, err = airflow("schema", "infer", str(tmp_path / name))
+            assert (code, schema) == (2, None)
+            assert message in err
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [
@@ -187,6 +217,9 @@ class TestInfer:
             (["--openapi", "/nowhere.yaml", "--operation", "POST /x"], "/nowhere.yaml cannot be read"),
             (["--json-schema", "/etc/hostname"], "/etc/hostname is not JSON"),
             (["/nowhere.csv"], "/nowhere.csv"),
+            (["a.csv", "--sample", "0"], "--sample: found '0', expected a number of records from 1 up, or all"),
+            (["a.csv", "--sample", "most"], "--sample: found 'most'"),
+            (["--json-schema", "a.json", "--mapping", "b"], "--mapping renames the columns of a sample FILE"),
         ],
     )
     def test_misuse_is_2_and_says_what_to_change(self, airflow, words, message):

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from airflow_provider_osmosdest.core.schema.importing.json_schema import schema_from_json_schema
 from airflow_provider_osmosdest.core.schema.importing.openapi import schema_from_openapi
-from airflow_provider_osmosdest.core.schema.importing.sample import infer_schema
+from airflow_provider_osmosdest.core.schema.importing.sample import Draft, infer_schema
 
-__all__ = ["infer_schema", "schema_from_json_schema", "schema_from_openapi"]
+__all__ = ["Draft", "infer_schema", "schema_from_json_schema", "schema_from_openapi"]

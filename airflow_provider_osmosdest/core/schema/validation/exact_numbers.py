@@ -30,6 +30,8 @@ __all__ = ["ExactNumbers"]
 # A number of up to 15 significant digits survives the way through a double (IEEE 754 binary64).
 _SAFE_LENGTH = 15
 
+_OPENING = frozenset(bytes([each]) for each in b"-0123456789")
+
 _ABSENT = msgspec.Raw(b"")
 
 
@@ -48,12 +50,15 @@ class ExactNumbers:
             field.name: SchemaValidator(cs.typed_dict_schema({field.name: cs.typed_dict_field(field_schema(field))}))
             for field in (*decimals, *texts)
         }
-        self._columns = {name: mapping.get(name, name) for name in self._checks}
-        self._decimals = [(field.name, field.write_as == "number") for field in decimals]
-        self._texts = [field.name for field in texts]
-        row, self._read = _row(dict.fromkeys(self._columns.values()))
-        self._one = msgspec.json.Decoder(row)
-        self._many = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]  # a class made at run time
+        columns = {name: mapping.get(name, name) for name in self._checks}
+        self._row, readers = _row(dict.fromkeys(columns.values()))
+        self._columns = {column: attribute for column, (attribute, _) in readers.items()}
+        reads = {name: readers[column][1] for name, column in columns.items()}
+        self._decimals = [(field.name, reads[field.name], field.write_as == "number") for field in decimals]
+        self._texts = [(field.name, reads[field.name]) for field in texts]
+        self._one = msgspec.json.Decoder(self._row)
+        many: Any = list[self._row]  # type: ignore[name-defined]  # a class made at run time
+        self._many = msgspec.json.Decoder(many)
 
     def __bool__(self) -> bool:
         """Return whether the schema has such fields at all."""
@@ -74,9 +79,8 @@ class ExactNumbers:
         except msgspec.DecodeError:
             # NaN in a place that no field reads: JSON for pydantic and for Python, for msgspec not.
             values = json.loads(text, parse_float=_NumberText, parse_int=_NumberText)
-            self._restore(lambda column: _written(values.get(column)), record)
-        else:
-            self._restore(partial(self._text, row), record)
+            row = self._row(**{attribute: _written(values.get(column)) for column, attribute in self._columns.items()})
+        self._restore(row, record)
 
     def restore_all(self, text: bytes, records: list[dict[str, Any] | None]) -> None:
         """
@@ -90,47 +94,37 @@ class ExactNumbers:
         try:
             rows = self._many.decode(text)
         except msgspec.MsgspecError:
-            restores: Iterable[partial[None]] = (partial(self.restore, each) for each in split_elements(text[1:-1]))
+            sources: list[Any] = split_elements(text[1:-1])
+            restore: Callable[[Any, dict[str, Any]], None] = self.restore
         else:
-            restores = (partial(self._restore, partial(self._text, row)) for row in rows)
-        for position, (restore, record) in enumerate(zip(restores, records, strict=True)):
+            sources, restore = rows, self._restore
+        for position, (source, record) in enumerate(zip(sources, records, strict=True)):
             if record is not None:
                 try:
-                    restore(record)
+                    restore(source, record)
                 except ValidationError:
                     records[position] = None
-
-    def _text(self, row: Any, column: str) -> bytes:
-        return bytes(self._read[column](row))
 
     def _waits(self, records: Iterable[dict[str, Any] | None]) -> bool:
         """Return whether a record may have a value that is to be restored."""
         if self._decimals:
             return True
-        return any(isinstance(record[name], int | float) for record in records if record for name in self._texts)
+        return any(isinstance(record[name], int | float) for record in records if record for name, _ in self._texts)
 
-    def _restore(self, written: Callable[[str], bytes], record: dict[str, Any]) -> None:
-        """
-        Put a record's exact numbers into it.
-
-        :param written: returns the JSON text of the value in a column, empty where there is none
-        """
-        for name, verbatim in self._decimals:
-            raw = written(self._columns[name])
-            if raw[:1] not in _OPENING or not (verbatim or len(raw) > _SAFE_LENGTH or b"e" in raw or b"E" in raw):
+    def _restore(self, row: Any, record: dict[str, Any]) -> None:
+        for name, read, verbatim in self._decimals:
+            raw = bytes(read(row))
+            if not (verbatim or len(raw) > _SAFE_LENGTH or b"e" in raw or b"E" in raw) or raw[:1] not in _OPENING:
                 continue
             exact = Decimal(raw.decode())
             if str(exact) != str(record[name]) if verbatim else exact != record[name]:
                 self._put(record, name, exact)
-        for name in self._texts:
+        for name, read in self._texts:
             if isinstance(record[name], int | float):
-                self._put(record, name, written(self._columns[name]).decode())
+                self._put(record, name, bytes(read(row)).decode())
 
     def _put(self, record: dict[str, Any], name: str, exact: Decimal | str) -> None:
         record.update(self._checks[name].validate_python({name: exact}))
-
-
-_OPENING = frozenset(bytes([each]) for each in b"-0123456789")
 
 
 class _NumberText(str):
@@ -139,14 +133,14 @@ class _NumberText(str):
     __slots__ = ()
 
 
-def _written(value: Any) -> bytes:
+def _written(value: Any) -> msgspec.Raw:
     if isinstance(value, bool):
-        return b"true" if value else b"false"
-    return value.encode() if isinstance(value, _NumberText) else b""
+        return msgspec.Raw(b"true" if value else b"false")
+    return msgspec.Raw(value.encode()) if isinstance(value, _NumberText) else _ABSENT
 
 
-def _row(columns: Iterable[str]) -> tuple[Any, dict[str, Callable[[Any], msgspec.Raw]]]:
-    """Return the type of a row with the texts of some columns, and what reads each of them."""
+def _row(columns: Iterable[str]) -> tuple[Any, dict[str, tuple[str, Callable[[Any], msgspec.Raw]]]]:
+    """Return the type of a row with the texts of some columns, and of each its name there and what reads it."""
     # A column's name need not be an identifier, an attribute's has to be.
     attributes = {f"a{number}": column for number, column in enumerate(columns)}
     try:
@@ -154,8 +148,8 @@ def _row(columns: Iterable[str]) -> tuple[Any, dict[str, Callable[[Any], msgspec
         row: Any = msgspec.defstruct("_Row", members, rename=attributes)
     except ValueError:
         # msgspec has no names with quotes or backslashes in them.
-        return dict[str, msgspec.Raw], {name: partial(_member, name) for name in attributes.values()}
-    return row, {column: attrgetter(attribute) for attribute, column in attributes.items()}
+        return dict[str, msgspec.Raw], {name: (name, partial(_member, name)) for name in attributes.values()}
+    return row, {column: (attribute, attrgetter(attribute)) for attribute, column in attributes.items()}
 
 
 def _member(name: str, row: dict[str, msgspec.Raw]) -> msgspec.Raw:
