@@ -15,7 +15,7 @@ from airflow_provider_osmosdest.core.schema.types.time_patterns import ISO
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.schema.fields import Field, Fields
 
-__all__ = ["field_json_schema", "taken_json_schema", "to_json_schema"]
+__all__ = ["field_json_schema", "taken_field_json_schema", "taken_json_schema", "to_json_schema"]
 
 _TYPES: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
@@ -63,7 +63,7 @@ def taken_json_schema(schema: Fields) -> dict[str, Any]:
     for field in schema.fields:
         name = field.source or field.name
         # Where two fields are read from one key, both have to take its value.
-        mine = _taken(field)
+        mine = taken_field_json_schema(field)
         properties[name] = {"allOf": [properties[name], mine]} if name in properties else mine
         if not field.nullable and field.default is None and name not in required:
             required.append(name)
@@ -113,8 +113,12 @@ def field_json_schema(field: Field) -> dict[str, Any]:
     return document
 
 
-def _taken(field: Field) -> dict[str, Any]:
-    """Return the JSON Schema of the values that a field takes."""
+def taken_field_json_schema(field: Field) -> dict[str, Any]:
+    """
+    Return the JSON Schema of the values that a field takes.
+
+    :param field: a field of the schema
+    """
     document = field_json_schema(
         replace(field, nullable=field.nullable or field.default is not None, write_as="string")
     )

@@ -110,6 +110,12 @@ def _field(entry: Mapping[str, Any], position: int, problems: list[str]) -> Fiel
     nullable = _nullable(entry, constraints, found)
     if "default" in entry and entry["default"] is None and nullable is False:
         found.append("default: found null, and the field is not nullable")
+    format_ = entry.get("format", ())
+    if type_ == "string":
+        if "%" in str(format_):
+            found.append(f"format: {format_!r} is the pattern of a date, time or datetime, and the type is string")
+        # Any other is an annotation (email, uri).
+        format_ = ()
     if isinstance(type_, str) and type_ not in FIELD_TYPES:
         if type_ in _TABLE_PATTERNS:
             constraints.setdefault("pattern", _TABLE_PATTERNS[type_])
@@ -124,8 +130,7 @@ def _field(entry: Mapping[str, Any], position: int, problems: list[str]) -> Fiel
         _written(entry, found),
         source=entry.get("source"),
         coerce=_listed(entry.get("coerce", ())),
-        # Of a string it is an annotation (email, uri), and "default" is what there is without it.
-        format=() if type_ == "string" or entry.get("format") == "default" else _listed(entry.get("format", ())),
+        format=() if format_ == "default" else _listed(format_),
         default=entry.get("default"),
         write_as=entry.get("write_as", "string"),
     )

@@ -16,7 +16,7 @@ from pydantic import Field as ModelField
 from pydantic_core import PydanticCustomError
 from pydantic_core import core_schema as cs
 
-from airflow_provider_osmosdest.core.schema.json_schema import field_json_schema
+from airflow_provider_osmosdest.core.schema.json_schema import field_json_schema, taken_field_json_schema
 from airflow_provider_osmosdest.core.schema.record_schema import EXTRA_BEHAVIOR
 from airflow_provider_osmosdest.core.schema.types.core_schemas import (
     default_of,
@@ -87,7 +87,8 @@ class _FieldType:
         return field_schema(self._field, missing_values=self._missing_values)
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return field_json_schema(self._field)
+        described = taken_field_json_schema if handler.mode == "validation" else field_json_schema
+        return described(self._field)
 
 
 class _FreeType:

@@ -5,6 +5,7 @@ import pytest
 from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
 
+from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.web.openapi import problems
 from tests.unit.web.conftest import SCHEMA
 
@@ -44,6 +45,21 @@ def test_records_are_described_by_the_mailboxs_schema(web, document):
     assert document["components"]["schemas"]["Record"] == expected
     for record in web.get("/records").json()["records"]:
         jsonschema.validate(record, document["components"]["schemas"]["Record"])
+
+
+def test_what_is_posted_is_described_as_it_is_taken(make_web):
+    fields = [
+        {"name": "released", "type": "date", "source": "Release Date", "format": "%b %d %Y", "nullable": False},
+        {"name": "rating", "type": "integer", "nullable": False, "default": 0},
+    ]
+    schemas = make_web(schema=DestinationSchema.load(fields)).get("/openapi.json").json()["components"]["schemas"]
+    assert (schemas["Record"]["required"], schemas["PostedRecord"]["required"]) == (
+        ["released", "rating"],
+        ["Release Date"],
+    )
+    jsonschema.validate({"released": "1998-06-12", "rating": 0}, schemas["Record"])
+    jsonschema.validate({"Release Date": "Jun 12 1998"}, schemas["PostedRecord"])
+    assert "%b %d %Y" in schemas["PostedRecord"]["properties"]["Release Date"]["description"]
 
 
 def test_a_mailbox_without_a_schema_holds_objects(make_web):

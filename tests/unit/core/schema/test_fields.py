@@ -135,6 +135,19 @@ def test_any_object_has_no_fields_and_keeps_all():
             "field 'a': nullable and constraints.required",
         ),
         ({"name": "a", "constraints": {"required": "yes"}}, "field 'a': constraints: required: expected true or false"),
+        (
+            {"name": "a", "format": "%d/%m/%Y"},
+            "field 'a': format: '%d/%m/%Y' is the pattern of a date, time or datetime",
+        ),
+        ({"name": "a", "type": "date", "format": "any"}, "field 'a': format: 'any': a date needs its year"),
+        (
+            {"name": "a", "type": "geojson", "format": "topojson"},
+            "field 'a': format applies only to date, time, datetime",
+        ),
+        (
+            {"name": "a", "nullable": False, "default": None},
+            "field 'a': default: found null, and the field is not nullable",
+        ),
         ({"name": "a", "type": "date", "format": "%d/%q/%Y"}, "field 'a': format: '%d/%q/%Y': no such directive %q"),
     ],
 )

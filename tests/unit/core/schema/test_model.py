@@ -96,3 +96,9 @@ def test_decimals_that_are_numbers_keep_their_digits():
     assert record.model_dump_json(exclude={"b", "c"}, by_alias=False) == '{"field_first_price":12.50}'
     assert record.model_dump_json(include={"field_first_price"}, indent=2) == '{\n  "first price": 12.50\n}'
     assert record.model_dump()["first price"] == Decimal("12.50")
+
+
+def test_its_json_schema_tells_what_is_taken_from_what_is_written():
+    model = DestinationSchema.load([{"name": "day", "type": "date", "format": "%d.%m.%Y", "source": "Day"}]).to_model()
+    assert "format" not in model.model_json_schema()["properties"]["Day"]
+    assert model.model_json_schema(mode="serialization")["properties"]["day"]["format"] == "date"
