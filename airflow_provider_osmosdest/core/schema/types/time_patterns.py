@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError
@@ -24,6 +25,8 @@ __all__ = ["ISO", "TimePatterns", "pattern_problems"]
 
 ISO = "iso"
 """Stands for ISO 8601 among the patterns of a field."""
+
+_REMEMBERED = 1024
 
 _MIDNIGHT = r"(?:[T ]00:00(?::00(?:\.0+)?)?)?"
 
@@ -88,6 +91,8 @@ class TimePatterns:
         self._readers = [_iso_reader(iso) if each == ISO else _pattern_reader(type_, each) for each in patterns]
         shown = " or ".join("in ISO 8601" if each == ISO else f"written as {each}" for each in patterns)
         self._expected = f"a {type_} {shown}"
+        # The days of a column are few, and reading one takes a few microseconds.
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._first_fit)
 
     def read(self, value: Any) -> date | time:
         """
@@ -96,11 +101,13 @@ class TimePatterns:
         :param value: the text; anything else is refused
         :raises pydantic_core.PydanticCustomError: where no pattern fits
         """
-        for reader in self._readers if isinstance(value, str) else ():
-            moment: date | time | None = reader(value)
-            if moment is not None:
-                return moment
+        if isinstance(value, str) and (moment := self._remembered(value)) is not None:
+            return moment
         raise PydanticCustomError("time_pattern", "Input should be {expected}", {"expected": self._expected})
+
+    def _first_fit(self, text: str) -> date | time | None:
+        moments = (reader(text) for reader in self._readers)
+        return next((moment for moment in moments if moment is not None), None)
 
 
 def pattern_problems(type_: str, patterns: Any) -> Iterator[str]:

@@ -213,3 +213,31 @@ def test_tables_come_out_as_they_were_written(rows):
     assert taken(CSV, table.getvalue().encode("utf-8", "replace"))[0] == [
         {name: value.encode("utf-8", "replace").decode() for name, value in row.items()} for row in rows
     ]
+
+
+FILMS = DestinationSchema.load(
+    [
+        {"name": "title", "source": "Title", "coerce": "to_string", "nullable": False},
+        {"name": "released", "type": "date", "format": "%b %d %Y"},
+        {"name": "more", "type": "object", "source": "More", "default": {}, "nullable": False},
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "text"),
+    [
+        (JSON, b'[{"Title":300,"released":"Mar 09 2007"},{"title":"x"}]'),
+        (NDJSON, b'{"Title":300,"released":"Mar 09 2007"}\n{"title":"x"}\n'),
+        (CSV, b"Title,released,More\n300,Mar 09 2007,\n,,\n"),
+    ],
+)
+def test_a_partners_records_are_read_as_the_schema_says(media_type, text):
+    _, found = taken(media_type, text, schema=FILMS)
+    assert b"".join(found.lines) == b'{"title":"300","released":"2007-03-09","more":{}}\n'
+    assert [(each["index"], each["field"]) for each in found.errors] == [(1, "title")]
+
+
+def test_a_cell_is_too_deep_under_the_name_of_its_column():
+    _, found = taken(CSV, b'Title,More\nx,"{""a"":[[[]]]}"\n', schema=FILMS, max_depth=3)
+    assert [(each["index"], each["field"]) for each in found.errors] == [(0, "more")]
