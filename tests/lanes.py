@@ -42,6 +42,7 @@ LONGEST_FIRST = (
     *LANES["a distributed Airflow"],
     *LANES["tasks that are killed"],
     *LANES["Airflow"],
+    "tests/integration/docs/test_tutorial.py",
     "tests/integration/faults/test_inbox_killed.py",
     *LANES["DAGs"],
     *BY_CLASS,
