@@ -2,7 +2,8 @@
 The failures file: one line for each record that was not delivered, fit to be delivered again.
 
 A line is ``{"index", "outcome", "status", "error", "attempts", "record"}``; with ``"textual": true`` where an invalid
-record comes from a format without types, and with ``"first_index"`` and ``"first_error"`` where it had failed before.
+record comes from a format without types, with ``"row"`` where it is a row of a sheet, and with ``"first_index"`` and
+``"first_error"`` where it had failed before.
 An object store cannot append, so the file comes in parts; most deliveries end with one.
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "failed_indexes",
     "fold_parts",
     "index_of",
+    "lines_of",
     "missing_part",
     "remove_parts",
 ]
@@ -197,7 +199,16 @@ def missing_part(folder: Folder, parts: Iterable[str]) -> str | None:
 
 def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:
     """
-    Yield the indexes of the records in parts of a failures file.
+    Return the indexes of the records in parts of a failures file.
+
+    :raises StorageError: when one cannot be read
+    """
+    return map(index_of, lines_of(folder, parts))
+
+
+def lines_of(folder: Folder, parts: Iterable[str]) -> Iterator[bytes]:
+    """
+    Yield the lines of parts of a failures file.
 
     :raises StorageError: when one cannot be read
     """
@@ -206,7 +217,7 @@ def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:
     for part in names:
         try:
             with (folder / part).open("rb") as file:
-                yield from map(index_of, file)
+                yield from file
         except Exception as error:
             raise _unwritable(folder, error) from error
 
