@@ -20,6 +20,7 @@ LANES = {
     # A process pays for Airflow's database and imports once.
     "DAGs": (
         "tests/integration/decorators/",
+        "tests/integration/docs/test_recipes.py",
         "tests/integration/example_dags/",
         "tests/integration/operators/",
         "tests/integration/sensors/",
