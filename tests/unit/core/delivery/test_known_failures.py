@@ -87,7 +87,7 @@ def test_a_bad_record_counts_once(run, mode, deduplicate):
     assert (report.invalid, report.rejected, report.known_failures) == (1, 1, 2)
     assert (
         "2 records not delivered: 1 invalid, 1 rejected. 2 known failures among them, reported by an earlier delivery, "
-        "do not count. max_failures allows 0, so the task succeeds."
+        "do not count."
     ) in said
     assert report.failures_path is not None
 
@@ -95,10 +95,9 @@ def test_a_bad_record_counts_once(run, mode, deduplicate):
 @pytest.mark.parametrize("another", [{"id": "x", "note": "edited"}, {"id": 13, "note": "edited"}])
 def test_an_edited_record_that_is_still_bad_counts(run, another):
     run(BAD, REFUSED)
-    result, said = run(BAD, REFUSED, another)
+    result, _ = run(BAD, REFUSED, another)
     assert isinstance(result.error, TooManyFailuresError)
     assert "3 of 3 records were not delivered (2 of them known failures, which do not count)" in str(result.error)
-    assert "so the task fails" in said
     assert run(BAD, REFUSED, another)[0].error is None
 
 
