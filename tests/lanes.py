@@ -20,6 +20,7 @@ LANES = {
     # A process pays for Airflow's database and imports once.
     "DAGs": (
         "tests/integration/decorators/",
+        "tests/integration/docs/test_recipes.py",
         "tests/integration/example_dags/",
         "tests/integration/operators/",
         "tests/integration/sensors/",
@@ -42,6 +43,7 @@ LONGEST_FIRST = (
     *LANES["a distributed Airflow"],
     *LANES["tasks that are killed"],
     *LANES["Airflow"],
+    "tests/integration/docs/test_tutorial.py",
     "tests/integration/faults/test_inbox_killed.py",
     *LANES["DAGs"],
     *BY_CLASS,

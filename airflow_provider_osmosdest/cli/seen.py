@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.console import exit_codes, only_document, say
 from airflow_provider_osmosdest.cli.times import parse_time
+from airflow_provider_osmosdest.core.delivery.known_failures import failure_key
 from airflow_provider_osmosdest.core.delivery.replay import ReplaySource
 from airflow_provider_osmosdest.core.errors import ConfigurationError, StorageError
 from airflow_provider_osmosdest.core.records.files import FileSource
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
-from airflow_provider_osmosdest.core.seen.paths import FILES, fields_of_scope
+from airflow_provider_osmosdest.core.seen.paths import FAILURES, FILES, fields_of_scope
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.hooks.delivery import load_schema, mapping_of, seen_folder, seen_folders, source_of
 
@@ -78,7 +79,11 @@ def _kinds(folder: Any) -> list[Any]:
     """Return the folders of what an endpoint has seen: one for each kind of key, and one for files."""
     try:
         return sorted(
-            (kind for kind in folder.iterdir() if kind.name == FILES or fields_of_scope(kind.name) is not None),
+            (
+                kind
+                for kind in folder.iterdir()
+                if kind.name in (FAILURES, FILES) or fields_of_scope(kind.name) is not None
+            ),
             key=lambda kind: str(kind.name),
         )
     except FileNotFoundError:
@@ -136,7 +141,12 @@ def _forgetting_records(args: Namespace) -> Callable[[Any], int]:
         keys = RecordKeys(schema, fields_of_scope(kind.name) or ())
         gone: set[bytes] = set()
         for block in ReplaySource(source).blocks():
-            gone.update(keys.of(validator.validate(block).lines))
+            validated = validator.validate(block)
+            if kind.name == FAILURES:
+                gone.update(failure_key("invalid", each.record) for each in validated.invalid)
+                gone.update(failure_key("rejected", line) for line in validated.lines.splitlines())
+            else:
+                gone.update(keys.of(validated.lines))
         return SeenStore(kind).forget(gone)
 
     return forget

@@ -201,6 +201,8 @@ def check_seen(options: DeliveryOptions, seen: ObjectStoragePath | PrivatePath) 
     :param seen: its :func:`seen_folder`
     :raises ConfigurationError: when it is not
     """
+    if options.remember_failures:
+        check_shared(seen, "remember_failures would find nothing of what a task on another machine has reported")
     if options.deduplicate in ("records", "files"):
         again = (
             f"deduplicate={options.deduplicate!r} would find nothing of what a task on another machine has delivered"

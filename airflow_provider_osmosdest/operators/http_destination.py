@@ -59,6 +59,8 @@ class HttpDestinationOperator(DeliveringOperator):
     :param max_split_requests: requests that splitting one batch may take
     :param guarantee: ``at_least_once`` or ``at_most_once``
     :param idempotency_header: name of the header with a chunk's idempotency key, ``"none"`` for none
+    :param remember_failures: what an earlier delivery has reported as ``invalid`` or ``rejected``, and is so again,
+        does not count for ``max_failures``
     :param retry_rejected: a further attempt takes up ``rejected`` and ``invalid`` records too
     :param requests_per_second: at most
     :param records_per_second: at most
@@ -126,6 +128,7 @@ class HttpDestinationOperator(DeliveringOperator):
         guarantee: str | None = None,
         idempotency_header: str | None = None,
         retry_rejected: bool | str | None = None,
+        remember_failures: bool | str | None = None,
         requests_per_second: float | str | None = None,
         records_per_second: float | str | None = None,
         circuit_after: int | str | None = None,
@@ -171,6 +174,7 @@ class HttpDestinationOperator(DeliveringOperator):
         self.guarantee = guarantee
         self.idempotency_header = idempotency_header
         self.retry_rejected = retry_rejected
+        self.remember_failures = remember_failures
         self.requests_per_second = requests_per_second
         self.records_per_second = records_per_second
         self.circuit_after = circuit_after

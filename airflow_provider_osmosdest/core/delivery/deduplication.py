@@ -47,11 +47,12 @@ def deduplicator_of(
 
 def seen_folder(delivery: Delivery[Destination]) -> Folder:
     """
-    Return the folder with the keys of what was delivered to this destination before.
+    Return the folder with what earlier deliveries to this destination have left: the keys of records and failures.
 
     :raises OptionsError: when the delivery has no such folder
     """
     if delivery.seen is None:
-        msg = f"deduplicate: found {delivery.options.deduplicate!r}, which needs a folder to keep what was seen in"
+        name = "remember_failures" if delivery.options.remember_failures else "deduplicate"
+        msg = f"{name}: found {getattr(delivery.options, name)!r}, which needs a folder to keep what was seen in"
         raise OptionsError(msg)
     return delivery.seen

@@ -6,10 +6,11 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow_provider_osmosdest.core.delivery.deduplication import deduplicator_of
+from airflow_provider_osmosdest.core.delivery.deduplication import deduplicator_of, seen_folder
 from airflow_provider_osmosdest.core.delivery.endpoint import EndpointTemplate
 from airflow_provider_osmosdest.core.delivery.flow.pacer import Pacer, most_in_flight
 from airflow_provider_osmosdest.core.delivery.flow.stop_policy import StopPolicy
+from airflow_provider_osmosdest.core.delivery.known_failures import KnownFailures
 from airflow_provider_osmosdest.core.delivery.ledger.attempt import begin, check_holder, take_over
 from airflow_provider_osmosdest.core.delivery.ledger.first_failures import first_failures
 from airflow_provider_osmosdest.core.delivery.ledger.journal import Journal
@@ -39,6 +40,8 @@ from airflow_provider_osmosdest.core.http.retry import Backoff
 from airflow_provider_osmosdest.core.http.target import Destination
 from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES
 from airflow_provider_osmosdest.core.schema.validation.bulk import BulkValidator
+from airflow_provider_osmosdest.core.seen.paths import FAILURES
+from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.core.storage import try_out
 
 if TYPE_CHECKING:
@@ -283,7 +286,11 @@ class DeliveryRun(Generic[_D]):
                 "keys."
             )
         allowed = delivery.options.failures_allowed(tally.read)
-        failed = tally.failed
+        if delivery.options.remember_failures:
+            # Before the ledger is marked complete: no later attempt would do it.
+            journal.guard()
+            tally.known_failures = self._known_failures(journal.delivery_id).count(journal.failure_lines())
+        failed = tally.counting_failures
         mendable = error is not None or journal.has_open
         # Whether too many of a part's records failed is said of the whole, and clearing that may take them up again.
         complete = not mendable and failed <= (allowed if self._run_context.part is None else 0)
@@ -310,6 +317,10 @@ class DeliveryRun(Generic[_D]):
             about={**about, **journal.times},
         )
         return Result(report, error, mendable=mendable)
+
+    def _known_failures(self, delivery_id: str) -> KnownFailures:
+        store = SeenStore(seen_folder(self._delivery) / FAILURES)
+        return KnownFailures(store, delivery_id, keeping=not self._run_context.dry_run)
 
 
 def _endpoint(delivery: Delivery[Destination]) -> EndpointTemplate:

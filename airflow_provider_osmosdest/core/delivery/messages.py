@@ -41,12 +41,17 @@ def failure_lines(report: DeliveryReport, allowed: int, *, in_task: bool = True)
     if report.error is not None and sum(count for _, count in by_outcome) < report.failed:
         # It waits, and goes on with the records that have no outcome yet.
         return [report.error] if in_task else []
-    stopped = report.error is not None and (report.unsent or report.failed <= allowed)
+    stopped = report.error is not None and (report.unsent or report.counting_failures <= allowed)
     lines = [report.error] if in_task and stopped and report.error is not None else []
     counts = ", ".join(f"{count:,} {name}" for name, count in by_outcome if count)
     line = f"{counted(report.failed, 'record')} not delivered: {counts}."
+    if report.known_failures:
+        line += (
+            f" {counted(report.known_failures, 'known failure')} among them, reported by an earlier delivery, "
+            f"{'does' if report.known_failures == 1 else 'do'} not count."
+        )
     # Where all may fail, as in a part of a delivery, that is not what is asked.
-    asked = report.failed > allowed if report.error is not None else allowed < report.read
+    asked = report.counting_failures > allowed if report.error is not None else allowed < report.read
     if asked and (in_task or not stopped):
         verdict = ", so the task fails" if report.error is not None else ", so the task succeeds"
         line += f" max_failures allows {allowed:,}{verdict if in_task else ''}."

@@ -49,6 +49,7 @@ _WHOLE: dict[str, tuple[int, int | None]] = {
 }
 _NUMBERS = ("timeout", "backoff", "max_backoff", "defer_after", "requests_per_second", "records_per_second")
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_TRUTH_OPTIONS = ("retry_rejected", "remember_failures")
 _EXPRESSIONS = ("item_errors", "success_when", "already_exists_when")
 _OPTIONAL = ("max_batch_bytes", "envelope", *_EXPRESSIONS, "requests_per_second", "records_per_second")
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -95,6 +96,8 @@ class DeliveryOptions:
     :param guarantee: ``at_least_once``: what may or may not have arrived is sent again; ``at_most_once``: it never is
     :param idempotency_header: name of the header that carries a chunk's idempotency key; ``"none"`` sends none
     :param retry_rejected: a further attempt of the task takes up ``rejected`` and ``invalid`` records too
+    :param remember_failures: a record that an earlier delivery has reported as ``invalid`` or ``rejected``, and that is
+        so again, does not count for ``max_failures``
     :param requests_per_second: requests a second at most; ``None`` is no bound
     :param records_per_second: records a second at most; ``None`` is no bound
     :param circuit_after: transient failures in a row after which one request at a time probes the API
@@ -128,6 +131,7 @@ class DeliveryOptions:
     guarantee: Literal["at_least_once", "at_most_once"] = "at_least_once"
     idempotency_header: str = IDEMPOTENCY_HEADER
     retry_rejected: bool = False
+    remember_failures: bool = False
     requests_per_second: float | None = None
     records_per_second: float | None = None
     circuit_after: int = 10
@@ -148,7 +152,8 @@ class DeliveryOptions:
             _check_number(name, getattr(self, name))
         for name in _EXPRESSIONS:
             _check_expression(name, getattr(self, name))
-        _check_truth("retry_rejected", self.retry_rejected)
+        for name in _TRUTH_OPTIONS:
+            _check_truth(name, getattr(self, name))
         _check_header("idempotency_header", self.idempotency_header)
         _ = self.failures_allowed(0)
         Envelope.of(self.envelope)
@@ -228,7 +233,7 @@ def _converted(name: str, value: Any) -> Any:
             return float(text)
     except ValueError:
         return value
-    return _TRUTHS.get(text.lower(), text) if name == "retry_rejected" else text
+    return _TRUTHS.get(text.lower(), text) if name in _TRUTH_OPTIONS else text
 
 
 def _check_whole(name: str, value: Any, low: int, high: int | None) -> None:

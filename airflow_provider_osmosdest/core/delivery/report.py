@@ -53,6 +53,7 @@ class DeliveryReport:
     :param retries: requests that repeated an earlier one
     :param splits: refused chunks that were cut
     :param bytes_sent: bytes of all request bodies, after compression
+    :param known_failures: failures that an earlier delivery has reported, which do not count for ``max_failures``
     :param seconds: how long it took
     :param failures_path: the failures file, ``None`` when every record was delivered
     :param report_path: this report as a file
@@ -81,11 +82,17 @@ class DeliveryReport:
     error: str | None = None
     first_failures: tuple[FailedRecord, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    known_failures: int = 0
 
     @property
     def failed(self) -> int:
         """Records that were to be delivered and were not."""
         return self.read - self.delivered - self.duplicate
+
+    @property
+    def counting_failures(self) -> int:
+        """Those that count for ``max_failures``."""
+        return self.failed - self.known_failures
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, as ``report.json`` holds it."""
@@ -124,6 +131,7 @@ class Tally:
     retries: int = 0
     splits: int = 0
     bytes_sent: int = 0
+    known_failures: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
     def count(self, outcome: str, records: int, reason: str) -> str:
@@ -149,6 +157,11 @@ class Tally:
     def failed(self) -> int:
         """Records that were to be delivered and were not, or not yet."""
         return self.read - self.delivered - self.duplicate
+
+    @property
+    def counting_failures(self) -> int:
+        """Those that count for ``max_failures``."""
+        return self.failed - self.known_failures
 
     def since(self, before: Mapping[str, int]) -> dict[str, int]:
         """Return what was added to the outcomes and the requests since ``before``."""
@@ -187,6 +200,7 @@ class Tally:
             error=error,
             first_failures=tuple(first_failures),
             about=about or {},
+            known_failures=self.known_failures,
         )
 
 
@@ -198,8 +212,9 @@ def too_many_failures(counts: Tally | DeliveryReport, allowed: int, failures_pat
     :param allowed: how many of them may fail
     :param failures_path: where they are listed
     """
+    known = f" ({counts.known_failures:,} of them known failures, which do not count)" if counts.known_failures else ""
     return TooManyFailuresError(
-        f"{counts.failed:,} of {counts.read:,} records were not delivered, and max_failures allows {allowed:,}: "
+        f"{counts.failed:,} of {counts.read:,} records were not delivered{known}, and max_failures allows {allowed:,}: "
         f"{counts.invalid:,} invalid, {counts.rejected:,} rejected, {counts.unknown:,} unknown, {counts.unsent:,} "
         f"unsent. Each is in {failures_path} with its reason."
     )

@@ -1,4 +1,4 @@
-"""The folders, below a connector's own, of the keys and files that were delivered before."""
+"""The folders, below a connector's own, of the keys, files and failures of earlier deliveries."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from urllib.parse import quote, unquote
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FILES", "fields_of_scope", "scope_of_endpoint", "scope_of_keys"]
+__all__ = ["FAILURES", "FILES", "fields_of_scope", "scope_of_endpoint", "scope_of_keys"]
 
 FILES = "files"
 """The folder of the contents of files."""
+
+FAILURES = "failures"
+"""The folder of the failures that were reported."""
 
 _WHOLE = "records"
 _BY = "records-by-"

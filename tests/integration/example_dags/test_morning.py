@@ -98,9 +98,9 @@ def morning(airflow_db, run_dag, sheet, api) -> Any:
     # The attempts of one morning are not what is tested here.
     dag.get_task("notify").retries = 0
 
-    def run(*rows: list[Any]) -> Any:
+    def run(*rows: list[Any], **conf: str) -> Any:
         sheet.rows = [HEADER, *rows]
-        return run_dag(dag, {"spreadsheet_id": SPREADSHEET, "range": "Users!A:F"})
+        return run_dag(dag, {"spreadsheet_id": SPREADSHEET, "range": "Users!A:F", **conf})
 
     return run
 
@@ -165,3 +165,45 @@ def test_whom_the_api_refuses_or_the_schema_does_is_tried_again(morning, api):
     mended = morning(ADA, GRACE, [NAMELESS[0], "Nobody"])
     assert mended.state("notify") == "success"
     assert api.taken() == ["grace", "nobody"]
+
+
+def test_a_bad_row_makes_the_run_red_once_and_is_named(morning, api, capsys):
+    api.unknown = {"grace@example.org"}
+    assert morning(ADA, [], GRACE, NAMELESS).state("notify") == "failed"
+    said = capsys.readouterr().out
+    assert "1 notified, 2 failed, 0 notified before." in said
+    assert 'row 4, Grace: 422 Unprocessable Entity: {"error": "no such user"}' in said
+    assert "row 5, nobody@example.org: name" in said
+
+    again = morning(LINUS, ADA, [], GRACE, NAMELESS)
+    assert again.state("notify") == "success"
+    assert again.xcom("notify")["known_failures"] == 2
+    assert counts(again) == {"read": 4, "delivered": 1, "duplicate": 1, "invalid": 1, "rejected": 1, "unsent": 0}
+    assert "1 notified, 2 failed (2 of them since an earlier morning), 1 notified before." in capsys.readouterr().out
+
+    edited = morning(ADA, GRACE, [*NAMELESS[:2], "team"])
+    assert edited.state("notify") == "failed"
+    assert edited.xcom("notify")["known_failures"] == 1
+
+    api.unknown = set()
+    api.taken()
+    assert morning(ADA, GRACE, [NAMELESS[0], "Nobody"]).state("notify") == "success"
+    assert api.taken() == ["grace", "nobody"]
+
+
+def test_rows_have_the_numbers_they_have_in_the_sheet(morning):
+    failed = morning(ADA, NAMELESS, range="'New users'!$A$12:F")
+    assert [failure["row"] for failure in failed.failures("notify")] == [14]
+
+
+def test_settings_come_from_variables(morning, api, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_VAR_MORNING_SPREADSHEET_ID", SPREADSHEET)
+    monkeypatch.setenv("AIRFLOW_VAR_MORNING_RANGE", "Users!A3:F")
+    done = morning(ADA, spreadsheet_id="", range="")
+    assert done.state("notify") == "success"
+    assert api.taken() == ["ada"]
+
+
+def test_a_sheet_that_is_not_named_is_asked_for(morning, capsys):
+    assert morning(ADA, spreadsheet_id="").state("read_sheet") == "failed"
+    assert "Set the Airflow Variable morning_spreadsheet_id" in capsys.readouterr().out

@@ -59,6 +59,7 @@ class TestReport:
         assert set(report) == {
             "delivery_id", "read", "delivered", "duplicate", "invalid", "rejected", "unknown", "unsent", "requests",
             "retries", "splits", "bytes_sent", "seconds", "failures_path", "report_path", "reasons", "error",
+            "known_failures",
         }  # fmt: skip
         assert (report["read"], report["delivered"], report["requests"]) == (10, 10, 1)
         assert report["bytes_sent"] == len(server.received[0].body)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["NPM", "datasette", "items", "json_server"]
+__all__ = ["NPM", "datasette", "items", "json_server", "running"]
 
 NPM = shutil.which("npm")
 
@@ -41,28 +41,31 @@ def datasette(folder: Path, count: int) -> Iterator[str]:
     connection.close()
     port = free_port()
     command = [sys.executable, "-m", "datasette", "serve", "shop.db", "--host", "127.0.0.1", "--port", str(port)]
-    with _running(command, folder, f"http://127.0.0.1:{port}", "/-/versions.json") as url:
+    with running(command, folder, f"http://127.0.0.1:{port}", "/-/versions.json") as url:
         yield url
 
 
 @contextmanager
-def json_server(folder: Path, count: int) -> Iterator[str]:
-    """Serve ``items`` by json-server 0.17, installed into a folder."""
+def json_server(folder: Path, tables: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Serve tables of records by json-server 0.17, installed into a folder."""
     assert NPM is not None
     install = [NPM, "install", "--no-audit", "--no-fund", "--loglevel=error", "json-server@0.17"]
     done = subprocess.run(install, cwd=folder, check=False, capture_output=True, text=True, timeout=120)
     if done.returncode:
         pytest.skip(f"npm cannot provide json-server: {done.stderr.strip()[-300:]}")
-    (folder / "db.json").write_text(json.dumps({"items": items(count)}))
+    (folder / "db.json").write_text(json.dumps(tables))
     port = free_port()
     command = ["node_modules/.bin/json-server", "--host", "127.0.0.1", "--port", str(port), "--quiet", "db.json"]
-    with _running(command, folder, f"http://127.0.0.1:{port}", "/items/1") as url:
+    with running(command, folder, f"http://127.0.0.1:{port}", f"/{next(iter(tables))}/1") as url:
         yield url
 
 
 @contextmanager
-def _running(command: Sequence[str], folder: Path, url: str, path: str) -> Iterator[str]:
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(
+    command: Sequence[str], folder: Path, url: str, path: str, env: dict[str, str] | None = None
+) -> Iterator[str]:
+    """Run a server until the end of the block, and yield its URL once a path of it can be fetched."""
+    process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ready() -> bool:

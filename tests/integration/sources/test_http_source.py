@@ -90,7 +90,7 @@ def test_datasette_by_next_url(pull, tmp_path):
 def items_url(tmp_path_factory):
     if NPM is None:
         pytest.skip("json-server is installed with npm, which is not on this machine")
-    with json_server(tmp_path_factory.mktemp("json-server"), COUNT) as url:
+    with json_server(tmp_path_factory.mktemp("json-server"), {"items": items(COUNT)}) as url:
         yield url
 
 

@@ -11,10 +11,11 @@ from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 from sqlalchemy import delete
 
+from airflow_provider_osmosdest.core.delivery.known_failures import failure_key
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.files import SeenFiles, content_digest
 from airflow_provider_osmosdest.core.seen.keys import RecordKeys
-from airflow_provider_osmosdest.core.seen.paths import FILES, scope_of_keys
+from airflow_provider_osmosdest.core.seen.paths import FAILURES, FILES, scope_of_keys
 from airflow_provider_osmosdest.core.seen.store import SeenStore
 from airflow_provider_osmosdest.hooks.delivery import seen_folder
 from airflow_provider_osmosdest.settings import load_settings
@@ -109,6 +110,21 @@ def test_forget_the_records_of_a_file_and_that_it_was_taken(airflow, seen):
         ("/notify", "records"): 1,
         ("/notify", "records-by-id"): 1,
     }
+
+
+def test_failures_that_were_reported(airflow, tmp_path):
+    store = SeenStore(seen_folder("crm", "notify") / FAILURES)
+    store.append("a", [failure_key("invalid", b'{"id":"x"}'), failure_key("rejected", line(2).strip().encode())])
+    store.append("b", [failure_key("invalid", b'{"id":"y"}')])
+    assert counts(airflow("show", "--conn-id", "crm")[1]) == {("/notify", "failures"): 3}
+    failures = tmp_path / "failures-00000.ndjson"
+    failure = '{"index":%d,"outcome":"%s","status":null,"error":"no","attempts":0,"record":%s}\n'
+    failures.write_text(
+        failure % (0, "invalid", '{"id":"x"}') + failure % (4, "rejected", line(2).strip()), encoding="utf-8"
+    )
+    code, document, err = airflow("forget", "--conn-id", "crm", "--records", str(failures))
+    assert (code, document["forgotten"]) == (0, {"/notify": {"failures": 2}}), err
+    assert counts(airflow("show", "--conn-id", "crm")[1]) == {("/notify", "failures"): 1}
 
 
 def test_forget_records_that_were_never_seen(airflow, seen, tmp_path):

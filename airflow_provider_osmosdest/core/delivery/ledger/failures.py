@@ -2,8 +2,8 @@
 The failures file: one line for each record that was not delivered, fit to be delivered again.
 
 A line is ``{"index", "outcome", "status", "error", "attempts", "record"}``. An invalid record's has ``"textual": true``
-where it comes from a format without types, or ``"as_sent": true`` where it stands as it would have been sent; the line
-of one that had failed before has ``"first_index"`` and ``"first_error"``.
+where it comes from a format without types, or ``"as_sent": true`` where it stands as it would have been sent; that of a
+row of a sheet has ``"row"``, and that of one that had failed before ``"first_index"`` and ``"first_error"``.
 An object store cannot append, so the file comes in parts; most deliveries end with one.
 """
 
@@ -30,6 +30,7 @@ __all__ = [
     "failed_indexes",
     "fold_parts",
     "index_of",
+    "lines_of",
     "missing_part",
     "remove_parts",
 ]
@@ -202,7 +203,16 @@ def missing_part(folder: Folder, parts: Iterable[str]) -> str | None:
 
 def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:
     """
-    Yield the indexes of the records in parts of a failures file.
+    Return the indexes of the records in parts of a failures file.
+
+    :raises StorageError: when one cannot be read
+    """
+    return map(index_of, lines_of(folder, parts))
+
+
+def lines_of(folder: Folder, parts: Iterable[str]) -> Iterator[bytes]:
+    """
+    Yield the lines of parts of a failures file.
 
     :raises StorageError: when one cannot be read
     """
@@ -211,7 +221,7 @@ def failed_indexes(folder: Folder, parts: Iterable[str]) -> Iterator[int]:
     for part in names:
         try:
             with (folder / part).open("rb") as file:
-                yield from map(index_of, file)
+                yield from file
         except Exception as error:
             raise _unwritable(folder, error) from error
 

@@ -13,13 +13,14 @@ from airflow_provider_osmosdest.core.delivery.ledger.failures import (
     FailuresFile,
     check_parts,
     fold_parts,
+    lines_of,
     remove_parts,
 )
 from airflow_provider_osmosdest.core.delivery.ledger.ledger import COUNTS
 from airflow_provider_osmosdest.core.delivery.ledger.ranges import RangeSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_osmosdest.core.delivery.ledger.failures import Failure, RecordForm
     from airflow_provider_osmosdest.core.delivery.ledger.ledger import Chunk, Ledger, LedgerStore
@@ -285,6 +286,15 @@ class Journal:
         self._store.save(ledger.to_json(), last=last)
         ledger.settled = settled
         self._written = self._clock()
+
+    def failure_lines(self) -> Iterator[bytes]:
+        """
+        Yield the failure records whose outcome is final, as they stand in the failures file.
+
+        :raises StorageError: when it cannot be written or read
+        """
+        self._failures.close()
+        return lines_of(self._folder, self._failures.parts)
 
     def close(self, *, complete: bool) -> str | None:
         """

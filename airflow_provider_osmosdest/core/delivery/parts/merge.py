@@ -81,6 +81,7 @@ def merge_reports(
     for each in there:
         for name in _COUNTS:
             setattr(tally, name, getattr(tally, name) + each[name])
+        tally.known_failures += each.get("known_failures", 0)
         tally.reasons.update({reason["reason"]: reason["records"] for reason in each["reasons"]})
     not_read = max(0, plan.records - tally.read)
     if not_read:
@@ -175,7 +176,7 @@ def _error(
         if lost:
             said += f" Without a report, so that their records count as unsent: part {_listed(lost)}; see their logs."
         return DeliveryError(f"{said} Clear the group, and each part goes on where it stood.")
-    if report.failed > allowed:
+    if report.counting_failures > allowed:
         return too_many_failures(report, allowed, report.failures_path)
     return None
 

@@ -9,7 +9,7 @@ from airflow_provider_osmosdest.core.errors import StorageError
 
 XCOM_KEYS = [
     "delivery_id", "read", "delivered", "duplicate", "invalid", "rejected", "unknown", "unsent", "requests", "retries",
-    "splits", "bytes_sent", "seconds", "failures_path", "report_path", "reasons", "error",
+    "splits", "bytes_sent", "seconds", "failures_path", "report_path", "reasons", "error", "known_failures",
 ]  # fmt: skip
 
 

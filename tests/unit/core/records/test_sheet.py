@@ -71,7 +71,8 @@ def test_a_header_must_name_each_column_once(header, problem):
     [
         ([{"a": 1}], "row 1 is a dict"),
         ([["a"], "bc"], "row 2 is a str"),
-        ({"values": [["a"]]}, "records is a dict"),
+        ({"values": [["a"]]}, "an object with 'values', and records_format 'sheet' expects 'range' and 'values'"),
+        ({"range": "A5:B", "values": [["a"], "bc"]}, "row 6 is a str"),
         (iter([["a"]]), "records is a list_iterator"),
     ],
 )
@@ -97,3 +98,28 @@ def test_progress_and_description():
     next(blocks)
     assert source.progress == (BLOCK_ROWS + 1) / (2 * BLOCK_ROWS + 1)
     assert source.description == "a sheet of 2,001 rows"
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [
+        ("A:E", 1),
+        ("Users", 1),
+        ("Users!A:E", 1),
+        ("Users!A2:E", 2),
+        ("'Who''s new!'!$AB$12:$AD", 12),
+        ("B7", 7),
+    ],
+)
+def test_a_record_has_the_row_of_the_sheet(cells, first):
+    source = open_source({"range": cells, "values": [[], ["a"], ["1"], [], [""], ["2"]]}, records_format="sheet")
+    (block,) = source.blocks()
+    assert (block.rows, block.numbers) == ([{"a": "1"}, {"a": "2"}], [first + 2, first + 5])
+    assert source.progress == 1
+
+
+def test_an_empty_sheet_has_no_values():
+    assert records_of(open_source({"range": "Users!A1:E1000", "majorDimension": "ROWS"}, records_format="sheet")) == (
+        [],
+        None,
+    )
