@@ -30,7 +30,7 @@ def courses(tmp_path, **options):
         folder = tmp_path / str(at)
         course = stopped_at(at, folder, server, **options)
         if course.reached is None:
-            assert at > 20, "it was stopped at more than a few steps"
+            assert at > 10, "it was stopped at more than a few steps"
             return
         yield course, server, folder
 
