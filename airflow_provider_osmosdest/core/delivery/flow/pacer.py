@@ -184,6 +184,8 @@ class Pacer:
 
     def wait(self, now: float) -> float:
         """Return the seconds until another request may start, as far as time alone decides it."""
+        if not self._bounded and not self._circuit.is_open:
+            return max(0.0, self._pause - now)
         waits = [self._pause - now, *(bucket.wait(now) for bucket in self._buckets())]
         if self._circuit.is_open:
             waits.append(self._circuit.until - now)

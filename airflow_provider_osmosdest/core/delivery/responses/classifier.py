@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.http.transport import Response
 
-__all__ = ["READ_BYTES", "Classification", "ResponseClassifier"]
+__all__ = ["PLAIN_SUCCESS", "READ_BYTES", "Classification", "ResponseClassifier"]
 
 READ_BYTES = 16 * 1024 * 1024
 """How much of an answer is kept where an expression is to be read from it, in bytes."""
@@ -48,8 +48,16 @@ class Classification:
     existing: frozenset[int] = frozenset()
     retry_after: float | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all of the chunk was taken, and none of it was there before."""
+        return self.verdict is Verdict.ACCEPTED and not (self.items or self.existing)
 
-_PLAIN_SUCCESS = Classification(Verdict.ACCEPTED)
+
+PLAIN_SUCCESS = Classification(Verdict.ACCEPTED)
+"""Of every success whose body is not read."""
+
+_SUCCESSES = frozenset(status for status in range(100, 600) if verdict_of(status, None) is Verdict.ACCEPTED)
 
 
 class ResponseClassifier:
@@ -83,6 +91,7 @@ class ResponseClassifier:
         self._keyed = keyed
         self._redact = redact
         self._reads = success_when is not None or item_errors is not None
+        self._plain = frozenset() if self.reads_bodies else _SUCCESSES
 
     @property
     def reads_bodies(self) -> bool:
@@ -96,9 +105,9 @@ class ResponseClassifier:
         Where an expression cannot be applied to a success, what was taken is not known: the two do not fit, and the
         delivery must stop.
         """
+        if answer.status in self._plain:
+            return PLAIN_SUCCESS
         verdict = verdict_of(answer.status, answer.error, url_of_record=self._url_of_record)
-        if verdict is Verdict.ACCEPTED and not self.reads_bodies:
-            return _PLAIN_SUCCESS
         if answer.status is None:
             return self._classification(verdict, answer)
         if self._exists is not None and (size == 1 or verdict is Verdict.REFUSED) and self._says_exists(answer):

@@ -48,7 +48,8 @@ class ChunkSender:
         context = self._context
         if context.compress is not None:
             body = context.compress(body)
-        request = Request(body, headers=context.key_header(key), message_id=key)
+        name = context.key_name
+        request = Request(body, headers={name: key} if name else None, message_id=key)
         self._wait_turn(size)
         note()
         while True:

@@ -90,10 +90,11 @@ class SendContext:
         if self.run_context.deferrable and seconds > self.options.defer_after:
             raise WaitError(seconds)
 
-    def key_header(self, key: str) -> dict[str, str] | None:
-        """Return the header that carries an idempotency key, ``None`` where it is off."""
+    @property
+    def key_name(self) -> str | None:
+        """The header that carries an idempotency key, ``None`` where it is off."""
         name = self.options.idempotency_header
-        return None if name == NO_HEADER else {name: key}
+        return None if name == NO_HEADER else name
 
     def check_in(self) -> None:
         """Log progress and write the ledger where they are due; stop if the caller asks for it."""

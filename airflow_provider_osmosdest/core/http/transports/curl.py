@@ -40,20 +40,28 @@ if TYPE_CHECKING:
 
 __all__ = ["CurlTransport"]
 
+_HTTPHEADER, _POSTFIELDS, _RESPONSE_CODE = pycurl.HTTPHEADER, pycurl.POSTFIELDS, pycurl.RESPONSE_CODE
+"""What is set and asked for each request; a module's attribute is slower than a name."""
+
+_USER_AGENT = b"user-agent: "
 _TOO_LARGE = 413
 _LONGEST = 2_000_000.0
 """Seconds that fit into libcurl's milliseconds: some 23 days."""
 
 
-def _lines(headers: Mapping[str, str]) -> list[bytes]:
-    """Return header lines as libcurl takes them: a header without a value ends in a semicolon."""
-    return [(f"{name}: {value}" if value else f"{name};").encode() for name, value in headers.items()]
+def _lines(headers: Mapping[str, str], ahead: Sequence[bytes] = ()) -> list[bytes]:
+    """Return header lines as libcurl takes them, behind others: a header without a value ends in a semicolon."""
+    lines = [*ahead]
+    for name, value in headers.items():
+        lines.append((f"{name}: {value}" if value else f"{name};").encode())
+    return lines
 
 
 class _Handle:
     """One easy handle, kept for many requests, with the buffers its callbacks write to."""
 
     __slots__ = (
+        "_agent",
         "_begun",
         "_connected",
         "_fresh",
@@ -65,7 +73,8 @@ class _Handle:
         "_plain",
         "_repeated",
         "_target",
-        "_timeout_raised",
+        "_timeout",
+        "_unusual",
         "curl",
         "extra",
         "followed",
@@ -75,7 +84,7 @@ class _Handle:
         "url",
     )
 
-    def __init__(self, target: Target, lines: Sequence[bytes], limit: int, *, may_repeat: bool) -> None:
+    def __init__(self, target: Target, lines: Sequence[bytes], agent: bytes, limit: int, *, may_repeat: bool) -> None:
         self.curl = pycurl.Curl()
         self.request: Request | None = None
         self.url = target.url
@@ -83,11 +92,13 @@ class _Handle:
         self.kept: list[bytes] = []
         self.size = 0
         self.followed = 0
+        self._agent = agent
         self._limit = limit
         self._piece = 0
         self._offset = 0
         self._plain = True
-        self._timeout_raised = False
+        self._unusual = False
+        self._timeout = 0
         self._may_repeat = may_repeat
         self._fresh = False
         self._connected = False
@@ -125,7 +136,11 @@ class _Handle:
         curl.setopt(pycurl.PREREQFUNCTION, self._may_send)
         curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
-        curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(SLOWEST))
+        self._timeout = self._milliseconds(SLOWEST)
+        curl.setopt(pycurl.TIMEOUT_MS, self._timeout)
+        if self._agent:
+            # A line that libcurl keeps; it writes those of HTTPHEADER anew for each request.
+            curl.setopt(pycurl.USERAGENT, self._agent)
         if target.verify is False:
             curl.setopt(pycurl.SSL_VERIFYPEER, 0)
             curl.setopt(pycurl.SSL_VERIFYHOST, 0)
@@ -140,40 +155,47 @@ class _Handle:
         proxy = target.proxies.get(urlsplit(target.url).scheme) or target.proxies.get("all")
         if proxy is not None:
             curl.setopt(pycurl.PROXY, proxy)
+        elif not getproxies_environment():
+            # Else libcurl would look through the environment for each request.
+            curl.setopt(pycurl.PROXY, "")
+            curl.setopt(pycurl.NOPROXY, "")
 
     def load(self, request: Request, lines: Sequence[bytes]) -> None:
         """Make the handle ready for a request."""
-        curl, body = self.curl, request.body
-        self.request = request
-        self.kept = []
-        self.size = 0
+        curl, body, headers = self.curl, request.body, request.headers
+        self.request, self.size = request, 0
         self._connected = self._begun = self._repeated = False
+        self.kept.clear()
         self._head.clear()
-        if isinstance(request.body, Body) is self._plain:
-            self._change_kind(lines)
-        fresh = request.fresh or not self._may_repeat
-        if fresh is not self._fresh:
-            curl.setopt(pycurl.FRESH_CONNECT, fresh)
-            self._fresh = fresh
-        url = request.url or self._target.url
-        if url != self.url:
-            curl.setopt(pycurl.URL, ascii_url(url))
-            self.url = url
-        if request.headers is not self.extra:
-            curl.setopt(pycurl.HTTPHEADER, [*lines, *_lines(request.headers or {})])
-            self.extra = request.headers
+        if self._unusual or request.url or request.fresh or isinstance(body, Body) or len(body) > SLOWEST:
+            self._adapt(request, lines)
+        if headers is not self.extra:
+            curl.setopt(_HTTPHEADER, _lines(headers or {}, lines))
+            self.extra = headers
         if isinstance(body, Body):
             self._piece = self._offset = 0
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, body.length)
-            curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(body.length))
-            return
-        curl.setopt(pycurl.POSTFIELDS, body)
-        if len(body) > SLOWEST:
-            curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(len(body)))
-            self._timeout_raised = True
-        elif self._timeout_raised:
-            curl.setopt(pycurl.TIMEOUT_MS, self._milliseconds(SLOWEST))
-            self._timeout_raised = False
+        else:
+            curl.setopt(_POSTFIELDS, body)
+
+    def _adapt(self, request: Request, lines: Sequence[bytes]) -> None:
+        """Set what is seldom different from one request to the next: kind of body, connection, URL and time-out."""
+        in_pieces = isinstance(request.body, Body)
+        if in_pieces is self._plain:
+            self._change_kind(lines)
+        fresh = request.fresh or not self._may_repeat
+        if fresh is not self._fresh:
+            self.curl.setopt(pycurl.FRESH_CONNECT, fresh)
+            self._fresh = fresh
+        url = request.url or self._target.url
+        if url != self.url:
+            self.curl.setopt(pycurl.URL, ascii_url(url))
+            self.url = url
+        timeout = self._milliseconds(request.length if in_pieces else max(request.length, SLOWEST))
+        if timeout != self._timeout:
+            self.curl.setopt(pycurl.TIMEOUT_MS, timeout)
+            self._timeout = timeout
+        self._unusual = bool(in_pieces or request.url or request.fresh or request.length > SLOWEST)
 
     def _change_kind(self, lines: Sequence[bytes]) -> None:
         """Switch from bodies in one piece to bodies in many, or back; connections stay open."""
@@ -236,23 +258,23 @@ class _Handle:
         return int(self.curl.getinfo(pycurl.SIZE_UPLOAD_T))
 
     def _write(self, data: bytes) -> None:
-        self.size += len(data)
-        if self.size - len(data) < self._limit:
+        if self.size < self._limit:
             self.kept.append(data)
+        self.size += len(data)
 
     def answer(self, code: int = 0, reason: str = "") -> Response:
         """Return the response that the handle received, or the error it ended with."""
         request, self.request = self.request, None
         assert request is not None
         curl = self.curl
-        status: int = curl.getinfo(pycurl.RESPONSE_CODE)
+        status: int = curl.getinfo(_RESPONSE_CODE)
         if code and not status_stands(code, status, begun=self._begun):
             return Response(request, error=self._error(code, reason, status, request.length))
         body = b"".join(self.kept)[: self._limit]
         if 200 <= status < 300:  # noqa: PLR2004 - success needs no more of the headers
             if not self.size and not head_is_whole(self._head):
                 return Response(request, error=AmbiguousError(f"the answer {status} broke off in its headers"))
-            return Response(request, status, body, whole=not code and self.size <= self._limit, head=tuple(self._head))
+            return Response(request, status, body, not code and self.size <= self._limit, head=tuple(self._head))
         return Response(
             request,
             status,
@@ -293,26 +315,31 @@ class CurlTransport:
         answer_bytes: int = ANSWER_BYTES,
         may_repeat: bool = True,
     ) -> None:
+        lines = _lines(request_headers(target.headers, headers or {}))
+        agent = next((line for line in lines if line.lower().startswith(_USER_AGENT)), b"")
         # libcurl would wait a second for "100 Continue" before every large body.
-        self._lines = [*_lines(request_headers(target.headers, headers or {})), b"Expect:"]
+        self._lines = [*(line for line in lines if line is not agent), b"Expect:"]
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, in_flight)
-        self._handles = [_Handle(target, self._lines, answer_bytes, may_repeat=may_repeat) for _ in range(in_flight)]
+        agent = agent[len(_USER_AGENT) :]
+        self._handles = [
+            _Handle(target, self._lines, agent, answer_bytes, may_repeat=may_repeat) for _ in range(in_flight)
+        ]
         self._free = list(self._handles)
         self._busy: dict[Any, _Handle] = {}
         self._wary = False
 
     def exchange(self, starting: Sequence[Request], wait: float) -> list[Response]:
         """Start these requests, then return the answers that are in; see :class:`~.transport.Transport`."""
-        multi, busy = self._multi, self._busy
+        multi = self._multi
         for request in starting:
             self._start(request, 0)
-        if not busy:
+        if not self._busy:
             time.sleep(wait)
             return []
         multi.perform()
         answers = self._collect()
-        deadline = time.monotonic() + wait
+        deadline = 0.0 if answers else time.monotonic() + wait
         while not answers:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -326,14 +353,18 @@ class CurlTransport:
 
     def _collect(self) -> list[Response]:
         answers: list[Response] = []
+        multi, free = self._multi, self._free
         more = 1
         while more:
-            more, done, failed = self._multi.info_read(256)
-            for curl, code, reason in (*((curl, 0, "") for curl in done), *failed):
-                handle = self._release(curl)
+            more, done, failed = multi.info_read(256)
+            for curl, code, reason in [*[(curl, 0, "") for curl in done], *failed]:
+                handle = self._busy.pop(curl)
+                multi.remove_handle(curl)
+                free.append(handle)
                 answer = handle.answer(code, reason)
-                # Servers close the connection on which they refused a body for its size, and seldom say so.
-                self._wary = self._wary or answer.status == _TOO_LARGE
+                if answer.status == _TOO_LARGE:
+                    # Servers close the connection on which they refused a body for its size, and seldom say so.
+                    self._wary = True
                 if answer.location is None or not self._follow(handle, answer):
                     answers.append(answer)
         return answers
@@ -348,17 +379,12 @@ class CurlTransport:
 
     def _start(self, request: Request, followed: int) -> None:
         handle = self._free.pop()
-        request.fresh, self._wary = request.fresh or self._wary, False
+        if self._wary:
+            request.fresh, self._wary = True, False
         handle.load(request, self._lines)
         handle.followed = followed
         self._busy[handle.curl] = handle
         self._multi.add_handle(handle.curl)
-
-    def _release(self, curl: Any) -> _Handle:
-        handle = self._busy.pop(curl)
-        self._multi.remove_handle(curl)
-        self._free.append(handle)
-        return handle
 
     def close(self) -> None:
         """Give up what is in flight and close the connections."""

@@ -59,6 +59,6 @@ def test_only_long_waits_are_left_to_others_and_only_where_there_are_any():
 
 
 def test_the_header_of_a_key():
-    assert context()[0].key_header("k") == {"Idempotency-Key": "k"}
-    assert context(idempotency_header="X-Id")[0].key_header("k") == {"X-Id": "k"}
-    assert context(idempotency_header="none")[0].key_header("k") is None
+    assert context()[0].key_name == "Idempotency-Key"
+    assert context(idempotency_header="X-Id")[0].key_name == "X-Id"
+    assert context(idempotency_header="none")[0].key_name is None

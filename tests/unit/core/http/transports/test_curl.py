@@ -259,7 +259,7 @@ class TestTimes:
         for length in (10, 100_001 + large, 100_000, 100_000):
             handle.load(Request(b"x" * length), transport._lines)
         handle.curl = real
-        assert asked == [2_000 + large // 100, 2_000]
+        assert asked == ([2_000 + large // 100, 2_000] if large else [])
 
     def test_it_says_nothing(self, start):
         def script(talk):
@@ -287,6 +287,24 @@ class TestSettings:
             for proxies in ({"http": proxy.url}, {"all": proxy.url}):
                 assert one(start("http://api.invalid/", proxies=proxies)).body == b"by proxy"
             assert type(one(start("http://127.0.0.1:1/", proxies={"https": proxy.url})).error) is NotSentError
+
+    @pytest.mark.parametrize("but", ["", "api.invalid", "*"])
+    def test_a_proxy_of_the_environment(self, start, monkeypatch, but):
+        with ScriptedServer(answer(200, b"by proxy")) as proxy:
+            monkeypatch.setenv("http_proxy", proxy.url)
+            monkeypatch.setenv("no_proxy", but)
+            came = one(start("http://api.invalid/"))
+            assert (came.body, type(came.error)) == ((b"", NotSentError) if but else (b"by proxy", type(None)))
+
+    @pytest.mark.parametrize("kind", [0, 1], ids=["bytes", "pieces"])
+    @pytest.mark.parametrize("name", ["User-Agent", "USER-AGENT"])
+    @pytest.mark.parametrize("value", ["orders/1", "größe", ""])
+    def test_a_user_agent_of_its_own(self, start, kind, name, value):
+        with ScriptedServer(answer()) as server:
+            transport = start(server.url, headers={name: value})
+            for body in (b"[1]", both_kinds(b"[2]")[kind], b"[3]"):
+                assert one(transport, body).status == 200
+        assert [got.headers["user-agent"] for got in server.received] == [value.encode()] * 3
 
     @pytest.mark.parametrize("folder", [True, False])
     def test_certificates_of_a_file_or_a_folder_and_one_of_its_own(self, start, tmp_path, folder):
