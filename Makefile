@@ -64,7 +64,7 @@ $(READY): pyproject.toml constraints.txt
 	  || echo "note: Airflow's cloud providers could not be fetched; the tests that need them will be skipped" >&2
 
 $(BENCH_READY): pyproject.toml constraints.txt
-	$(call make_venv,$(BENCH_VENV),bench,constraints.txt)
+	$(call make_venv,$(BENCH_VENV),bench$(comma)demo$(comma)parquet,constraints.txt)
 
 $(STACK_READY): pyproject.toml constraints.txt
 	$(call make_venv,$(STACK_VENV),stack$(comma)demo,constraints.txt)

@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from data import MARKER, generate
+from datasets import DATA_SETS
 from figures import BENCHMARKS_PAGE, show
 from processes import HERE, Usage, cores, counts, measure, server
 from tables import figure, table
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 FEW = 10
 BAD_SHARE = 0.01
+MOST_PEAK = 130
 PACKAGES = (
     "apache-airflow",
     "apache-airflow-providers-http",
@@ -54,6 +57,8 @@ class Contender:
     :param validates: whether every record is checked against the 8 fields
     :param slow: whether it gets only so many records as ``--slow-records`` says
     :param bad: whether it gets the file with 1 % bad records
+    :param data: the data set it delivers
+    :param form: the ending of the file that it reads
     :param prepares: whether the script wants to be called with ``--prepare`` before, which is not measured
     """
 
@@ -66,6 +71,8 @@ class Contender:
     slow: bool = False
     bad: bool = False
     prepares: bool = False
+    data: str = "orders"
+    form: str = "ndjson"
 
 
 def _ours(key: str, title: str, mode: str, *options: str, bad: bool = False) -> Contender:
@@ -89,6 +96,51 @@ def _drt(key: str, title: str, mode: str, size: int) -> Contender:
     return Contender(key, title, mode, "drt_sync.py", options, validates=False, slow=slow, prepares=True)
 
 
+def _ours_of(data: str, form: str, *, bad: bool = False) -> Contender:
+    title = f"ours, {data} as {form}{', 1 % bad' if bad else ''}"
+    key = f"{data}-{form}{'-bad' if bad else ''}"
+    # Of long records, fewer go into a batch, which is what memory holds.
+    size = ("--batch-size", "50000") if data == "hard" else ()
+    return Contender(key, title, "batch", "ours.py", ("--data", data, *size), bad=bad, data=data, form=form)
+
+
+def _hook_of(data: str, form: str) -> Contender:
+    options = ("--mode", "batch", "--way", "model", "--data", data)
+    return Contender(
+        f"{data}-hook-{form}", f"HttpHook, {data} as {form}", "batch", "http_hook.py", options, data=data, form=form
+    )
+
+
+def _dlt_of(data: str, form: str) -> Contender:
+    options = ("--batch-size", "10000", "--data", data)
+    title = f"dlt, {data} as {form}"
+    return Contender(
+        f"{data}-dlt-{form}", title, "batch", "dlt_destination.py", options, validates=False, data=data, form=form
+    )
+
+
+FORMS = ("ndjson", "json", "csv", "parquet")
+
+FORMATS = (
+    *(_ours_of("orders", form, bad=bad) for form in FORMS for bad in (False, True)),
+    _ours_of("timed", "ndjson"),
+    _hook_of("timed", "ndjson"),
+    _dlt_of("timed", "ndjson"),
+    _ours_of("readme", "ndjson"),
+    _hook_of("readme", "ndjson"),
+    *(_ours_of("hard", form, bad=bad) for form in FORMS for bad in (False, True)),
+    *(make("flights", form) for form in ("csv", "parquet") for make in (_ours_of, _hook_of, _dlt_of)),
+    Contender(
+        "flights-drt",
+        "drt, flights from SQLite",
+        "batch",
+        "drt_sync.py",
+        ("--mode", "batch", "--batch-size", "10000"),
+        validates=False,
+        prepares=True,
+        data="flights",
+    ),
+)
 CONTENDERS = (
     _ours("ours-batch", "ours, 250,000 a batch", "batch"),
     _ours("ours-batch-off", "ours, the ledger in memory only", "batch", "--no-ledger"),
@@ -109,6 +161,7 @@ CONTENDERS = (
     Contender("operator-record", "HttpOperator for each record", "record", "http_operator.py", slow=True),
     _dlt("dlt-record", "dlt destination, batch_size=1", "record", 1),
     _drt("drt-record", "drt, body_mode record", "record", 10_000),
+    *FORMATS,
 )
 
 
@@ -141,16 +194,16 @@ class Bench:
     """
     Run contenders against one sink.
 
-    :param url: of the sink
+    :param urls: of the sinks, by the text that each counts records by
     :param folder: for records, homes and projects
     :param records: in a file
     :param slow_records: for slow contenders
     """
 
-    def __init__(self, url: str, folder: Path, records: int, slow_records: int) -> None:
-        self._url = url
+    def __init__(self, urls: Mapping[str, str], folder: Path, records: int, slow_records: int) -> None:
+        self._urls = urls
         self._folder = folder
-        self._files: dict[tuple[int, bool], tuple[Path, int]] = {}
+        self._files: dict[tuple[str, str, int, bool], tuple[Path, int]] = {}
         self._records = records
         self._slow_records = min(records, slow_records)
 
@@ -165,39 +218,50 @@ class Bench:
         runs.sink = sink | {"share": sink["processor_seconds"] / full.seconds}
 
     def _run(self, contender: Contender, records: int) -> tuple[Usage, dict[str, Any]]:
-        source, expected = self._file(records, bad=contender.bad)
+        url = self._urls[DATA_SETS[contender.data].marker]
+        source, expected = self._file(contender, records)
         home = self._folder / "home"
         home.mkdir()
-        command = [sys.executable, str(HERE / "contenders" / contender.script), f"{self._url}/orders", str(source)]
+        command = [sys.executable, str(HERE / "contenders" / contender.script), f"{url}/orders", str(source)]
         command += contender.options
-        environment = self._environment(home)
+        environment = self._environment(home, url)
         if contender.prepares:
             # What is prepared from the same records is kept; the rest of the home is new in every run.
             kept = self._folder / f"{contender.key}-{records}"
             command += ["--folder", str(kept)]
             measure([*command, "--prepare"], environment, home)
             shutil.copytree(kept, home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sqlite"))
-        counts(self._url)
+        counts(url)
         usage = measure(command, environment, home)
-        sink = counts(self._url)
+        sink = counts(url)
         shutil.rmtree(home)
         if sink["records"] != expected:
             raise SystemExit(f"{contender.title}: the sink received {sink['records']:,} records, expected {expected:,}")
         return usage, sink
 
-    def _file(self, records: int, *, bad: bool) -> tuple[Path, int]:
+    def _file(self, contender: Contender, records: int) -> tuple[Path, int]:
         """Return a file of records, and how many of them are valid."""
-        if (records, bad) not in self._files:
-            path = self._folder / f"orders-{records}{'-bad' if bad else ''}.ndjson"
-            self._files[records, bad] = path, generate(path, records, bad_share=BAD_SHARE if bad else 0)
-        return self._files[records, bad]
+        what = (contender.data, contender.form, records, contender.bad)
+        if what not in self._files:
+            path = self._folder / f"{contender.data}-{records}{'-bad' if contender.bad else ''}.{contender.form}"
+            share = BAD_SHARE if contender.bad else 0
+            command = [sys.executable, str(HERE / "datasets.py"), contender.data, str(path)]
+            # In a process of its own: a child inherits the peak of this one.
+            made = subprocess.run(
+                [*command, "--records", str(records), "--bad-share", str(share)],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            self._files[what] = path, int(made.stdout)
+        return self._files[what]
 
-    def _environment(self, home: Path) -> dict[str, str]:
+    def _environment(self, home: Path, url: str) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DLT", "DRT"))}
         return ours | {
             "HOME": str(home),
             "AIRFLOW_HOME": str(home),
-            "AIRFLOW_CONN_BENCH": self._url,
+            "AIRFLOW_CONN_BENCH": url,
             # A line in the log for each request is what some of them write; none is made to pay for it.
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -207,7 +271,9 @@ class Bench:
         }
 
 
-def printed(results: Mapping[str, Runs], mode: str, reference: str) -> str:
+def printed(
+    results: Mapping[str, Runs], mode: str, reference: str, contenders: Sequence[Contender] = CONTENDERS
+) -> str:
     """Return the table of a write mode; ratios are to ``reference``, by the clock and by processor time."""
     heads = (
         "",
@@ -223,7 +289,7 @@ def printed(results: Mapping[str, Runs], mode: str, reference: str) -> str:
     heads = (*heads, "requests", "sink busy")
     best = results.get(reference)
     rows: list[Sequence[str]] = []
-    for contender in CONTENDERS:
+    for contender in contenders:
         if contender.mode != mode or contender.key not in results:
             continue
         runs = results[contender.key]
@@ -283,6 +349,55 @@ def promises(results: Mapping[str, Runs]) -> str:
     return table(("", "by the clock", "by CPU time", "promised"), rows) if rows else ""
 
 
+def format_promises(results: Mapping[str, Runs]) -> str:
+    """Return what was promised of formats and harder records, by processor time, and whether it is kept."""
+    wanted = [
+        ("CSV, of NDJSON", "orders-csv", "orders-ndjson", 0.35),
+        ("Parquet, of NDJSON", "orders-parquet", "orders-ndjson", 0.5),
+        ("orders with a datetime, times HttpHook with a model", "timed-ndjson", "timed-hook-ndjson", 10),
+        ("orders with a datetime, times dlt", "timed-ndjson", "timed-dlt-ndjson", 22),
+        ("README's first schema, times HttpHook with a model", "readme-ndjson", "readme-hook-ndjson", 6),
+        *(
+            (f"1 % bad, {data} as {form}, of all good", f"{data}-{form}-bad", f"{data}-{form}", 0.8)
+            for data in ("orders", "hard")
+            for form in FORMS
+        ),
+    ]
+    rows = []
+    for what, ours, theirs, least in wanted:
+        if ours in results and theirs in results:
+            ratio = results[theirs].processor / results[ours].processor
+            rows.append((what, figure(ratio, "{:.2f}"), f"at least {least}", "kept" if ratio >= least else "NOT KEPT"))
+    for contender in FORMATS:
+        if contender.script == "ours.py" and contender.key in results:
+            peak = results[contender.key].net("peak")
+            kept = "NOT KEPT" if peak > MOST_PEAK else "kept"
+            rows.append((f"{contender.title}: peak RSS", figure(peak, "{:,.0f} MB"), f"at most {MOST_PEAK} MB", kept))
+    return table(("", "measured", "promised", ""), rows) if rows else ""
+
+
+def how_measured(client: set[int], others: set[int], repeats: int) -> str:
+    """Return what the tables say of how their figures were measured."""
+    return (
+        f"client on {len(client) or 'any'} core, sink on {len(others) or 'any other'}; median of {repeats}; "
+        "whole processes less start-up"
+    )
+
+
+def report(results: Mapping[str, Runs], how: str, page: Path | None) -> None:
+    """Print the tables, and write them into a page if there is one."""
+    plain = [each for each in CONTENDERS if each not in FORMATS]
+    if text := printed(results, "batch", "orders-ndjson", FORMATS):
+        show("delivery-formats", f"batch mode; {how}\n\n{text}", packages=PACKAGES, write_to=page)
+    if text := format_promises(results):
+        show("format-promises", text, write_to=page)
+    for mode, reference in (("batch", "ours-batch"), ("record", "ours-record")):
+        if text := printed(results, mode, reference, plain):
+            show(f"delivery-{mode}", f"{mode} mode; {how}\n\n{text}", packages=PACKAGES, write_to=page)
+    if text := promises(results):
+        show("delivery-promises", text, write_to=page)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000, help="default: %(default)s")
@@ -306,11 +421,10 @@ def main() -> None:
     if others:
         os.sched_setaffinity(0, client)
     results = {contender.key: Runs() for contender in chosen}
-    with (
-        tempfile.TemporaryDirectory(prefix="osmosdest-bench-") as name,
-        server("sink.py", "--marker", MARKER, on=others) as url,
-    ):
-        bench = Bench(url, Path(name), arguments.records, arguments.slow_records)
+    with tempfile.TemporaryDirectory(prefix="osmosdest-bench-") as name, ExitStack() as sinks:
+        markers = {DATA_SETS[contender.data].marker for contender in chosen}
+        urls = {each: sinks.enter_context(server("sink.py", "--marker", each, on=others)) for each in sorted(markers)}
+        bench = Bench(urls, Path(name), arguments.records, arguments.slow_records)
         for number in range(arguments.repeats):
             for contender in chosen:
                 runs = results[contender.key]
@@ -322,16 +436,7 @@ def main() -> None:
                     file=sys.stderr,
                     flush=True,
                 )
-    page = BENCHMARKS_PAGE if arguments.write else None
-    how = (
-        f"client on {len(client) or 'any'} core, sink on {len(others) or 'any other'}; median of {arguments.repeats}; "
-        "whole processes less start-up"
-    )
-    for mode, reference in (("batch", "ours-batch"), ("record", "ours-record")):
-        if text := printed(results, mode, reference):
-            show(f"delivery-{mode}", f"{mode} mode; {how}\n\n{text}", packages=PACKAGES, write_to=page)
-    if text := promises(results):
-        show("delivery-promises", text, write_to=page)
+    report(results, how_measured(client, others, arguments.repeats), BENCHMARKS_PAGE if arguments.write else None)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dlt
 from dlt.common import json
 from dlt.sources.helpers import requests
-from order import Order
+from order import MODELS, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--model", action="store_true", help="validate with a pydantic model too")
+    parser.add_argument("--data", choices=MODELS, default="orders")
     arguments = parser.parse_args()
 
     session = requests.Client().session
@@ -33,8 +34,13 @@ def main() -> None:
         body = items if arguments.batch_size > 1 else items[0]
         session.post(arguments.url, data=json.dumpb(body), headers=JSON).raise_for_status()
 
-    @dlt.resource(columns=Order if arguments.model else None)
+    @dlt.resource(columns=MODELS[arguments.data] if arguments.model else None)
     def orders() -> Iterator[list[Any]]:
+        if arguments.file.suffix != ".ndjson":
+            rows = rows_of(arguments.file)
+            while page := list(islice(rows, 1000)):
+                yield page
+            return
         with arguments.file.open("rb") as file:
             while lines := list(islice(file, 1000)):
                 yield [json.loadb(line) for line in lines]

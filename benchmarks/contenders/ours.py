@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data import FIELDS
+from datasets import DATA_SETS
 
 from airflow_provider_osmosdest.core.delivery.engine import deliver
 from airflow_provider_osmosdest.core.delivery.ledger.store import MemoryLedgerStore
@@ -29,6 +29,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=250_000)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--no-ledger", action="store_true", help="keep the ledger in memory")
+    parser.add_argument("--data", choices=DATA_SETS, default="orders")
+    parser.add_argument("--compression", default="none")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = deliver(
@@ -38,9 +40,10 @@ def main() -> None:
                     write_mode=arguments.mode,
                     batch_size=arguments.batch_size,
                     concurrency=arguments.concurrency,
+                    compression=arguments.compression,
                     max_failures="5%",
                 ),
-                schema=DestinationSchema.load({"fields": FIELDS}),
+                schema=DestinationSchema.load(DATA_SETS[arguments.data].schema),
                 folder=Path(folder),
             ),
             open_source(arguments.file),

@@ -165,7 +165,7 @@ ARROWS: dict[str, set[str]] = {
         "core.records.streams",
         "core.schema.validation",
     },
-    "core.records.rows": {"core.errors"},
+    "core.records.rows": {"core.errors", "core.schema.validation"},
     "core.records.streams": {"core.errors"},
     "core.schema": {
         "core.errors",

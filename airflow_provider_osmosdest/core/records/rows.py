@@ -6,29 +6,39 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import SourceError
+from airflow_provider_osmosdest.core.schema.validation.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RaggedRow", "check_header", "record_of", "trimmed"]
+__all__ = ["RaggedRow", "check_header", "table_of", "trimmed"]
 
 _EXACT_FLOAT = 2.0**53
 
 
-def record_of(names: list[str], cells: list[Any], number: int) -> Any:
+def table_of(names: list[str], rows: Sequence[tuple[int, list[Any]]]) -> Table:
     """
-    Return a row as a record: an object, or a :class:`RaggedRow` where cells hold something to the right of the header.
+    Return rows as records: objects, or a :class:`RaggedRow` where cells hold something to the right of the header.
 
     Spreadsheets have no integers, so a number without fraction becomes one.
 
     :param names: the header
-    :param cells: the row's cells, an empty string where one is empty; those missing at the end are not in the record
-    :param number: the row's number in the sheet, from 1
+    :param rows: each with its number in the sheet, from 1, and its cells, an empty string where one is empty; those
+        missing at the end are not in the record
     """
-    values = [_native(cell) for cell in trimmed(cells, len(names))]
-    if len(values) > len(names):
-        return RaggedRow(values, f"row {number:,}", len(names), hint="is a name missing in the first row?")
-    return dict(zip(names, values, strict=False))
+    width = len(names)
+    odd: dict[int, Any] = {}
+    whole: list[list[Any]] = []
+    for at, (number, cells) in enumerate(rows):
+        row = cells if len(cells) == width else trimmed(cells, width)
+        if len(row) != width:
+            values = _natives(row)
+            odd[at] = dict(zip(names, values, strict=False))
+            if len(row) > width:
+                odd[at] = RaggedRow(values, f"row {number:,}", width, hint="is a name missing in the first row?")
+            row = [""] * width
+        whole.append(row)
+    return Table(names, [_natives(column) for column in zip(*whole, strict=True)], odd=odd)
 
 
 def trimmed(cells: list[Any], width: int) -> list[Any]:
@@ -39,10 +49,12 @@ def trimmed(cells: list[Any], width: int) -> list[Any]:
     return cells[:end]
 
 
-def _native(cell: Any) -> Any:
-    if type(cell) is float and cell.is_integer() and abs(cell) <= _EXACT_FLOAT:
-        return int(cell)
-    return cell
+def _natives(cells: Sequence[Any]) -> list[Any]:
+    if float not in set(map(type, cells)):
+        return list(cells)
+    return [
+        int(cell) if type(cell) is float and cell.is_integer() and abs(cell) <= _EXACT_FLOAT else cell for cell in cells
+    ]
 
 
 def check_header(names: Sequence[str], file: str) -> None:

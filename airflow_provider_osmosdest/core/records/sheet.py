@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
-from airflow_provider_osmosdest.core.records.rows import check_header, record_of, trimmed
+from airflow_provider_osmosdest.core.records.rows import check_header, table_of, trimmed
 from airflow_provider_osmosdest.core.records.values import digest_of
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
@@ -69,8 +69,7 @@ class SheetSource:
         check_header(names, self.description)
         while block := list(islice(rows, BLOCK_ROWS)):
             self._taken = block[-1][0] - self._first_row + 1
-            records = [record_of(names, row, number) for number, row in block]
-            yield Rows(records, textual=True, numbers=[number for number, _ in block])
+            yield Rows(table_of(names, block), textual=True, numbers=[number for number, _ in block])
 
     def _numbered(self) -> Iterator[tuple[int, list[Any]]]:
         for number, row in enumerate(self._rows, start=self._first_row):

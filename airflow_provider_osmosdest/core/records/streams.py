@@ -127,8 +127,8 @@ def whole_lines(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     :raises SourceError: a line is longer than :data:`MAX_RECORD_BYTES`; or whatever ``chunks`` raises, the
         line it happened in being lost
     """
-    lines = 0
-    pending: list[bytes] = []
+    done = 0
+    pending: list[bytes | memoryview] = []
     pending_bytes = 0
     for chunk in chunks:
         cut = chunk.rfind(b"\n") + 1
@@ -136,14 +136,15 @@ def whole_lines(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
             pending.append(chunk)
             pending_bytes += len(chunk)
             if pending_bytes > MAX_RECORD_BYTES:
+                most = MAX_RECORD_BYTES // 1024 // 1024
                 raise SourceError(
-                    f"{name}: line {lines + 1:,} is longer than {MAX_RECORD_BYTES // 1024 // 1024} MiB, "
-                    "the most a line may have. Is this a file of lines at all?"
+                    f"{name}: byte {done:,}: the line that begins here is longer than {most} MiB, the most a line may "
+                    "have. Is this a file of lines at all?"
                 )
             continue
-        run = b"".join([*pending, chunk[:cut]])
-        # Deleting and measuring takes an eighth of the time of bytes.count (CPython 3.11).
-        lines += len(run) - len(run.replace(b"\n", b""))
+        # A view is copied once, where a slice of bytes would be another copy.
+        run = b"".join([*pending, memoryview(chunk)[:cut]])
+        done += len(run)
         yield run
         pending = [chunk[cut:]]
         pending_bytes = len(chunk) - cut

@@ -117,11 +117,13 @@ class Batch:
         separator = b""
         for run, first, last in self._overlaps(start, stop):
             begin, end = run.span(first, last)
-            pieces.append(memoryview(run.lines)[begin:end])
+            whole = begin == 0 and end == len(run.lines)
+            # Of a view, the transport has to make bytes again.
+            pieces.append(run.lines if whole else memoryview(run.lines)[begin:end])
             separator = run.separator
         if separator != _NEWLINE:
             # Behind the last element of an array no comma may stand; behind the last line a newline must.
-            pieces[-1] = pieces[-1][: -len(separator)]
+            pieces[-1] = memoryview(pieces[-1])[: -len(separator)]
         pieces.append(envelope.suffix)
         return Body(pieces, sum(map(len, pieces)))
 

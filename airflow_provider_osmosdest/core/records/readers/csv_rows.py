@@ -8,9 +8,11 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import SourceError
-from airflow_provider_osmosdest.core.records.readers.csv_text import BadTextError, Ending, csv_lines
+from airflow_provider_osmosdest.core.records.readers.csv_plain import is_plain, line_count, plain_columns, plain_rows
+from airflow_provider_osmosdest.core.records.readers.csv_text import BadTextError, CsvText
 from airflow_provider_osmosdest.core.records.rows import RaggedRow, check_header
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
+from airflow_provider_osmosdest.core.schema.validation.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,71 +65,95 @@ def strict_rows(lines: Iterable[str], delimiter: str) -> Any:
 
 
 def _read(source: Input, delimiter: str | None) -> Iterator[Rows]:
-    table = _Table(source, delimiter)
-    header = table.header()
+    file = _File(source, delimiter)
+    header = file.header()
     if header is None:
         return
     width = len(header)
     fault: SourceError | None = None
     while fault is None:
-        before = table.line
-        rows, fault = table.take(BLOCK_ROWS)
-        if not rows and fault is None:
-            return
-        if table.ending.unterminated and rows and 0 < len(rows[-1]) < width and fault is None:
+        before = file.line
+        run, fault = file.take_plain()
+        if run and (columns := plain_columns(run, file.delimiter, width)) is not None:
+            for start in range(0, len(columns[0]), BLOCK_ROWS):
+                table = Table(header, [each[start : start + BLOCK_ROWS] for each in columns])
+                first = before + 1 + start
+                yield Rows(table, textual=True, numbers=range(first, first + len(table)))
+            continue
+        rows = plain_rows(run, file.delimiter) if run else []
+        if not run and fault is None:
+            rows, fault = file.take(BLOCK_ROWS)
+            if not rows and fault is None:
+                return
+        if file.breaks_off and rows and 0 < len(rows[-1]) < width and fault is None:
             short = len(rows.pop())
             fault = SourceError(
-                f"{source.name}: breaks off in line {table.line:,}: the last row has no line end and only {short:,} "
+                f"{source.name}: breaks off in line {file.line:,}: the last row has no line end and only {short:,} "
                 f"of {width:,} cells. Fetch or write the file again."
             )
-        block = _block(rows, header, before, plain=table.line - before == len(rows))
-        if block.rows:
-            yield block
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = _block(
+                rows[start : start + BLOCK_ROWS], header, before + start, plain=file.line - before == len(rows)
+            )
+            if block.rows:
+                yield block
     raise fault
 
 
 def _block(rows: list[list[str]], header: list[str], before: int, *, plain: bool) -> Rows:
     """
-    Return rows as records.
+    Return rows as records; blank ones are none, and those of another width are odd.
 
     :param before: lines of the file before them
     :param plain: each row is one line
     """
     width = len(header)
-    if plain and set(map(len, rows)) <= {width}:
-        numbers = range(before + 1, before + 1 + len(rows))
-        return Rows([dict(zip(header, row, strict=True)) for row in rows], textual=True, numbers=numbers)
-    records: list[Any] = []
+    if plain and set(map(len, rows)) == {width}:
+        table = Table(header, list(zip(*rows, strict=True)))
+        return Rows(table, textual=True, numbers=range(before + 1, before + 1 + len(rows)))
+    odd: dict[int, Any] = {}
+    whole: list[list[str]] = []
     lines: list[int] = []
     line = before + 1
     for row in rows:
+        if len(row) > width:
+            odd[len(whole)] = RaggedRow(row, f"line {line:,}", width)
+        elif row and len(row) < width:
+            odd[len(whole)] = dict(zip(header, row, strict=False))
         if row:
-            ragged = len(row) > width
-            records.append(RaggedRow(row, f"line {line:,}", width) if ragged else dict(zip(header, row, strict=False)))
+            whole.append(row if len(row) == width else [""] * width)
             lines.append(line)
-        line += _lines([row])
-    return Rows(records, textual=True, numbers=lines)
+        line += 1 if plain else _lines([row])
+    return Rows(Table(header, list(zip(*whole, strict=True)), odd=odd), textual=True, numbers=lines)
 
 
 def _lines(rows: list[list[str]]) -> int:
-    return len(rows) + sum(len(_LINE_END.findall(cell)) for row in rows for cell in row)
+    return len(rows) + sum(map(_line_ends, map("\0".join, rows)))
 
 
-class _Table:
+def _line_ends(cells: str) -> int:
+    return len(_LINE_END.findall(cells)) if "\n" in cells or "\r" in cells else 0
+
+
+class _File:
     """A file of rows being read."""
 
     def __init__(self, source: Input, delimiter: str | None) -> None:
         self._name = source.name
-        self._delimiter = delimiter
-        self._blank = source.lines_before
+        self.delimiter = delimiter or ""
+        self._passed = source.lines_before
         self._reader: Any = None
-        self.ending = Ending()
-        self._text = csv_lines(source, self.ending)
+        self._text = CsvText(source)
 
     @property
     def line(self) -> int:
         """Return the number of lines read."""
-        return self._blank + (self._reader.line_num if self._reader is not None else 0)
+        return self._passed + (self._reader.line_num if self._reader is not None else 0)
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether all of the file has been taken, and its last line had no line end."""
+        return self._text.breaks_off
 
     def header(self) -> list[str] | None:
         """
@@ -143,13 +169,27 @@ class _Table:
                 f"{self._name}: looks like JSON, expected a header that names the columns. "
                 "Set records_format to 'ndjson' or 'json'."
             )
-        delimiter = self._delimiter or delimiter_of(first)
-        self._reader = strict_rows(chain((first,), self._text), delimiter)
+        self.delimiter = self.delimiter or delimiter_of(first)
+        self._reader = strict_rows(chain((first,), self._text.lines()), self.delimiter)
         rows, fault = self.take(1)
         if fault is not None:
             raise fault
         check_header(rows[0], self._name)
         return rows[0]
+
+    def take_plain(self) -> tuple[str, SourceError | None]:
+        """Take the text read last if it has no quotes; return it, or nothing, and why nothing follows."""
+        try:
+            run = self._text.take_run()
+        except BadTextError as e:
+            return "", self._bad_text(e)
+        except SourceError as e:
+            return "", e
+        if len(run) > _MAX_CELL_CHARS or not is_plain(run):
+            self._text.put_back(run)
+            return "", None
+        self._passed += line_count(run) if run else 0
+        return run, None
 
     def take(self, count: int) -> tuple[list[list[str]], SourceError | None]:
         """Read up to ``count`` rows; return them, and the error that the next one raised."""
@@ -173,10 +213,10 @@ class _Table:
 
     def _first_line(self) -> str | None:
         try:
-            for line in self._text:
+            for line in self._text.lines():
                 if line.strip("\r\n"):
                     return line
-                self._blank += 1
+                self._passed += 1
         except BadTextError as e:
             raise self._bad_text(e) from e
         return None

@@ -1,4 +1,4 @@
-"""Read the lines of a CSV file, and check that they are text."""
+"""Read the text of a CSV file, as lines or as the rest of what was read at once, and check that it is text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.records.input import Input
 
-__all__ = ["BadTextError", "Ending", "csv_lines"]
+__all__ = ["BadTextError", "CsvText"]
 
 
 class BadTextError(Exception):
@@ -26,7 +26,7 @@ class BadTextError(Exception):
 
 
 @dataclass(slots=True)
-class Ending:
+class _Ending:
     r"""
     How the text read so far ends.
 
@@ -37,34 +37,69 @@ class Ending:
     unterminated: bool = False
 
 
-def csv_lines(source: Input, ending: Ending) -> Iterator[str]:
-    r"""
-    Yield the lines of a file, each with its line end (``\n``, ``\r\n`` or ``\r``).
-
-    :param ending: is kept up to date
-    :raises BadTextError: a line holds a NUL byte or is not UTF-8; all lines before it have been yielded
-    :raises SourceError: as for :meth:`Input.text`
+class CsvText:
     """
-    return chain.from_iterable(io.StringIO(text, newline="") for text in _texts(source, ending))
+    The text of a file, which is read in runs of whole lines.
+
+    :param source: the file
+    """
+
+    def __init__(self, source: Input) -> None:
+        self._ending = _Ending()
+        self._runs = _runs(source, self._ending)
+        self._run = io.StringIO("")
+        self._rest = ""
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether all of the file has been taken, and its last line had no line end."""
+        if not self._ending.unterminated:
+            return False
+        self.put_back(self._run.read() or self._rest)
+        return not self._rest
+
+    def lines(self) -> Iterator[str]:
+        r"""
+        Return the lines from here on, each with its line end (``\n``, ``\r\n`` or ``\r``).
+
+        :raises BadTextError: a line holds a NUL byte or is not UTF-8; all lines before it have been yielded
+        :raises SourceError: as for :meth:`Input.text`
+        """
+        return chain.from_iterable(self._files())
+
+    def take_run(self) -> str:
+        """
+        Take what is left of the run that is being read, or the next; nothing is left of the file where it is empty.
+
+        :raises BadTextError: as for :meth:`lines`
+        :raises SourceError: as for :meth:`Input.text`
+        """
+        run, self._rest = self._run.read() or self._rest, ""
+        return run or next(self._runs, "")
+
+    def put_back(self, run: str) -> None:
+        """Put back what was just taken."""
+        self._rest = run
+
+    def _files(self) -> Iterator[io.StringIO]:
+        while run := self.take_run():
+            self._run = io.StringIO(run, newline="")
+            yield self._run
 
 
-def _texts(source: Input, ending: Ending) -> Iterator[str]:
+def _runs(source: Input, ending: _Ending) -> Iterator[str]:
     done = 0
     for run in whole_lines(source.text(), source.name):
-        bad = _bad_byte(run)
-        if bad is not None:
-            place, what = bad
-            yield run[: run.rfind(b"\n", 0, place) + 1].decode()
+        place = run.find(b"\0")
+        what, text = "is a NUL. Is this a text, and in UTF-8?", ""
+        try:
+            text = (run if place < 0 else run[:place]).decode()
+        except UnicodeDecodeError as e:
+            place, what = e.start, f"is not UTF-8 ({e.reason}). Save the file as UTF-8."
+        if place >= 0:
+            if whole := run[: run.rfind(b"\n", 0, place) + 1]:
+                yield whole.decode()
             raise BadTextError(done + place, what)
         done += len(run)
         ending.unterminated = not run.endswith(b"\n") and b"\r" not in run
-        yield run.decode()
-
-
-def _bad_byte(run: bytes) -> tuple[int, str] | None:
-    nul = run.find(b"\0")
-    try:
-        (run if nul < 0 else run[:nul]).decode()
-    except UnicodeDecodeError as e:
-        return e.start, f"is not UTF-8 ({e.reason}). Save the file as UTF-8."
-    return None if nul < 0 else (nul, "is a NUL. Is this a text, and in UTF-8?")
+        yield text

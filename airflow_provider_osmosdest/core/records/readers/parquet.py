@@ -9,6 +9,7 @@ from airflow_provider_osmosdest.core.errors import MissingExtraError, SourceErro
 from airflow_provider_osmosdest.core.records.input import PARQUET_MAGIC, reason
 from airflow_provider_osmosdest.core.records.rows import check_header
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
+from airflow_provider_osmosdest.core.schema.validation.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,17 +34,19 @@ def read_parquet(source: Input) -> Iterator[Rows]:
     with _table(source) as table:
         import pyarrow as pa
 
+        from airflow_provider_osmosdest.core.records.readers.arrow_columns import column_reader, types_of
+
         schema = table.schema_arrow
         check_header(schema.names, source.name)
         target = pa.schema([field.with_type(_microseconds(field.type)) for field in schema])
-        # Asking for objects instead of lists of pairs costs five times the speed, so only where there are maps.
-        maps = "strict" if any(_has_map(kind) for kind in schema.types) else None
+        columns = [column_reader(kind) for kind in target.types]
         try:
             for batch in _batches(table, *source.rows):
                 exact = batch if target == schema else batch.cast(target, safe=False)
-                rows = exact.to_pylist(maps_as_pydicts=maps)
-                yield Rows(rows)
-                done += len(rows)
+                cells = [read(column) for read, column in zip(columns, exact.columns, strict=True)]
+                types = [types_of(column) for column in exact.columns]
+                yield Rows(Table(schema.names, cells, types=types))
+                done += exact.num_rows
                 source.share = done / table.metadata.num_rows
         except SourceError:
             raise
@@ -125,9 +128,3 @@ def _microseconds(kind: Any) -> Any:
     if types.is_timestamp(kind):
         return pa.timestamp("us", tz=kind.tz)
     return pa.time64("us") if types.is_time64(kind) else pa.duration("us")
-
-
-def _has_map(kind: Any) -> bool:
-    from pyarrow import types
-
-    return types.is_map(kind) or any(_has_map(kind.field(i).type) for i in range(kind.num_fields))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_osmosdest.core.errors import MissingExtraError, SourceError
 from airflow_provider_osmosdest.core.records.input import ZIP_MAGIC, reason
-from airflow_provider_osmosdest.core.records.rows import check_header, record_of, trimmed
+from airflow_provider_osmosdest.core.records.rows import check_header, table_of, trimmed
 from airflow_provider_osmosdest.core.schema.validation.blocks import BLOCK_ROWS, Rows
 
 if TYPE_CHECKING:
@@ -46,6 +46,5 @@ def read_xlsx(source: Input) -> Iterator[Rows]:
     names = [str(cell) for cell in trimmed(header, 0)]
     check_header(names, source.name)
     while block := list(islice(rows, BLOCK_ROWS)):
-        records = [record_of(names, row, number) for number, row in block]
-        yield Rows(records, textual=True, numbers=[number for number, _ in block])
+        yield Rows(table_of(names, block), textual=True, numbers=[number for number, _ in block])
         source.share = block[-1][0] / sheet.total_height

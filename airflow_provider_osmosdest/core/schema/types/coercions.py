@@ -232,9 +232,11 @@ def _parsed(value: Any, expected: str) -> Any:
         return value
     try:
         return from_json(value, allow_inf_nan=False)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
+        # The parser's word for a text with half a surrogate pair is that it is no text.
+        why = str(error) if isinstance(error, ValueError) else "it holds half a surrogate pair"
         raise PydanticCustomError(
-            "json_text", "Input should be {expected}: {error}", {"expected": expected, "error": str(error)}
+            "json_text", "Input should be {expected}: {error}", {"expected": expected, "error": why}
         ) from None
 
 

@@ -31,6 +31,8 @@ from airflow_provider_osmosdest.core.schema.validation.json_cut import (
     split_lines,
 )
 from airflow_provider_osmosdest.core.schema.validation.originals import original_json, original_of_row
+from airflow_provider_osmosdest.core.schema.validation.row_path import RowPath
+from airflow_provider_osmosdest.core.schema.validation.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,6 +106,7 @@ class BulkValidator:
         self._as_numbers = tuple(field.name for field in schema.fields if field.write_as == "number")
         self._paused = 0
         self._refusing = self._blank = False
+        self._row_paths: dict[bool, RowPath] = {}
 
     def validate(self, block: Block) -> Validated:
         """
@@ -227,12 +230,41 @@ class BulkValidator:
         return None
 
     def _rows(self, block: Rows) -> Validated:
-        rows = block.rows if isinstance(block.rows, list) else list(block.rows)
         if block.textual and self._textual is None:
             self._textual = _Validators(self._schema, self._mapping, textual=True)
         validators = self._textual if block.textual and self._textual is not None else self._typed
+        rows = block.rows if isinstance(block.rows, list | Table) else list(block.rows)
+        if (validated := self._plain_rows(rows, validators.python_item, textual=block.textual)) is not None:
+            return validated
+        rows = list(rows)
         results = validators.python_list(rows)
         return self._finish(results, lambda: rows, validators.python_item, original_of_row)
+
+    def _plain_rows(self, rows: Sequence[Any], item: Callable[[Any], Any], *, textual: bool) -> Validated | None:
+        """Validate rows column by column; None where pydantic has to validate them all."""
+        # Its records are no dicts.
+        if self._keep_records:
+            return None
+        if (path := self._row_paths.get(textual)) is None:
+            path = self._row_paths[textual] = RowPath(self._schema, self._mapping, textual=textual)
+        read = path.read(rows)
+        if read is None or len(read[1]) > len(rows) // 2:
+            return None
+        records, refused = read
+        invalid: list[InvalidRecord] = []
+        for at in refused:
+            row = rows[at]
+            try:
+                records[at] = item(row)
+            except ValidationError as error:
+                reason = explain(error, self._mapping)
+                invalid.append(InvalidRecord(at, reason.text, original_of_row(row), reason.field))
+                records[at] = None
+        if invalid:
+            records = [record for record in records if record is not None]
+        lines, unwritable = encode_lines(records)
+        # What cannot be written, such as half a surrogate pair, pydantic may have refused with a reason of its own.
+        return None if unwritable else Validated(len(rows), lines, invalid, None)
 
     def _finish(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -26,6 +27,11 @@ _NEWLINES = bytes.maketrans(b"\r\n", b"  ")
 _MAX_BITS = 14_000
 
 _NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
+
+_INT64 = 2**63
+
+_TEXT = frozenset({str})
+_PLAIN = frozenset({str, bool, type(None), date})
 
 _grammar = msgspec.json.Decoder(msgspec.Raw)
 
@@ -57,6 +63,13 @@ def original_of_row(row: Any) -> bytes:
 
     :param row: any Python object
     """
+    if type(row) is dict and _TEXT.issuperset(map(type, row)):
+        inside = (id(row),)
+        try:
+            return encode({key: value if _is_plain(value) else _holdable(value, inside) for key, value in row.items()})
+        except ValueError:
+            # Half a surrogate pair in a text.
+            pass
     return encode(_holdable(row, ()))
 
 
@@ -73,6 +86,12 @@ def _holdable(value: Any, inside: tuple[int, ...]) -> Any:
         _text(key if isinstance(key, str) else safe_repr(key)): _holdable(item, inside) for key, item in value.items()
     }
     return named if len(named) == len(value) else safe_repr(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether JSON can hold a value as it is, unless it is a text that UTF-8 cannot hold."""
+    type_ = type(value)
+    return type_ in _PLAIN or (type_ is int and -_INT64 <= value < _INT64) or (type_ is float and math.isfinite(value))
 
 
 def _holdable_scalar(value: Any) -> Any:

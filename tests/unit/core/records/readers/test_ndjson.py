@@ -110,4 +110,4 @@ def test_a_line_without_end_does_not_fill_memory():
     with mock.patch.object(streams, "MAX_RECORD_BYTES", 1024 * 1024):
         blocks, fault = read(b'{"a":1}\n{"a":"' + b"x" * 2_000_000, chunk=100_000)
     assert blocks == [b'{"a":1}\n']
-    assert "line 2 is longer than 1 MiB" in str(fault)
+    assert "byte 8: the line that begins here is longer than 1 MiB" in str(fault)
