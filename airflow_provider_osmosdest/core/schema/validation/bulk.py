@@ -262,7 +262,7 @@ class BulkValidator:
                 records[at] = None
         if invalid:
             records = [record for record in records if record is not None]
-        lines, unwritable = encode_lines(records)
+        lines, unwritable = encode_lines(records, self._as_numbers)
         # What cannot be written, such as half a surrogate pair, pydantic may have refused with a reason of its own.
         return None if unwritable else Validated(len(rows), lines, invalid, None)
 

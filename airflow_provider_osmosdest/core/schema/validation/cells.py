@@ -7,6 +7,7 @@ looked at in pieces, and pydantic judges the piece with the value in it.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic_core import CoreSchema, SchemaValidator
@@ -15,6 +16,7 @@ from pydantic_core import core_schema as cs
 from airflow_provider_osmosdest.core.schema.fields import Field, Fields
 from airflow_provider_osmosdest.core.schema.record_schema import record_schema
 from airflow_provider_osmosdest.core.schema.types.core_schemas import field_schema, free_schema, with_json_values
+from airflow_provider_osmosdest.core.schema.validation.encoding import as_number
 from airflow_provider_osmosdest.core.schema.validation.plain_cells import PlainCells
 
 if TYPE_CHECKING:
@@ -55,7 +57,15 @@ class FieldCells:
 
     def __init__(self, schema: Fields, field: Field, *, textual: bool) -> None:
         # A property of fields that is not among these is for the schema of the whole record to deal with.
-        known = Field(field.name, field.type, field.nullable, field.description, field.constraints, field.written)
+        known = Field(
+            field.name,
+            field.type,
+            field.nullable,
+            field.description,
+            field.constraints,
+            field.written,
+            source=field.source,
+        )
         plain = field == known
         self.takes_missing = plain and field.nullable
         """Whether a row without the field is one where it is null."""
@@ -116,13 +126,17 @@ def _of_field(schema: Fields, field: Field, *, textual: bool) -> Callable[[list[
 def _of_record(schema: Fields, field: Field, *, textual: bool) -> Callable[[list[Any]], list[Any]]:
     """Return what reads each value as a record's only one."""
     name = field.name
-    record = record_schema(Fields((field,), "drop", schema.missing_values), {name: name}, textual=textual)
+    alone = Fields((field,), "drop", schema.missing_values)
+    record = record_schema(alone, {name: name}, textual=textual, verbatim=not textual)
     each = cs.with_default_schema(record, default=None, on_error="default")
     validate = SchemaValidator(cs.list_schema(each)).validate_python
 
     def read(values: list[Any]) -> list[Any]:
         records = validate([{name: value} for value in values])
-        return [_INVALID if record is None else record[name] for record in records]
+        found = [_INVALID if record is None else record[name] for record in records]
+        if field.write_as == "number":
+            return [as_number(value) if isinstance(value, Decimal) else value for value in found]
+        return found
 
     return read
 

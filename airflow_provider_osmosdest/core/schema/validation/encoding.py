@@ -6,6 +6,7 @@ Dates and times are ISO 8601 strings (``Z`` for UTC), a decimal is a string of e
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +16,7 @@ from airflow_provider_osmosdest.core.schema.types.json_values import is_temporal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["encode", "encode_lines", "with_numbers"]
+__all__ = ["as_number", "encode", "encode_lines", "with_numbers"]
 
 
 def encode(value: Any) -> bytes:
@@ -27,6 +28,11 @@ def encode(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
+def as_number(value: Decimal) -> msgspec.Raw:
+    """Return a decimal as a number to be encoded."""
+    return msgspec.Raw(str(value).encode())
+
+
 def with_numbers(record: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """
     Return a record with some of its decimals as numbers to be encoded: the digits they have, and no double.
@@ -34,7 +40,7 @@ def with_numbers(record: dict[str, Any], names: Iterable[str]) -> dict[str, Any]
     :param record: a validated record
     :param names: the decimals' names
     """
-    numbers = {name: msgspec.Raw(str(record[name]).encode()) for name in names if record[name] is not None}
+    numbers = {name: as_number(record[name]) for name in names if isinstance(record[name], Decimal)}
     return {**record, **numbers}
 
 
@@ -46,7 +52,7 @@ def encode_lines(records: list[Any], as_numbers: tuple[str, ...] = ()) -> tuple[
     :param as_numbers: names of the decimals that are written as numbers
     """
     if as_numbers:
-        # Those of the fast path are no dicts, and have them already.
+        # Those of the fast paths have them already.
         records = [with_numbers(record, as_numbers) if isinstance(record, dict) else record for record in records]
     try:
         return _encoder.encode_lines(records), {}

@@ -268,6 +268,13 @@ LIMITS = {
 FORMATS = [{"group_char": ","}, {"decimal_char": ",", "group_char": "."}, {"bare_number": False}]
 CASES = [(type_, {"constraints": limits}) for type_ in TYPES for limits in [{}, *LIMITS[type_]]]
 CASES += [(type_, given) for type_ in ("integer", "number", "decimal") for given in FORMATS]
+CASES += [
+    ("integer", {"default": 5}),
+    ("string", {"default": "none"}),
+    ("string", {"coerce": ["trim"]}),
+    ("date", {"format": "%d.%m.%Y"}),
+    ("decimal", {"write_as": "number"}),
+]
 MISSING = [[""], [], ["NA", ""], ["NA", "5", "a", "-0", "false", "2024-01-01"]]
 
 GOOD = {
