@@ -48,6 +48,11 @@ class Table(Sequence[Any]):
             return self.odd[at] if at in self.odd else self._row([column[at] for column in self.columns])
         return self._rows()[at]
 
+    def __eq__(self, other: object) -> bool:
+        return self._rows() == list(other) if isinstance(other, list | Table) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # it can be compared with lists, which have none
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self._rows())
 

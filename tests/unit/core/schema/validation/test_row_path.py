@@ -422,6 +422,9 @@ def test_a_table_is_a_sequence_of_what_its_rows_are(types):
     table = Table(["a"], [[1, 0, 3]], odd={1: None}, types=types)
     rows = [{"a": 1}, None, {"a": 3}]
     assert [*table] == rows
+    assert table == rows
+    assert table != rows[1:]
+    assert table != tuple(rows)
     assert [table[at] for at in (0, 1, -1)] == [rows[at] for at in (0, 1, -1)]
     assert table[1:] == rows[1:]
     fresh = Table(["a"], [[1, 0, 3]], odd={1: None}, types=types)
