@@ -10,7 +10,7 @@ from airflow_provider_osmosdest.cli.console import FAILED, exit_codes, only_docu
 from airflow_provider_osmosdest.core.delivery.one_record import Recorder, send_one
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConfigurationError, MailboxError
-from airflow_provider_osmosdest.hooks.connection_check import check_connection, check_fields
+from airflow_provider_osmosdest.hooks.connections.check import check_connection, check_fields
 from airflow_provider_osmosdest.hooks.delivery import TaskRequest, load_schema, source_of
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook

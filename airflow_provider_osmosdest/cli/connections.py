@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.console import quiet
 from airflow_provider_osmosdest.core.errors import ConfigurationError, ConnectorError
-from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, access_of
+from airflow_provider_osmosdest.hooks.connections.mailbox_fields import CONN_TYPE, access_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

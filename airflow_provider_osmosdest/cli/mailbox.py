@@ -17,9 +17,9 @@ from airflow_provider_osmosdest.core.mailbox.retention.inventory import overview
 from airflow_provider_osmosdest.core.mailbox.retention.purge import GRACE, purge
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, add, new_token, revoke
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
+from airflow_provider_osmosdest.hooks.connections.mailbox_fields import CONN_TYPE, settings_of
 from airflow_provider_osmosdest.hooks.delivery import load_schema
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook, open_mailbox
-from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, settings_of
 
 if TYPE_CHECKING:
     from argparse import Namespace

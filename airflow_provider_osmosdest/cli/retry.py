@@ -17,7 +17,7 @@ from airflow_provider_osmosdest.core.delivery.messages import counted
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.delivery.replay import SelectedFailures, count_failures
 from airflow_provider_osmosdest.core.errors import ConfigurationError, SourceError
-from airflow_provider_osmosdest.hooks.connection_fields import headers_of
+from airflow_provider_osmosdest.hooks.connections.http_fields import headers_of
 from airflow_provider_osmosdest.hooks.delivery import delivery_folder, load_schema, mapping_of
 from airflow_provider_osmosdest.hooks.provenance import schema_digest
 from airflow_provider_osmosdest.hooks.retries import (

@@ -16,8 +16,8 @@ from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.paths import scope_of_endpoint
 from airflow_provider_osmosdest.core.storage import PrivatePath, private
-from airflow_provider_osmosdest.hooks.connection_fields import headers_of
-from airflow_provider_osmosdest.hooks.masking import mask_secrets
+from airflow_provider_osmosdest.hooks.connections.http_fields import headers_of
+from airflow_provider_osmosdest.hooks.connections.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.provenance import HTTP_DESTINATION, Given, about_delivery
 from airflow_provider_osmosdest.hooks.shared_storage import check_shared
 from airflow_provider_osmosdest.settings import load_settings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.records import Source
-    from airflow_provider_osmosdest.hooks.connector import Connector
+    from airflow_provider_osmosdest.hooks.connections.connector import Connector
 
 __all__ = [
     "TaskRequest",

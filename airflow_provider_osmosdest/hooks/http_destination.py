@@ -9,10 +9,10 @@ from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.core.http.target import Target
-from airflow_provider_osmosdest.hooks import connection_fields
-from airflow_provider_osmosdest.hooks.connector import Connector
+from airflow_provider_osmosdest.hooks.connections import http_fields
+from airflow_provider_osmosdest.hooks.connections.connector import Connector
+from airflow_provider_osmosdest.hooks.connections.masking import mask_secrets, read_extra
 from airflow_provider_osmosdest.hooks.log_filters import without_masking_warning
-from airflow_provider_osmosdest.hooks.masking import mask_secrets, read_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,30 +83,30 @@ class HttpDestinationHook(HttpHook):
 
     def _connector(self, conn: Any) -> Connector:
         extra = read_extra(conn)
-        url = connection_fields.base_url(conn.host, conn.schema, conn.port)
-        headers = connection_fields.headers_of(extra.get("headers"))
-        proxies = connection_fields.proxies_of(extra)
-        secrets = connection_fields.secrets_of(url, headers, conn.login, conn.password, proxies.values())
+        url = http_fields.base_url(conn.host, conn.schema, conn.port)
+        headers = http_fields.headers_of(extra.get("headers"))
+        proxies = http_fields.proxies_of(extra)
+        secrets = http_fields.secrets_of(url, headers, conn.login, conn.password, proxies.values())
         mask_secrets(secrets)
         # An auth class of the caller's is given login and password itself; a digest must not go out beside a Basic.
         own_class = self._auth_type is not None
         by_header = not extra.get("auth") and any(name.lower() == "authorization" for name in headers)
         elsewhere = own_class or by_header
-        auth, oauth2 = connection_fields.auth_of(extra, conn.login, conn.password, elsewhere=elsewhere)
-        own = {} if own_class else connection_fields.authorization(auth, conn.login, conn.password)
+        auth, oauth2 = http_fields.auth_of(extra, conn.login, conn.password, elsewhere=elsewhere)
+        own = {} if own_class else http_fields.authorization(auth, conn.login, conn.password)
         target = Target(
             url=url,
-            method=connection_fields.method_of(extra.get("method")),
+            method=http_fields.method_of(extra.get("method")),
             headers={**own, **headers},
-            verify=connection_fields.verify_of(extra),
-            cert=connection_fields.cert_of(extra.get("cert")),
+            verify=http_fields.verify_of(extra),
+            cert=http_fields.cert_of(extra.get("cert")),
             proxies=proxies,
-            timeout=connection_fields.timeout_of(extra.get("timeout")),
+            timeout=http_fields.timeout_of(extra.get("timeout")),
             secrets=secrets,
             oauth2=oauth2,
             signing_secret=conn.password if auth == "signature" else None,
         )
-        options = connection_fields.write_options(extra)
+        options = http_fields.write_options(extra)
         return Connector(self.http_conn_id, target, options, extra.get("destination_schema") or None)
 
     def transport(self, around: _Around | None = None) -> TransportFactory[Target]:
@@ -167,7 +167,7 @@ class HttpDestinationHook(HttpHook):
         :return: whether it can be used as far as was tried, and what was tried
         """
         from airflow_provider_osmosdest.core.errors import OsmosError
-        from airflow_provider_osmosdest.hooks.connection_check import check_connection
+        from airflow_provider_osmosdest.hooks.connections.check import check_connection
 
         try:
             return True, check_connection(self.connector(), self.transport())

@@ -22,10 +22,10 @@ from airflow_provider_osmosdest.core.mailbox.retention.purge import purge
 from airflow_provider_osmosdest.core.mailbox.store.store import Store
 from airflow_provider_osmosdest.core.schema import BulkValidator, DestinationSchema
 from airflow_provider_osmosdest.core.storage import private
+from airflow_provider_osmosdest.hooks.connections.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
+from airflow_provider_osmosdest.hooks.connections.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.delivery import source_of
 from airflow_provider_osmosdest.hooks.log_filters import without_masking_warning
-from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE, MailboxConnector, settings_of
-from airflow_provider_osmosdest.hooks.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.shared_storage import STORAGE_PATH, check_shared
 from airflow_provider_osmosdest.settings import load_settings
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.errors import ConnectorError, MissingExtraError, OptionsError
 from airflow_provider_osmosdest.core.http.rate_limits import RateLimits
-from airflow_provider_osmosdest.hooks.masking import mask_secrets, read_extra
+from airflow_provider_osmosdest.hooks.connections.masking import mask_secrets, read_extra
 from airflow_provider_osmosdest.hooks.redis_grants import TIMEOUT_SECONDS, RedisGrants, TaskGrants
 from airflow_provider_osmosdest.settings import load_settings
 

@@ -17,7 +17,8 @@ from airflow_provider_osmosdest.core.source.paging.paginator import read_paging
 from airflow_provider_osmosdest.core.source.pull_runner import PullOrder
 from airflow_provider_osmosdest.core.source.request_spec import MAX_PAGE_BYTES, MAX_PAGES, RequestSpec
 from airflow_provider_osmosdest.core.whole_numbers import whole_number
-from airflow_provider_osmosdest.hooks.connection_fields import headers_of
+from airflow_provider_osmosdest.hooks.connections.http_fields import headers_of
+from airflow_provider_osmosdest.hooks.connections.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.delivery import (
     check_seen,
     delivery_folder,
@@ -26,7 +27,6 @@ from airflow_provider_osmosdest.hooks.delivery import (
     seen_folder,
     watermark_folder,
 )
-from airflow_provider_osmosdest.hooks.masking import mask_secrets
 from airflow_provider_osmosdest.hooks.provenance import HTTP_SOURCE, Given, about_delivery
 from airflow_provider_osmosdest.hooks.shared_rates import shared_limits
 

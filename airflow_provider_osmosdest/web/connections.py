@@ -41,8 +41,8 @@ def open_mailbox(conn_id: str) -> Mailbox | None:
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
+    from airflow_provider_osmosdest.hooks.connections.mailbox_fields import CONN_TYPE
     from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
-    from airflow_provider_osmosdest.hooks.mailbox_fields import CONN_TYPE
 
     if not _CONN_ID.fullmatch(conn_id):
         return None

@@ -18,10 +18,10 @@ from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import OptionsError
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.get_provider_info import get_provider_info
-from airflow_provider_osmosdest.hooks.connection_check import check_fields
+from airflow_provider_osmosdest.hooks.connections.check import check_fields
+from airflow_provider_osmosdest.hooks.connections.mailbox_fields import settings_of
 from airflow_provider_osmosdest.hooks.delivery import TaskRequest
 from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
-from airflow_provider_osmosdest.hooks.mailbox_fields import settings_of
 
 DISTRIBUTION = "airflow-provider-osmosdest"
 INFO = get_provider_info()

@@ -18,14 +18,14 @@ from airflow_provider_osmosdest.core.errors import (
 from airflow_provider_osmosdest.core.http.transport import ANSWER_BYTES, Request
 from airflow_provider_osmosdest.core.http.urls import masked_url
 from airflow_provider_osmosdest.core.records import open_source
-from airflow_provider_osmosdest.hooks.connection_fields import NOT_SECRET
+from airflow_provider_osmosdest.hooks.connections.http_fields import NOT_SECRET
 from airflow_provider_osmosdest.hooks.delivery import TaskRequest, make_delivery
 
 if TYPE_CHECKING:
     from airflow_provider_osmosdest.core.delivery.model import Delivery, TransportFactory
     from airflow_provider_osmosdest.core.http.target import Target
     from airflow_provider_osmosdest.core.http.transport import Response, Transport
-    from airflow_provider_osmosdest.hooks.connector import Connector
+    from airflow_provider_osmosdest.hooks.connections.connector import Connector
 
 __all__ = ["check_connection", "check_fields"]
 

@@ -9,7 +9,7 @@ from airflow.sdk import Connection
 from airflow.sdk._shared.secrets_masker import SecretsMasker
 
 from airflow_provider_osmosdest.core.errors import ConnectorError
-from airflow_provider_osmosdest.hooks.masking import mask_secrets, read_extra
+from airflow_provider_osmosdest.hooks.connections.masking import mask_secrets, read_extra
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.core.http.target import Target, join_url
-from airflow_provider_osmosdest.hooks.connection_fields import secrets_of
+from airflow_provider_osmosdest.hooks.connections.http_fields import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,8 +14,8 @@ from airflow_provider_osmosdest.core.errors import ConnectorError
 from airflow_provider_osmosdest.core.http.signing import Signer
 from airflow_provider_osmosdest.core.mailbox.settings import MailboxSettings
 from airflow_provider_osmosdest.core.mailbox.tokens import Access, load_access
+from airflow_provider_osmosdest.hooks.connections.masking import read_extra
 from airflow_provider_osmosdest.hooks.delivery import load_schema
-from airflow_provider_osmosdest.hooks.masking import read_extra
 from airflow_provider_osmosdest.settings import load_settings
 
 if TYPE_CHECKING:

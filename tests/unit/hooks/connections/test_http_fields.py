@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from airflow_provider_osmosdest.hooks.connection_fields import secrets_of
+from airflow_provider_osmosdest.hooks.connections.http_fields import secrets_of
 
 PLAIN = 'p/a+s&"w%'
 ENCODED = "p%2Fa%2Bs%26%22w%25"
@@ -42,14 +42,14 @@ def test_what_everybody_has_is_no_secret():
     [r"Super\/Se+cret&Tok", "Super%2fSe%2bcret%26Tok", r"Super/Se\u002Bcret\u0026Tok", "Super/Se+cret&amp;Tok"],
 )
 def test_secrets_are_known_as_other_languages_spell_them(echo):
-    from airflow_provider_osmosdest.hooks.connection_fields import secrets_of
+    from airflow_provider_osmosdest.hooks.connections.http_fields import secrets_of
 
     known = secrets_of("https://api.test", {}, None, "Super/Se+cret&Tok\n")
     assert any(secret in echo for secret in known)
 
 
 def test_a_line_break_at_its_end_is_no_part_of_a_token():
-    from airflow_provider_osmosdest.hooks.connection_fields import authorization, secrets_of
+    from airflow_provider_osmosdest.hooks.connections.http_fields import authorization, secrets_of
 
     assert authorization("bearer", None, "SuperSecretTok\n") == {"Authorization": "Bearer SuperSecretTok"}
     assert "SuperSecretTok" in secrets_of("https://api.test", {}, None, "SuperSecretTok\n")
