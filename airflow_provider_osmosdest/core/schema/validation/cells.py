@@ -72,11 +72,8 @@ class FieldCells:
         self._pydantic = (_of_field if plain else _of_record)(schema, field, textual=textual)
         self._plain: PlainCells | None = None
         if plain:
-            texts = {each.strip() for each in schema.missing_values} if textual else set()
-            if field.type != "string" and texts:
-                # A missing value that can be read as the type is a value.
-                texts -= {text for text in texts if self._pydantic([text]) != [None]}
-            self._plain = PlainCells.of(field, frozenset(texts), textual=textual)
+            texts = frozenset(map(str.strip, schema.missing_values)) if textual else frozenset()
+            self._plain = PlainCells.of(field, texts, textual=textual)
 
     def read(self, values: Sequence[Any], types: Types) -> tuple[Sequence[Any], Sequence[int]]:
         """Return what is to be written, and what is refused; see :meth:`Cells.read`."""

@@ -7,6 +7,7 @@ nor make something else of it; to refuse what pydantic takes costs no more than 
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import repeat
@@ -20,14 +21,14 @@ from airflow_provider_osmosdest.core.schema.types.number_text import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from collections.abc import Set as AbstractSet
     from typing import Self
 
     from airflow_provider_osmosdest.core.schema.fields import Field
 
-    Types = AbstractSet[type] | None
+__all__ = ["PlainCells", "Types"]
 
-__all__ = ["PlainCells"]
+Types = AbstractSet[type] | None
+"""What the values of a column are instances of, where that is known."""
 
 _OWN: dict[str, frozenset[type]] = {
     "string": frozenset({str}),
@@ -77,7 +78,7 @@ class PlainCells:
     Read plain values of a field.
 
     :param field: the field
-    :param nulls: texts that are null, if the field is nullable
+    :param nulls: texts that are null, or invalid if the field is not nullable
     :param textual: the values come from a format without types
     """
 
@@ -87,6 +88,7 @@ class PlainCells:
         self._textual = textual
         self._nullable = field.nullable
         self._nulls: frozenset[str | None] = nulls | {None}
+        self._blank_only = nulls <= {""}
         given = field.constraints
         bounds = [None if at is None else constant(field.type, at) for at in (given.minimum, given.maximum)]
         self._least, self._most = bounds
@@ -147,8 +149,10 @@ class PlainCells:
         return [None if value in self._nulls else value for value in read]
 
     def _read_cells(self, values: Sequence[Any]) -> Sequence[Any] | None:
-        if not self._nullable or self._nulls.isdisjoint(values):
+        if self._nulls.isdisjoint(values):
             return self._cells(values)
+        if not self._nullable:
+            return None
         read = self._cells([value for value in values if value not in self._nulls])
         if read is None:
             return None
@@ -172,6 +176,9 @@ class PlainCells:
             return self._temporal(values)
         if self._type == "decimal":
             return self._decimals(values, joined)
+        if not self._blank_only and joined.split() != [joined]:
+            # With blanks around it, it may be one of those that are null.
+            return None
         numbers = (_read_integers if self._type == "integer" else _read_numbers)(f"[{joined}]")
         return numbers if len(numbers) == len(values) and self._within(numbers) else None
 

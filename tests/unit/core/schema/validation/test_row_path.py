@@ -449,3 +449,16 @@ def test_a_property_of_fields_that_the_columns_do_not_know_is_left_to_the_record
         schema, fields=tuple(Newer(**{name: getattr(each, name) for name in each.__slots__}) for each in schema.fields)
     )
     same(unknown, [{"a": "1"}, {"a": ""}, {"a": "x"}, {}])
+
+
+@pytest.mark.parametrize("nullable", [True, False])
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [("integer", "-99"), ("number", "-99.5"), ("decimal", "-99"), ("boolean", "no"), ("date", "9999-12-31")],
+)
+def test_a_missing_value_that_could_be_read_comes_out_alike(type_, text, nullable):
+    schema = schema_of(type_, nullable=nullable, missing=("", text))
+    rows = [{"a": cell} for cell in (text, f" {text}", f"{text} ", f"\t{text}\n", text + "0", "")]
+    fast, slow = BulkValidator(schema), BulkValidator(schema, keep_records=True)
+    for block in (*([row] for row in rows), rows, [row for row in rows for _ in range(40)]):
+        assert outcome(fast.validate(Rows(block, textual=True))) == outcome(slow.validate(Rows(block, textual=True)))
