@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from airflow_provider_osmosdest.testing.servers import ScriptedServer, free_port
 from tests.airflow_fixtures import WARNINGS_OF_AIRFLOW
 from tests.doc_pages import fenced, missing_line, section
 from tests.integration.sources.servers import NPM, json_server, running
+from tests.stack.services import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,16 +27,18 @@ if TYPE_CHECKING:
 pytestmark = [*WARNINGS_OF_AIRFLOW, pytest.mark.system]
 
 DIRECTUS_DIR = "DIRECTUS_DIR"
+# Of what its packages compile when they are installed, this alone is needed with PostgreSQL.
+INSTALL_DIRECTUS = "npm install --ignore-scripts directus@11, then npm rebuild isolated-vm"
 
 
 class Recipe:
     """One recipe of the page: its connection leads to a server, and its DAG gets records."""
 
-    def __init__(self, heading: str, run_dag: Any, set_connection: Any, folder: Path) -> None:
+    def __init__(self, heading: str, run_dag: Any, set_connection: Any, command: Any, folder: Path) -> None:
         self._text = section("recipes.md", heading)
         self.connection = json.loads(fenced(self._text, "json")[0])
         self.error = fenced(self._text, "text")[0].splitlines()
-        self._run_dag, self._set_connection, self._folder = run_dag, set_connection, folder
+        self._run_dag, self._set_connection, self._command, self._folder = run_dag, set_connection, command, folder
 
     def deliver(self, records: list[dict[str, Any]], host: str, **fields: Any) -> Any:
         """Run the DAG as it is on the page, but for host, secrets and records."""
@@ -55,10 +57,17 @@ class Recipe:
         assert missing_line(self.error, failure["error"]) is None, failure["error"]
         return True
 
+    def retry(self, run: Any) -> Any:
+        """Deliver the failures again, as the page says, and return the report."""
+        (line,) = fenced(self._text, "sh")
+        words = line.replace("REPORT", run.xcom("deliver")["report_path"]).split()
+        assert words[:3] == ["airflow", "osmosdest", "retry"]
+        return self._command(*words[2:], "--yes")[1]
+
 
 @pytest.fixture
-def recipe(airflow_db, run_dag, set_connection, tmp_path):
-    return lambda heading: Recipe(heading, run_dag, set_connection, tmp_path)
+def recipe(run_dag, set_connection, command, tmp_path):
+    return lambda heading: Recipe(heading, run_dag, set_connection, command, tmp_path)
 
 
 def orders(*numbers: int) -> list[dict[str, Any]]:
@@ -76,7 +85,8 @@ def test_datasette(recipe, tmp_path):
     shop = sqlite3.connect(tmp_path / "shop.db")
     shop.execute("create table orders (id integer primary key, email text, amount real)")
     shop.close()
-    rights = {"databases": {"shop": {"permissions": {"insert-row": {"id": "importer"}}}}}
+    importer = {"id": "importer"}
+    rights = {"databases": {"shop": {"permissions": {"insert-row": importer, "update-row": importer}}}}
     (tmp_path / "datasette.json").write_text(json.dumps(rights))
     port = free_port()
     command = [sys.executable, "-m", "datasette"]
@@ -91,6 +101,8 @@ def test_datasette(recipe, tmp_path):
         edited = datasette.deliver([*orders(251, 252), {**orders(7)[0], "amount": 1}], f"{url}/shop", password=token)
         assert edited.xcom("deliver")["delivered"] == 2
         assert datasette.shows(edited)
+        assert datasette.retry(edited)["delivered"] == 1
+        assert ask(f"{url}/shop/orders/7.json?_shape=array")[0]["amount"] == 1
         assert ask(f"{url}/shop/orders.json?_size=1&_extra=count")["count"] == 252
 
 
@@ -102,53 +114,66 @@ def test_json_server(recipe, tmp_path):
         run = shop.deliver([{**each, "amount": 100} for each in orders(1, 2, 3)], url)
         assert (run.xcom("deliver")["delivered"], run.xcom("deliver")["rejected"]) == (2, 1)
         assert shop.shows(run)
-        assert [each["amount"] for each in ask(f"{url}/orders")] == [100, 100]
+        assert shop.retry(run)["delivered"] == 1
+        assert [each["amount"] for each in ask(f"{url}/orders")] == [100, 100, 100]
 
 
 @pytest.fixture
-def directus(tmp_path) -> Iterator[tuple[str, str]]:
+def directus() -> Iterator[tuple[str, str]]:
     """
-    Serve Directus with a collection ``orders``, on SQLite, and return its URL and a token.
+    Serve Directus with a collection ``orders``, on PostgreSQL, and yield its URL and the token of its administrator.
 
-    It is 1,000 packages, so it is not installed for this: ``npm install directus@11 sqlite3`` in the folder that the
-    environment variable names.
+    It is 1,000 packages, so it is not installed for this: see :data:`INSTALL_DIRECTUS`.
     """
     if not (folder := os.environ.get(DIRECTUS_DIR)):
-        pytest.skip(f"{DIRECTUS_DIR} does not say where Directus is: npm install directus@11 sqlite3 in a folder")
-    node = shutil.which("node")
-    assert node is not None
-    port, token = free_port(), "tok-directus"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "SECRET": "s" * 32,
-        "DB_CLIENT": "sqlite3",
-        "DB_FILENAME": str(tmp_path / "directus.db"),
-        "ADMIN_EMAIL": "admin@example.com",
-        "ADMIN_PASSWORD": "tutorial",
-        "ADMIN_TOKEN": token,
-        "TELEMETRY": "false",
-    }
-    command = [node, str(Path(folder).resolve() / "node_modules/directus/cli.js")]
-    subprocess.run([*command, "bootstrap"], cwd=folder, env=environment, check=True, capture_output=True, timeout=300)
-    with running([*command, "start"], Path(folder), f"http://127.0.0.1:{port}", "/server/ping", environment) as url:
-        kinds = {"id": "integer", "email": "string", "amount": "float"}
-        fields = [
-            {"field": name, "type": kind, "schema": {"is_primary_key": name == "id"}, "meta": {}}
-            for name, kind in kinds.items()
-        ]
-        ask(f"{url}/collections", token, {"collection": "orders", "schema": {}, "meta": {}, "fields": fields})
-        yield url, token
+        pytest.skip(f"{DIRECTUS_DIR} does not name a folder with Directus: in one, {INSTALL_DIRECTUS}")
+    port, token = free_port(), "tok-administrator"
+    command = ["node", str(Path(folder).resolve() / "node_modules/directus/cli.js")]
+    with postgres() as database:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "SECRET": "s" * 32,
+            "DB_CLIENT": "pg",
+            "DB_HOST": "127.0.0.1",
+            "DB_PORT": database.rpartition(":")[2],
+            "DB_DATABASE": "airflow",
+            "DB_USER": "airflow",
+            "DB_PASSWORD": "",
+            "ADMIN_EMAIL": "admin@example.com",
+            "ADMIN_PASSWORD": "recipes",
+            "ADMIN_TOKEN": token,
+            "TELEMETRY": "false",
+        }
+        bootstrap = [*command, "bootstrap"]
+        subprocess.run(bootstrap, cwd=folder, env=environment, check=True, capture_output=True, timeout=300)
+        with running([*command, "start"], Path(folder), f"http://127.0.0.1:{port}", "/server/ping", environment) as url:
+            kinds = {"id": "integer", "email": "string", "amount": "float"}
+            fields = [
+                {"field": name, "type": kind, "schema": {"is_primary_key": name == "id"}, "meta": {}}
+                for name, kind in kinds.items()
+            ]
+            ask(f"{url}/collections", token, {"collection": "orders", "schema": {}, "meta": {}, "fields": fields})
+            yield url, token
 
 
 def test_directus(recipe, directus):
-    url, token = directus
+    url, administrator = directus
+    create = {"collection": "orders", "action": "create", "fields": ["*"]}
+    policies = [{"policy": {"name": "importer", "permissions": [create]}}]
+    ask(f"{url}/users", administrator, {"token": "tok-importer", "policies": policies})
     shop = recipe("Directus")
-    assert shop.deliver(orders(*range(1, 251)), url, password=token).xcom("deliver")["delivered"] == 250
-    edited = [*orders(251), {**orders(7)[0], "amount": 1}]
-    assert shop.deliver(edited, url, password=token).xcom("deliver")["duplicate"] == 1
-    assert len(ask(f"{url}/items/orders?limit=-1", token)["data"]) == 251
+
+    def deliver(records):
+        return shop.deliver(records, f"{url}/items", password="tok-importer")
+
+    assert deliver(orders(*range(1, 251))).xcom("deliver")["delivered"] == 250
+    run = deliver([*orders(251), {**orders(7)[0], "amount": 1}, {**orders(252)[0], "email": "e" * 300}])
+    report = run.xcom("deliver")
+    assert (report["delivered"], report["duplicate"], report["rejected"]) == (1, 1, 1)
+    assert shop.shows(run)
+    assert len(ask(f"{url}/items/orders?limit=-1", administrator)["data"]) == 251
 
 
 def slack(talk: Conversation) -> None:
