@@ -64,13 +64,14 @@ def listing(report: DeliveryReport) -> list[str]:
     """Return the lines of the log that say which records failed and why, and where all of them are."""
     if report.failures_path is None:
         return []
-    failed = report.invalid + report.rejected + report.unknown + report.unsent
+    # What was not sent is nothing that a record is at fault for, and has its line among the reasons.
+    failed = report.invalid + report.rejected + report.unknown
+    first = [each for each in report.first_failures if each.outcome != "unsent"]
     lines = ["The most frequent reasons:"] if report.reasons else []
     lines += [f"  {records:,} x {reason}" for reason, records in report.reasons]
-    if report.first_failures:
-        many = len(report.first_failures)
-        lines.append("The records:" if many == failed else f"The first {many:,} of {failed:,}:")
-        lines += [f"  {_named(each)}" for each in report.first_failures]
+    if first:
+        lines.append("The records:" if len(first) == failed else f"The first {len(first):,} of {failed:,}:")
+        lines += [f"  {_named(each)}" for each in first]
     return [*lines, "Each with its reason, fit to be delivered again:", report.failures_path]
 
 

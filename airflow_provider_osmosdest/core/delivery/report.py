@@ -214,9 +214,9 @@ def too_many_failures(counts: Tally | DeliveryReport, allowed: int, failures_pat
     """
     known = f" ({counts.known_failures:,} of them known failures, which do not count)" if counts.known_failures else ""
     return TooManyFailuresError(
-        f"{counts.failed:,} of {counts.read:,} records were not delivered{known}, and max_failures allows {allowed:,}: "
-        f"{counts.invalid:,} invalid, {counts.rejected:,} rejected, {counts.unknown:,} unknown, {counts.unsent:,} "
-        f"unsent. Each is in {failures_path} with its reason."
+        f"{counts.failed:,} of {counts.read:,} records {'was' if counts.failed == 1 else 'were'} not delivered{known}, "
+        f"and max_failures allows {allowed:,}: {counts.invalid:,} invalid, {counts.rejected:,} rejected, "
+        f"{counts.unknown:,} unknown, {counts.unsent:,} unsent. Each is in {failures_path} with its reason."
     )
 
 

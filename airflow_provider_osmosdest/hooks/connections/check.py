@@ -59,7 +59,9 @@ def check_connection(connector: Connector, transport: TransportFactory[Target]) 
         raise GivenUpError(said)
     if 300 <= status < 400:  # noqa: PLR2004 - redirects, RFC 9110 section 15.4
         there = f" to {target.redact(masked_url(response.location))}" if response.location else ""
-        said += f", a redirect{there} that a delivery does not follow: put the new address into host"
+        said += (
+            f", a redirect{there} that a delivery does not follow: if the API has moved, put its new address into host"
+        )
     return (
         f"{said}. {_credentials(target)} Every field was checked as a delivery checks it. No data was sent, so whether "
         "the API takes the credentials and a record was not tried: airflow osmosdest test --conn-id CONN_ID --records "

@@ -494,8 +494,8 @@ class TestTestConnection:
             ok, message = connect(host=server.url).test_connection()
         assert ok
         assert (
-            "a redirect to https://new.test/v2?*** that a delivery does not follow: put the new address into host"
-            in message
+            "a redirect to https://new.test/v2?*** that a delivery does not follow: if the API has moved, put its new "
+            "address into host" in message
         )
 
     def test_a_token_is_fetched_and_refused_credentials_are_found(self, connect, tmp_path):

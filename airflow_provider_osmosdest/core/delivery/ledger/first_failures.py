@@ -33,7 +33,7 @@ def first_failures(
     redact: Callable[[str], str] = str,
 ) -> tuple[FailedRecord, ...]:
     """
-    Return the failed records with the smallest indexes.
+    Return the failed records with the smallest indexes, those that were not sent only where there are few others.
 
     :param folder: of the delivery
     :param failures_path: its failures file, with a ``*`` where it has several parts; ``None`` for no failures
@@ -46,13 +46,18 @@ def first_failures(
     try:
         parts = sorted(folder.glob(failures_path.rpartition("/")[2]), key=str)
         lines = heapq.nsmallest(
-            FIRST, (line for part in parts for line in _head(part, _READ_BYTES // len(parts))), key=index_of
+            FIRST, (line for part in parts for line in _head(part, _READ_BYTES // len(parts))), key=_rank
         )
         found = [_failed_record(json.loads(line), key_fields, mapping or {}, redact) for line in lines]
         return tuple(sorted(found, key=lambda each: each.index))
     # Every record is in the failures file already: the delivery must not fail for a few lines of the log.
     except Exception:  # noqa: BLE001 - whatever a store raises
         return ()
+
+
+def _rank(line: bytes) -> tuple[bool, int]:
+    # {"index":123,"outcome":"unsent",…
+    return line.startswith(b',"outcome":"unsent"', line.index(b",")), index_of(line)
 
 
 def _head(part: Any, most: int) -> Iterator[bytes]:
