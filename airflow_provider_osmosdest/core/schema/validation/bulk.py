@@ -208,8 +208,10 @@ class BulkValidator:
                     blank += 1
                     continue
             records[at] = self._validate_text(at - blank, text, invalid)
-        if rejected:
-            records = [record for record in records if record is not None]
+        for at in reversed(rejected):
+            # They are few: to make the list anew would take as long as to validate one of them.
+            if records[at] is None:
+                del records[at]
         return self._written(len(texts) - blank, records, invalid, originals)
 
     def _one_by_one(self, texts: list[bytes]) -> Validated:
