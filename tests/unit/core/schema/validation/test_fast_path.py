@@ -447,3 +447,9 @@ def test_a_doubled_key_shows_also_where_its_slash_is_escaped():
 def test_kept_keys_are_not_looked_for_between_two_other_texts(records):
     _, lines, _ = same(schema_of("string", True, "keep"), JsonLines(b"\n".join(records)))
     assert lines == b"\n".join(records).replace(b" ", b"") + b"\n"
+
+
+def test_kept_keys_show_their_order_also_where_one_stands_twice_and_once_with_an_escape():
+    records = [b'{"a":"b","id":1,"\xc3\xa9":2}', b'{"a":"b","\\u00e9":1,"id":2,"\xc3\xa9":3}']
+    _, lines, _ = same(schema_of("string", True, "keep"), JsonLines(b"\n".join(records)))
+    assert lines.splitlines()[1] == '{"a":"b","é":3,"id":2}'.encode()
