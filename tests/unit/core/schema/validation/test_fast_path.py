@@ -453,3 +453,12 @@ def test_kept_keys_show_their_order_also_where_one_stands_twice_and_once_with_an
     records = [b'{"a":"b","id":1,"\xc3\xa9":2}', b'{"a":"b","\\u00e9":1,"id":2,"\xc3\xa9":3}']
     _, lines, _ = same(schema_of("string", True, "keep"), JsonLines(b"\n".join(records)))
     assert lines.splitlines()[1] == '{"a":"b","é":3,"id":2}'.encode()
+
+
+def test_only_one_byte_order_mark_is_taken_off_a_line_also_behind_blank_lines():
+    schema, mark = schema_of("string", True), b"\xef\xbb\xbf"
+    fast, slow = BulkValidator(schema), BulkValidator(schema, keep_records=True)
+    for block in (b"{}\n\n{}", mark + mark + b"{}\n" + mark + b"{}"):
+        found = outcome(fast.validate(JsonLines(block)))
+        assert found == outcome(slow.validate(JsonLines(block)))
+    assert (found[0], len(found[2])) == (2, 1)
