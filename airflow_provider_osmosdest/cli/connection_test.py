@@ -90,7 +90,8 @@ def _tell(one: OneRecord) -> None:
     for reason in one.invalid:
         say(f"  fails the schema: {reason}")
     if one.outcome is None:
-        say("error: no record of the file is valid, so nothing was sent.")
+        found = "no record of the file is valid" if one.passed_over else "the file has no records"
+        say(f"error: {found}, so nothing was sent.")
         return
     if one.request is None:
         say("No request went out.")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from airflow_provider_osmosdest.core.delivery.envelope import PLACEHOLDER
 from airflow_provider_osmosdest.core.delivery.model import Delivery
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaError, StorageError
@@ -16,8 +17,8 @@ from airflow_provider_osmosdest.core.records import open_source
 from airflow_provider_osmosdest.core.schema import DestinationSchema
 from airflow_provider_osmosdest.core.seen.paths import scope_of_endpoint
 from airflow_provider_osmosdest.core.storage import PrivatePath, private
-from airflow_provider_osmosdest.hooks.connections.http_fields import headers_of
-from airflow_provider_osmosdest.hooks.connections.masking import mask_secrets
+from airflow_provider_osmosdest.hooks.connections.http_fields import headers_of, secrets_of
+from airflow_provider_osmosdest.hooks.connections.masking import mask_secrets, secret_texts
 from airflow_provider_osmosdest.hooks.provenance import HTTP_DESTINATION, Given, about_delivery
 from airflow_provider_osmosdest.hooks.shared_storage import check_shared
 from airflow_provider_osmosdest.settings import load_settings
@@ -78,6 +79,7 @@ def make_delivery(instance: tuple[str, ...], connector: Connector, request: Task
     options = DeliveryOptions.layered([request.options, connector.options])
     headers = headers_of(request.headers)
     target = connector.at(request.endpoint, method=request.method, headers=headers, timeout=options.timeout)
+    target = replace(target, secrets=target.secrets + _secrets_of_envelope(options.envelope))
     mask_secrets(target.secrets)
     schema_document = request.destination_schema or connector.destination_schema
     schema = load_schema(schema_document) if schema_document else DestinationSchema.any_object()
@@ -191,6 +193,15 @@ def landing_folder(instance: tuple[str, ...]) -> ObjectStoragePath | PrivatePath
 def seen_folder(conn_id: str, endpoint: str = "") -> ObjectStoragePath | PrivatePath:
     """Return the folder of what a connection's endpoint has taken: ``{storage_path}/seen/{conn_id}/{endpoint}``."""
     return _task_folder("seen", (conn_id, scope_of_endpoint(endpoint)))
+
+
+def _secrets_of_envelope(envelope: Any) -> tuple[str, ...]:
+    """Return the texts of an envelope that are secret by their names: some APIs take their key in the body."""
+    if isinstance(envelope, str):
+        with suppress(ValueError):
+            envelope = json.loads(envelope)
+    texts = [text for text in secret_texts(envelope) if text != PLACEHOLDER]
+    return secrets_of("", {str(number): text for number, text in enumerate(texts)}, None, None)
 
 
 def check_seen(options: DeliveryOptions, seen: ObjectStoragePath | PrivatePath) -> None:

@@ -52,7 +52,10 @@ def failure_lines(report: DeliveryReport, allowed: int, *, in_task: bool = True)
         )
     # Where all may fail, as in a part of a delivery, that is not what is asked.
     asked = report.counting_failures > allowed if report.error is not None else allowed < report.read
-    if asked and (in_task or not stopped):
+    if report.known_failures and not report.counting_failures and report.error is None:
+        # What max_failures allows is not asked then.
+        line = f"{line[:-1]}, so the task succeeds." if in_task else line
+    elif asked and (in_task or not stopped):
         verdict = ", so the task fails" if report.error is not None else ", so the task succeeds"
         line += f" max_failures allows {allowed:,}{verdict if in_task else ''}."
     if in_task or stopped or report.error is None:

@@ -91,7 +91,9 @@ class Sample:
                         self.faults.append(f"the sample ends after {count:,} records: {error}")
                     break
         if left_out:
-            self.faults.append(f"{left_out:,} records are left out, the first as {why}")
+            self.faults.append(
+                f"{left_out:,} {'record is' if left_out == 1 else 'records are'} left out, the first as {why}"
+            )
 
     def _found(self, block: Block) -> tuple[list[dict[str, Any]], list[str]]:
         """Return the records of a block, and why the others are none."""

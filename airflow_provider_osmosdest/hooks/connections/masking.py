@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_osmosdest.core.errors import ConnectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["mask_secrets", "read_extra"]
+__all__ = ["mask_secrets", "read_extra", "secret_texts"]
 
 
 def mask_secrets(texts: Iterable[str]) -> None:
@@ -47,6 +47,28 @@ def read_extra(conn: Any) -> dict[str, Any]:
         raise ConnectorError(msg)
     mask_secret(_long_enough(extra, _shortest()))
     return extra
+
+
+def secret_texts(value: Any) -> list[str]:
+    """
+    Return the texts in a value that Airflow would not show: their names say that they are secret, as ``api_key`` does.
+
+    :param value: plain values of JSON
+    """
+    from airflow.providers.common.compat.sdk import redact
+
+    return list(_hidden(value, redact(value)))
+
+
+def _hidden(value: Any, shown: Any) -> Iterator[str]:
+    if isinstance(value, dict) and isinstance(shown, dict):
+        for name, each in value.items():
+            yield from _hidden(each, shown.get(name))
+    elif isinstance(value, list) and isinstance(shown, list):
+        for each, instead in zip(value, shown, strict=True):
+            yield from _hidden(each, instead)
+    elif isinstance(value, str) and value != shown:
+        yield value
 
 
 def _shortest() -> int:

@@ -130,6 +130,12 @@ class TestWithRecords:
         assert "error: no record of the file is valid, so nothing was sent." in err
         assert api.received == []
 
+    def test_a_file_without_records_says_so(self, airflow, api, file):
+        code, document, err = airflow("test", "--conn-id", "api", "--records", file())
+        assert (code, document["passed_over"]) == (1, 0)
+        assert "error: the file has no records, so nothing was sent." in err
+        assert api.received == []
+
     @pytest.mark.parametrize(
         ("more", "message"),
         [

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_osmosdest.core.errors import ConfigurationError
 from airflow_provider_osmosdest.core.storage import PrivatePath
-from airflow_provider_osmosdest.hooks.delivery import delivery_folder, landing_folder, seen_folder, watermark_folder
+from airflow_provider_osmosdest.hooks.delivery import (
+    TaskRequest,
+    delivery_folder,
+    landing_folder,
+    make_delivery,
+    seen_folder,
+    watermark_folder,
+)
+from airflow_provider_osmosdest.hooks.http_destination import HttpDestinationHook
 from airflow_provider_osmosdest.hooks.mailbox import MailboxHook
 from tests.modes import modes_below, umask
 
@@ -47,6 +57,17 @@ def test_a_folder_that_is_there_keeps_its_mode(osmos_home, set_connection):
     set_connection("orders", conn_type="osmos_mailbox")
     write_everywhere()
     assert osmos_home.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.usefixtures("osmos_home")
+@pytest.mark.parametrize("as_text", [False, True], ids=["object", "text"])
+def test_what_an_envelope_holds_under_a_secret_name_is_taken_out_of_answers(set_connection, as_text):
+    envelope = {"auth": [{"api_key": "sk-live-77"}], "token": "$records", "action": "create"}
+    extra = {"envelope": json.dumps(envelope) if as_text else envelope}
+    set_connection("crm", conn_type="osmos_http", host="http://api.test", extra=json.dumps(extra))
+    delivery = make_delivery(INSTANCE, HttpDestinationHook("crm").connector(), TaskRequest())
+    echoed = '{"api_key": "sk-live-77", "token": "$records", "action": "create"}'
+    assert delivery.target.redact(echoed) == echoed.replace("sk-live-77", "***")
 
 
 @pytest.mark.usefixtures("osmos_home")

@@ -109,3 +109,16 @@ def test_what_a_template_took_from_another_connection(monkeypatch):
     monkeypatch.setattr(module, "_secrets_masker", lambda: masker)
     told = about(given={"endpoint": "/hooks/of-another-connection"})
     assert (told["given"]["endpoint"], told["withheld"]) == ("/hooks/***", ["endpoint"])
+
+
+def test_the_place_of_the_records_is_no_secret_whatever_its_name(monkeypatch):
+    from airflow.sdk._shared.secrets_masker import SecretsMasker
+    from airflow.sdk._shared.secrets_masker import secrets_masker as module
+
+    masker = SecretsMasker()
+    masker.sensitive_variables_fields = ["token"]
+    # As Airflow does with the extra of a connection.
+    masker.add_mask({"envelope": {"tokens": "$records"}})
+    monkeypatch.setattr(module, "_secrets_masker", lambda: masker)
+    told = about(options={"envelope": {"tokens": "$records"}})
+    assert (told["options"]["envelope"], told["withheld"]) == ({"tokens": "$records"}, [])

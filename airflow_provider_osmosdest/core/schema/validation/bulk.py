@@ -133,7 +133,9 @@ class BulkValidator:
         if fast := self._fast_path():
             # Line by line is no slower than all at once, which would have to look whether a value stands on each.
             each = split_lines(text) if self._blank else BytesIO(text).readlines()
-            if (validated := self._read_each(fast, each, text, lambda: split_lines(text), lines=True)) is not None:
+            if (
+                validated := self._read_each(fast, each, text, lambda: split_lines(text), lines=not self._blank)
+            ) is not None:
                 return validated
         results = self._aligned(text)
         if results is not None:
@@ -189,7 +191,7 @@ class BulkValidator:
 
         :param block: all of them, as they came
         :param originals: returns the texts that are records
-        :param lines: the texts are lines, which may be blank and so no records
+        :param lines: the texts are lines as they came, which may be blank and so no records
         """
         found = fast.read_each(texts, block)
         if found is None:

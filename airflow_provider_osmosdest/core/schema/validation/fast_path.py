@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from itertools import pairwise, repeat
-from operator import attrgetter, lt
+from operator import attrgetter, is_, lt
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,6 +48,8 @@ _DEEPEST = 190
 
 # msgspec rounds what it cannot keep. It begins with what is rarest, as what leads to it is looked at only there.
 _LONG_SECONDS = re.compile(rb"[.](?<=[0-9]:[0-9]{2}[.])[0-9]{7}").search
+# A key that is written with an escape is not found where it is looked for; the last escape in it is near its end.
+_escaped_key = re.compile(rb'\\.[^"\\]*"[ \t\r\n]*:', re.DOTALL).search
 _ESCAPED_DIGIT = re.compile(rb"\\u00[23]").search
 
 
@@ -77,8 +79,13 @@ class FastPath:
             taken = type_ if type_ is msgspec.Raw or not field.nullable else type_ | None
             required = default is None and not field.nullable
             self._members.append((name, taken) if required else (name, taken, absent))
-        self._texts = [name for name, type_, *_ in self._members if type_ is msgspec.Raw]
         self._read_as = {f"a{number}": mapping.get(name, name) for number, name in enumerate(fields)}
+        # Of a value that is handed over as text: its key as it is written, what reads it, and what is absent.
+        self._texts = [
+            (msgspec.json.encode(self._read_as[name]), attrgetter(name), absent[0] if absent else None)
+            for name, type_, *absent in self._members
+            if type_ is msgspec.Raw
+        ]
         self._written_as = {f"a{number}": name for number, name in enumerate(fields)}
         self._keeps, self._learns = schema.unknown_fields == "keep", schema.unknown_fields != "reject"
         types = {field.type for field in schema.fields}
@@ -120,7 +127,7 @@ class FastPath:
         deep = self._nested and text.count(b"[") + text.count(b"{") > len(records) + _DEEPEST
         if deep or (self._keeps and len(self._unknown) > 1) or (self._temporal and _is_inexact(text)):
             return None
-        if self._may_be_doubled(text, len(records)) or self._refused(records):
+        if self._may_be_doubled(text, records) or self._refused(records):
             return None
         self._finish(records)
         return records
@@ -180,6 +187,9 @@ class FastPath:
             # A kept key may not take the place of a renamed field: that is pydantic's to say.
             named.update(self._written_as.values())
         there = [key for key in record if key not in named]
+        if self._keeps and any("," in key or ":" in key for key in there):
+            # Looked for in its quotes, such a key may be found between those of two other texts.
+            return False
         if len({*there, *self._unknown}) > _MOST_UNKNOWN or set(there) <= set(self._unknown):
             return False
         before = self._unknown
@@ -252,36 +262,41 @@ class FastPath:
         if self._temporal and _is_inexact(block):
             misread.update(at for at, text in enumerate(texts) if _is_inexact(text))
         if self._nested:
-            misread.update(
-                at
-                for at, text in enumerate(texts)
-                if len(text) > 2 * _DEEPEST and text.count(b"[") + text.count(b"{") > _DEEPEST
-            )
-        if self._may_be_doubled(block, len(texts)):
+            misread.update(at for at, text in enumerate(texts) if _may_be_too_deep(text))
+        if self._may_be_doubled(block, records):
             misread.update(at for at, text in enumerate(texts) if not self._is_json(text))
         if self._keeps and len(self._keys) > 1:
             misread.update(self._out_of_order(records, texts, block))
         return misread
 
-    def _may_be_doubled(self, block: bytes, count: int) -> bool:
+    def _may_be_doubled(self, block: bytes, records: list[Any]) -> bool:
         """
         Return whether a record may have the key of a value that is handed over as text twice.
 
-        Of those, only the last is looked at, but the others have to be JSON, too.
+        Of those, only the last is looked at, but the others have to be JSON, too. As many keys as records say so only
+        where each record was read and has one.
         """
-        columns = (msgspec.json.encode(self._read_as[name]) for name in self._texts)
-        return any(block.count(column) != count or b"\\u" in block for column in columns)
+        if not self._texts:
+            return False
+        return (
+            _escaped_key(block) is not None
+            or not all(records)
+            or any(
+                block.count(key) != len(records) or any(map(is_, map(get, records), repeat(absent)))
+                for key, get, absent in self._texts
+            )
+        )
 
     def _is_json(self, text: bytes) -> bool:
         try:
             self._whole(text)
         except _REFUSALS:
             return False
-        return True
+        return not _may_be_too_deep(text)
 
     def _out_of_order(self, records: list[Any], texts: Sequence[bytes], block: bytes) -> Iterable[int]:
         """Return the positions of records whose unknown keys do not stand in the order of the struct."""
-        if block.count(b"{") == len(texts):
+        if block.count(b"{") == len(texts) and not _escaped_key(block):
             places = [[text.find(key) for text in texts] for key in self._keys]
             if all(all(map(lt, *pair)) for pair in pairwise(places)) and min(places[0]) >= 0:
                 return ()
@@ -289,6 +304,8 @@ class FastPath:
         return [at for at, (record, text) in pairs if record is not None and not self._is_in_order(record, text)]
 
     def _is_in_order(self, record: Any, text: bytes) -> bool:
+        if _escaped_key(text):
+            return False
         last = -1
         for number, key in enumerate(self._keys):
             if getattr(record, f"x{number}") is msgspec.UNSET:
@@ -317,6 +334,10 @@ def _struct(members: list[Any], names: Mapping[str, str]) -> type[msgspec.Struct
 
 def _set_each(records: list[Any], name: str, values: Iterable[Any]) -> None:
     deque(map(setattr, records, repeat(name), values), maxlen=0)
+
+
+def _may_be_too_deep(text: bytes) -> bool:
+    return len(text) > 2 * _DEEPEST and text.count(b"[") + text.count(b"{") > _DEEPEST
 
 
 def _is_inexact(text: bytes) -> bool:

@@ -39,6 +39,13 @@ def test_what_failed_and_whether_that_is_allowed():
     assert failure_lines(replace(REPORT, error=None), 10)[0] == "1 record not delivered: 1 rejected."
 
 
+def test_known_failures_alone_are_why_the_task_succeeds():
+    report = replace(REPORT, known_failures=1, error=None)
+    ending = "1 known failure among them, reported by an earlier delivery, does not count"
+    assert failure_lines(report, 0)[0].endswith(f"1 rejected. {ending}, so the task succeeds.")
+    assert failure_lines(report, 0, in_task=False)[0].endswith(f"1 rejected. {ending}.")
+
+
 def test_why_it_stopped_comes_first():
     stopped = replace(REPORT, delivered=2, unsent=7, error="the API is not there")
     first, second, *_ = failure_lines(stopped, 0)

@@ -52,8 +52,8 @@ def test_a_source_that_breaks_off_ends_the_sample(tmp_path):
     ("name", "text", "rows", "fault"),
     [
         ("a.ndjson", '{"a":1}\n[2]\n5\n', [{"a": 1}], "2 records are left out, the first as the record should be"),
-        ("a.ndjson", '{"a":1}\n{"a":\n', [{"a": 1}], "1 records are left out, the first as not JSON"),
-        ("a.csv", "a\n1\n2,3\n", [{"a": "1"}], "1 records are left out, the first as line 3 has 2 cells"),
+        ("a.ndjson", '{"a":1}\n{"a":\n', [{"a": 1}], "1 record is left out, the first as not JSON"),
+        ("a.csv", "a\n1\n2,3\n", [{"a": "1"}], "1 record is left out, the first as line 3 has 2 cells"),
     ],
 )
 def test_what_is_no_record_is_left_out_and_said(tmp_path, name, text, rows, fault):

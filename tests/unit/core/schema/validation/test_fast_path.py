@@ -414,3 +414,51 @@ def test_after_blocks_of_many_refusals_nothing_has_changed(share):
         lines = [bad[n % 3] if (n * 37 + block) % 100 < share else b'{"a":%d}' % n for n in range(300)]
         for make in (JsonLines(b"\n".join(lines)), JsonElements(b",".join(lines))):
             assert outcome(fast.validate(make)) == outcome(slow.validate(make))
+
+
+@pytest.mark.parametrize("nullable", [True, False])
+@pytest.mark.parametrize(
+    "bad", [b'"\xff"', b"9" * 5000, b"[" * 250 + b"]" * 250], ids=["no-text", "no-number", "too-deep"]
+)
+def test_a_doubled_key_shows_also_where_another_record_has_none(bad, nullable):
+    schema = schema_of("decimal", nullable)
+    doubled = b'{"a":' + bad + b',"a":1}'
+    for lines in ([doubled, b"{}"], [doubled, b"{}", b'{"a":null}'], [doubled, b'{"a":1}', b"{}", b'{"b":1}']):
+        for block in (JsonLines(b"\n".join(lines)), JsonElements(b",".join(lines))):
+            _, _, invalid = same(schema, block)
+            assert invalid[0][0] == 0
+
+
+def test_a_doubled_key_shows_also_where_its_slash_is_escaped():
+    schema = DestinationSchema.load([{"name": "a/b", "type": "decimal"}])
+    _, _, invalid = same(schema, JsonElements(b'{"a\\/b":"\xff","a/b":1}'))
+    assert [position for position, _, _ in invalid] == [0]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [b'{"a":"b",",":1,":y":1}', b'{"a":"b",":y":1,",":2}'],
+        [b'{"a":"b",":":1,"y":1}', b'{"a":":b","y":1,":":2}'],
+        [b'{"a":"b",":":1,"y":1}', b'{"a":":b","y":1,":" :2}'],
+    ],
+    ids=["comma", "colon", "blank"],
+)
+def test_kept_keys_are_not_looked_for_between_two_other_texts(records):
+    _, lines, _ = same(schema_of("string", True, "keep"), JsonLines(b"\n".join(records)))
+    assert lines == b"\n".join(records).replace(b" ", b"") + b"\n"
+
+
+def test_kept_keys_show_their_order_also_where_one_stands_twice_and_once_with_an_escape():
+    records = [b'{"a":"b","id":1,"\xc3\xa9":2}', b'{"a":"b","\\u00e9":1,"id":2,"\xc3\xa9":3}']
+    _, lines, _ = same(schema_of("string", True, "keep"), JsonLines(b"\n".join(records)))
+    assert lines.splitlines()[1] == '{"a":"b","é":3,"id":2}'.encode()
+
+
+def test_only_one_byte_order_mark_is_taken_off_a_line_also_behind_blank_lines():
+    schema, mark = schema_of("string", True), b"\xef\xbb\xbf"
+    fast, slow = BulkValidator(schema), BulkValidator(schema, keep_records=True)
+    for block in (b"{}\n\n{}", mark + mark + b"{}\n" + mark + b"{}"):
+        found = outcome(fast.validate(JsonLines(block)))
+        assert found == outcome(slow.validate(JsonLines(block)))
+    assert (found[0], len(found[2])) == (2, 1)
