@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_osmosdest.cli.console import exit_codes, only_document, say
 from airflow_provider_osmosdest.cli.run import run_by_hand, try_by_hand
+from airflow_provider_osmosdest.core.delivery.messages import counted
 from airflow_provider_osmosdest.core.delivery.options import DeliveryOptions
 from airflow_provider_osmosdest.core.errors import ConfigurationError, SchemaError
 from airflow_provider_osmosdest.core.records import Sample
@@ -121,7 +122,10 @@ def _write(path: str, mapping: dict[str, str]) -> None:
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be written: {error}"
         raise ConfigurationError(msg) from error
-    say(f"The mapping of {len(mapping):,} renamed columns is in {path}.")
+    if mapping:
+        say(f"The mapping of {counted(len(mapping), 'renamed column')} is in {path}.")
+    else:
+        say(f"No column has to be renamed: the mapping in {path} is empty.")
 
 
 def _path(text: str) -> Any:

@@ -27,22 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpDestinationHook"]
 
-# The extras that HttpHook reads as options; it gets no others.
-_SESSION_OPTIONS = (
-    "stream",
-    "cert",
-    "proxies",
-    "proxy",
-    "timeout",
-    "verify",
-    "verify_ssl",
-    "allow_redirects",
-    "max_redirects",
-    "trust_env",
-    "check_response",
-    "srv_lookup",
-)
-
 
 class HttpDestinationHook(HttpHook):
     """
@@ -107,7 +91,8 @@ class HttpDestinationHook(HttpHook):
             signing_secret=conn.password if auth == "signature" else None,
         )
         options = http_fields.write_options(extra)
-        return Connector(self.http_conn_id, target, options, extra.get("destination_schema") or None)
+        schema = extra.get("destination_schema") or None
+        return Connector(self.http_conn_id, target, options, schema, http_fields.unread_of(extra))
 
     def transport(self, around: _Around | None = None) -> TransportFactory[Target]:
         """
@@ -189,7 +174,7 @@ class HttpDestinationHook(HttpHook):
     ) -> Session:
         """Pass only its options to the base class, which would turn all others into headers."""
         extra = read_extra(connection)
-        known = {name: extra[name] for name in _SESSION_OPTIONS if extra.get(name) is not None}
+        known = {name: extra[name] for name in http_fields.SESSION_OPTIONS if extra.get(name) is not None}
         view = SimpleNamespace(host=connection.host, extra_dejson=known)
         return super()._configure_session_from_extra(session, view, extra_options)
 

@@ -62,10 +62,11 @@ def check_connection(connector: Connector, transport: TransportFactory[Target]) 
         said += (
             f", a redirect{there} that a delivery does not follow: if the API has moved, put its new address into host"
         )
+    unread = f" No fields, and so not read: {', '.join(connector.unread)}." if connector.unread else ""
     return (
-        f"{said}. {_credentials(target)} Every field was checked as a delivery checks it. No data was sent, so whether "
-        "the API takes the credentials and a record was not tried: airflow osmosdest test --conn-id CONN_ID --records "
-        "FILE sends one."
+        f"{said}. {_credentials(target)} Every field was checked as a delivery checks it.{unread} No data was sent, so "
+        "whether the API takes the credentials and a record was not tried: airflow osmosdest test --conn-id CONN_ID "
+        "--records FILE sends one."
     )
 
 

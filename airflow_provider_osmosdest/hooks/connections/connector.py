@@ -9,7 +9,7 @@ from airflow_provider_osmosdest.core.http.target import Target, join_url
 from airflow_provider_osmosdest.hooks.connections.http_fields import secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Connector"]
 
@@ -23,12 +23,14 @@ class Connector:
     :param target: base URL, method, headers and TLS
     :param options: the write options it sets
     :param destination_schema: the schema document it holds, as it is; ``None`` for none
+    :param unread: keys of its extra that are no fields
     """
 
     conn_id: str
     target: Target
     options: Mapping[str, Any] = field(default_factory=dict)
     destination_schema: Any = None
+    unread: Sequence[str] = ()
 
     def at(
         self,

@@ -10,6 +10,7 @@ import base64
 import html
 import json
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AUTHS",
     "NOT_SECRET",
+    "SESSION_OPTIONS",
     "auth_of",
     "authorization",
     "base_url",
@@ -34,6 +36,7 @@ __all__ = [
     "proxies_of",
     "secrets_of",
     "timeout_of",
+    "unread_of",
     "verify_of",
     "write_options",
 ]
@@ -54,6 +57,25 @@ _ON_PURPOSE = (
     'both, and set headers to {"Authorization": "Basic …"} with the base64 of login:password'
 )
 _OAUTH2_FIELDS = ("oauth2_url", "oauth2_scope", "oauth2_audience")
+
+# The extras that HttpHook reads as options; it gets no others.
+SESSION_OPTIONS = (
+    "stream",
+    "cert",
+    "proxies",
+    "proxy",
+    "timeout",
+    "verify",
+    "verify_ssl",
+    "allow_redirects",
+    "max_redirects",
+    "trust_env",
+    "check_response",
+    "srv_lookup",
+)
+"""Keys of the extra that are options of a session, as the HTTP provider has them."""
+
+_READ = frozenset({"auth", *_OAUTH2_FIELDS, "method", "headers", "destination_schema", *SESSION_OPTIONS})
 
 NOT_SECRET = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"}
@@ -307,3 +329,14 @@ def _forms(text: str) -> tuple[str, ...]:
 
 def _basic(login: str | None, password: str) -> str:
     return base64.b64encode(f"{login or ''}:{password}".encode()).decode()
+
+
+def unread_of(extra: Mapping[str, Any]) -> list[str]:
+    """Return the keys of an extra that nothing reads, each with the field that may have been meant."""
+    known = _READ.union(DeliveryOptions.names())
+    found = []
+    for name in extra:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            found.append(f"{name} (is {near[0]} meant?)" if near else name)
+    return found

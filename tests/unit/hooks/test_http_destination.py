@@ -484,6 +484,14 @@ class TestTestConnection:
         assert ok
         assert f"{server.url} is reached, and answered 204 to OPTIONS. {went} Every field was checked" in message
         assert "No data was sent, so whether the API takes the credentials and a record was not tried" in message
+        assert "not read" not in message
+
+    def test_it_names_what_is_no_field(self, connect):
+        with ScriptedServer(answer(200)) as server:
+            extra = {"batchsize": 5, "tenant": "x", "verify_ssl": True, "timeout": 5}
+            ok, message = connect(host=server.url, extra=extra).test_connection()
+        assert ok
+        assert "No fields, and so not read: batchsize (is batch_size meant?), tenant." in message
 
     def test_a_redirect_says_where_to(self, connect):
         def script(talk):
