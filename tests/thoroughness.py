@@ -7,10 +7,14 @@ Hypothesis has a profile for CI of its own, which it takes where it finds ``CI``
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import Phase, settings
 
-__all__ = ["choose_profile", "examples"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["choose_profile", "each_way", "examples"]
 
 # What mutmut runs the tests with: a failure is all it wants, and each run must find the same.
 _MUTATED = "MUTANT_UNDER_TEST" in os.environ
@@ -27,6 +31,17 @@ def examples(count: int, here: int | None = None) -> int:
     if _THOROUGH:
         return count
     return -(-count // 4) if here is None else here
+
+
+def each_way(cases: Sequence[tuple[Any, ...]], ways: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """
+    Combine each case with each of the ways, or with one of them while one works: they take turns.
+
+    :param cases: the first arguments of a test
+    :param ways: its last ones
+    """
+    tried = [ways if _THOROUGH else [ways[at % len(ways)]] for at in range(len(cases))]
+    return [(*case, *way) for case, some in zip(cases, tried, strict=True) for way in some]
 
 
 def choose_profile() -> None:

@@ -298,7 +298,7 @@ class FastPath:
         """Return the positions of records whose unknown keys do not stand in the order of the struct."""
         if block.count(b"{") == len(texts) and not _escaped_key(block):
             places = [[text.find(key) for text in texts] for key in self._keys]
-            if all(all(map(lt, *pair)) for pair in pairwise(places)) and min(places[0]) >= 0:
+            if all(all(map(lt, *pair)) for pair in pairwise(places)) and min(places[0], default=0) >= 0:
                 return ()
         pairs = enumerate(zip(records, texts, strict=True))
         return [at for at, (record, text) in pairs if record is not None and not self._is_in_order(record, text)]
