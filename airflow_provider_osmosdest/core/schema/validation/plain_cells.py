@@ -117,8 +117,8 @@ class PlainCells:
             if not self._textual:
                 return self._read_typed(values, frozenset(map(type, values)) if types is None else types)
             return self._read_strings(values) if self._type == "string" else self._read_cells(values)
-        except (ValueError, TypeError, ArithmeticError, LookupError):
-            # msgspec's errors are among them.
+        except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, LookupError):
+            # Before 0.21, msgspec's errors are no ValueError.
             return None
 
     def _read_typed(self, values: Sequence[Any], types: AbstractSet[type]) -> Sequence[Any] | None:
