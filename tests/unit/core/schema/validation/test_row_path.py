@@ -332,7 +332,8 @@ def test_the_edges_of_every_type_come_out_alike(type_, given, nullable):
 
 
 CELLS = st.sampled_from([text for text in TEXTS if len(text) < 40])
-ANYTHING = CELLS | st.sampled_from(OTHERS)
+# Hypothesis writes down what it draws, which no integer of more than 4,300 digits can be.
+ANYTHING = CELLS | st.sampled_from([each for each in OTHERS if type(each) is not int or each.bit_length() < 10_000])
 
 
 @st.composite
