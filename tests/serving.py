@@ -103,7 +103,6 @@ def serving(tmp_path, *options, bounds: Bounds | None = None, environment=None):
     :param environment: variables besides
     """
     box = orders(tmp_path, READ)
-    port = free_port()
     log = tmp_path / "serve.log"
     around = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTEST_"))},
@@ -113,21 +112,30 @@ def serving(tmp_path, *options, bounds: Bounds | None = None, environment=None):
         "AIRFLOW_CONN_API": json.dumps({**box, "conn_type": "osmos_http", "host": "https://example.com"}),
         **(environment or {}),
     }
-    command = ["-m", "airflow", "osmosdest", "serve", "--port", str(port), *options]
-    if bounds is not None:
-        command = ["-c", WITH_BOUNDS, str(port), repr(bounds)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            env={name: value for name, value in around.items() if value is not None},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    served = Serving(process, f"http://127.0.0.1:{port}", log)
+
+    def start() -> Serving:
+        port = free_port()
+        command = ["-m", "airflow", "osmosdest", "serve", "--port", str(port), *options]
+        if bounds is not None:
+            command = ["-c", WITH_BOUNDS, str(port), repr(bounds)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                env={name: value for name, value in around.items() if value is not None},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        return Serving(process, f"http://127.0.0.1:{port}", log)
+
+    served = start()
 
     def ready():
-        assert process.poll() is None, log.read_text()
+        nonlocal served
+        if served.process.poll() is not None:
+            # Another process has taken the port since it was found free.
+            assert "Address already in use" in log.read_text(), log.read_text()
+            served = start()
         with suppress(URLError, ConnectionError):
             return served.status("/batches") == 200
         return False
@@ -139,9 +147,9 @@ def serving(tmp_path, *options, bounds: Bounds | None = None, environment=None):
         error.add_note(log.read_text()[-5000:])
         raise
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        if served.process.poll() is None:
+            served.process.send_signal(signal.SIGTERM)
+        served.process.wait(timeout=30)
 
 
 def access(direction, token):

@@ -140,6 +140,8 @@ def airflow_environment(home: Path) -> dict[str, str]:
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         # How soon a task learns that somebody marked it, in seconds.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # On a busy machine the API server takes longer than the five seconds for which a worker waits by itself.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         # How soon a task whose worker is silent is tried again.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
